@@ -1,0 +1,127 @@
+import type { ErrorReport, GuestOwner } from './errors.ts';
+import type { MigrationMode } from './migration-parameters.ts';
+
+/** QEMU's states (reference: qapi/migration.json), those that this version can be in. */
+export type MigrationStatus =
+  | 'none'
+  | 'setup'
+  | 'active'
+  | 'device'
+  | 'completed'
+  | 'failed'
+  | 'cancelling'
+  | 'cancelled';
+
+/**
+ * What is known of one migration, from one side, at one moment. Plain data: the engine publishes
+ * it, it crosses the thread boundary, `query-migrate` and the CLI render it. It survives failure
+ * and cancellation.
+ */
+export interface MigrationInfo {
+  readonly side: 'source' | 'destination';
+  readonly status: MigrationStatus;
+  readonly migrationId: string;
+  readonly mode: MigrationMode;
+  readonly epoch: number;
+  readonly owner: GuestOwner;
+  readonly error: ErrorReport | undefined;
+  /** From the command to now, or to the end. */
+  readonly totalTimeMs: number;
+  /** Command -> first pass. */
+  readonly setupTimeMs: number;
+  /** Time this side spent in pre-copy passes so far. */
+  readonly activeTimeMs: number;
+  /**
+   * Undefined until something was measured: an estimate that is only the goal is not an estimate.
+   */
+  readonly expectedDowntimeMs: number | undefined;
+  /** Pause -> the destination says that the guest runs. Undefined before. */
+  readonly downtimeMs: number | undefined;
+  /**
+   * Longest gap between two steps of any vCPU around the switch. Known after the destination ran
+   * for a moment.
+   */
+  readonly guestDowntimeUs: number | undefined;
+  /** Error bound of `guestDowntimeUs` from the clock offset between the hosts. */
+  readonly guestDowntimeErrorUs: number | undefined;
+  /** Named parts of the downtime in milliseconds, in order; they add up to `downtimeMs`. */
+  readonly downtimeParts: Readonly<Record<string, number>>;
+  readonly ram: RamCounters;
+  readonly xbzrle: XbzrleCounters | undefined;
+  readonly pageKinds: Readonly<Record<PageKindCounter, PagesAndBytes>>;
+  readonly passes: readonly PassRecord[];
+  readonly verify: VerifyReport;
+  readonly blockedReasons: readonly string[];
+}
+
+export interface RamCounters {
+  /** On the wire so far, headers and machine state included. */
+  readonly transferredBytes: number;
+  /** Pages known to be dirty x page size. */
+  readonly remainingBytes: number;
+  readonly totalBytes: number;
+  readonly pageBytes: number;
+  /** Sent whole. */
+  readonly normalPages: number;
+  readonly zeroPages: number;
+  readonly dirtyPagesPerSecond: number;
+  readonly dirtySyncCount: number;
+  readonly bitsPerSecond: number;
+  readonly pagesPerSecond: number;
+  readonly precopyBytes: number;
+  readonly downtimeBytes: number;
+}
+
+export type PageKindCounter = 'zero' | 'raw' | 'xbzrle' | 'unchanged';
+
+export interface PagesAndBytes {
+  readonly pages: number;
+  /** On the wire, page table entries included. */
+  readonly bytes: number;
+}
+
+export interface XbzrleCounters {
+  readonly cacheBytes: number;
+  readonly encodedBytes: number;
+  readonly hitPages: number;
+  readonly missPages: number;
+  /** Pages not cached because a fresh page holds their place. */
+  readonly conflictPages: number;
+  /** Hits whose delta was not smaller than the page. */
+  readonly overflowPages: number;
+  /** Misses / lookups in the last pass. */
+  readonly missRate: number;
+  /** Uncompressed / encoded bytes in the last pass. */
+  readonly encodingRate: number;
+}
+
+/** One pre-copy pass, or the stop-and-copy (the last record, `stopped: true`). */
+export interface PassRecord {
+  readonly pass: number;
+  readonly stopped: boolean;
+  readonly startMs: number;
+  readonly durationMs: number;
+  /** Dirty when the pass began. */
+  readonly dirtyPages: number;
+  readonly sentPages: number;
+  readonly sentBytes: number;
+  readonly zeroPages: number;
+  readonly rawPages: number;
+  readonly xbzrlePages: number;
+  readonly unchangedPages: number;
+  /** Dirty at the sync that ended the pass. */
+  readonly dirtiedPages: number;
+  /** Guest bytes retired per second, by any kind. */
+  readonly effectiveBytesPerSecond: number;
+  readonly expectedDowntimeMs: number;
+}
+
+export interface VerifyReport {
+  readonly status: 'pending' | 'running' | 'identical' | 'mismatch' | 'skipped';
+  /** Pages compared so far. */
+  readonly pages: number;
+  /** First few differing pages as `block:pfn`. */
+  readonly mismatches: readonly string[];
+  /** Why it was skipped. */
+  readonly reason?: string;
+}

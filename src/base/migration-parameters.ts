@@ -1,0 +1,207 @@
+import { SternaError } from './errors.ts';
+import { RAM_BYTES_MAX } from './limits.ts';
+
+/**
+ * Parameters of a migration: QEMU's names, units, defaults and ranges (qapi/migration.json), ours
+ * under `x-`. One table, used by QMP, by `sterna set` and by the engines.
+ */
+export interface MigrationParameters {
+  /**
+   * `max-bandwidth`: bytes per second before the switch, 0 = unlimited. Lifted while the guest is
+   * paused, as in QEMU.
+   */
+  maxBandwidthBytesPerSecond: number;
+  /** `downtime-limit`, milliseconds. */
+  downtimeLimitMs: number;
+  /**
+   * `avail-switchover-bandwidth`: bytes per second to assume for the switch, 0 = what was measured.
+   */
+  availSwitchoverBandwidthBytesPerSecond: number;
+  /** `xbzrle-cache-size`, bytes, a power of two. */
+  xbzrleCacheBytes: number;
+  /** `x-mode`. */
+  mode: MigrationMode;
+  /** `x-timeout`: milliseconds of pre-copy, 0 = none; then `x-timeout-action`. */
+  timeoutMs: number;
+  timeoutAction: TimeoutAction;
+  /**
+   * `x-verify`: compare the RAM of both sides after the switch, before GRANT (`strict`), or not.
+   */
+  verify: VerifyMode;
+  /** `x-stall-timeout`: milliseconds of silence of the peer after which the link counts as lost. */
+  stallTimeoutMs: number;
+}
+
+export type MigrationMode = 'precopy' | 'stop';
+export type TimeoutAction = 'cancel' | 'suspend';
+export type VerifyMode = 'off' | 'after' | 'strict';
+
+interface NumberParameter {
+  readonly type: 'number';
+  readonly key: keyof MigrationParameters;
+  readonly default: number;
+  readonly min: number;
+  readonly max: number;
+  readonly unit: 'B/s' | 'B' | 'ms';
+  readonly powerOfTwo?: true;
+  /** May change while a migration runs. */
+  readonly live: boolean;
+}
+
+interface ChoiceParameter {
+  readonly type: 'choice';
+  readonly key: keyof MigrationParameters;
+  readonly default: string;
+  readonly choices: readonly string[];
+  readonly live: boolean;
+}
+
+export type ParameterDefinition = NumberParameter | ChoiceParameter;
+
+export const MIGRATION_PARAMETERS: Readonly<Record<string, ParameterDefinition>> = {
+  'max-bandwidth': {
+    type: 'number',
+    key: 'maxBandwidthBytesPerSecond',
+    default: 128 * 2 ** 20,
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    unit: 'B/s',
+    live: true,
+  },
+  'downtime-limit': {
+    type: 'number',
+    key: 'downtimeLimitMs',
+    default: 300,
+    min: 0,
+    max: 2_000_000,
+    unit: 'ms',
+    live: true,
+  },
+  'avail-switchover-bandwidth': {
+    type: 'number',
+    key: 'availSwitchoverBandwidthBytesPerSecond',
+    default: 0,
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    unit: 'B/s',
+    live: true,
+  },
+  'xbzrle-cache-size': {
+    type: 'number',
+    key: 'xbzrleCacheBytes',
+    default: 64 * 2 ** 20,
+    min: 4096,
+    max: RAM_BYTES_MAX,
+    unit: 'B',
+    powerOfTwo: true,
+    live: false,
+  },
+  'x-mode': {
+    type: 'choice',
+    key: 'mode',
+    default: 'precopy',
+    choices: ['precopy', 'stop'],
+    live: false,
+  },
+  'x-timeout': {
+    type: 'number',
+    key: 'timeoutMs',
+    default: 0,
+    min: 0,
+    max: 2 ** 31 - 1,
+    unit: 'ms',
+    live: true,
+  },
+  'x-timeout-action': {
+    type: 'choice',
+    key: 'timeoutAction',
+    default: 'suspend',
+    choices: ['cancel', 'suspend'],
+    live: true,
+  },
+  'x-verify': {
+    type: 'choice',
+    key: 'verify',
+    default: 'after',
+    choices: ['off', 'after', 'strict'],
+    live: false,
+  },
+  'x-stall-timeout': {
+    type: 'number',
+    key: 'stallTimeoutMs',
+    default: 10_000,
+    min: 100,
+    max: 3_600_000,
+    unit: 'ms',
+    live: false,
+  },
+};
+
+/**
+ * Capabilities that this version has, with QEMU's names; all default to off but `x-` ones that say
+ * otherwise.
+ */
+export const MIGRATION_CAPABILITIES: Readonly<
+  Record<string, { readonly default: boolean; readonly fixed?: true }>
+> = {
+  xbzrle: { default: false },
+  events: { default: false },
+  'validate-uuid': { default: false },
+  // The destination always answers on the same socket; kept for clients that ask.
+  'return-path': { default: true, fixed: true },
+};
+
+export type CapabilityName = 'xbzrle' | 'events' | 'validate-uuid' | 'return-path';
+export type MigrationCapabilities = Readonly<Record<CapabilityName, boolean>>;
+
+export function defaultParameters(): MigrationParameters {
+  const values: Record<string, unknown> = {};
+  for (const definition of Object.values(MIGRATION_PARAMETERS))
+    values[definition.key] = definition.default;
+  // The table has every key of the interface; test/unit/base checks it.
+  return values as unknown as MigrationParameters;
+}
+
+export function defaultCapabilities(): MigrationCapabilities {
+  const entries = Object.entries(MIGRATION_CAPABILITIES).map(([name, { default: value }]) => [
+    name,
+    value,
+  ]);
+  // The keys of the table are exactly CapabilityName; test/unit/base checks it.
+  return Object.fromEntries(entries) as MigrationCapabilities;
+}
+
+/** Checks one value by its public name. Throws E_CONFIG_INVALID that names the range. */
+export function checkParameter(
+  name: string,
+  value: unknown,
+): { key: keyof MigrationParameters; value: number | string } {
+  const definition = MIGRATION_PARAMETERS[name];
+  if (definition === undefined) {
+    throw new SternaError('E_CONFIG_INVALID', `Parameter '${name}' is unexpected`, {
+      detail: { known: Object.keys(MIGRATION_PARAMETERS) },
+    });
+  }
+  if (definition.type === 'choice') {
+    if (typeof value !== 'string' || !definition.choices.includes(value)) {
+      throw new SternaError(
+        'E_CONFIG_INVALID',
+        `Parameter '${name}' expects one of ${definition.choices.join(', ')}`,
+        { detail: { value } },
+      );
+    }
+    return { key: definition.key, value };
+  }
+  const expected = `${definition.powerOfTwo ? 'a power of two ' : 'an integer '}from ${definition.min} to ${definition.max} ${definition.unit}`;
+  const wellFormed =
+    typeof value === 'number' &&
+    Number.isSafeInteger(value) &&
+    value >= definition.min &&
+    value <= definition.max;
+  if (!wellFormed || (definition.powerOfTwo && 2 ** Math.floor(Math.log2(value)) !== value)) {
+    throw new SternaError('E_CONFIG_INVALID', `Parameter '${name}' expects ${expected}`, {
+      detail: { value },
+    });
+  }
+  return { key: definition.key, value };
+}
