@@ -1,0 +1,140 @@
+import { stay, type TransitionTable } from './conversation.ts';
+import type { MessageName } from './message-types.ts';
+
+/**
+ * Where the destination is in the conversation. The states are told in docs/protocol.md,
+ * Conversation.
+ */
+export type DestinationState =
+  /** Nothing came yet. */
+  | 'connected'
+  /** HELLO came: limits are checked, the machine is built. */
+  | 'greeted'
+  | 'setup'
+  | 'active'
+  /** The guest stands still at the source. */
+  | 'stopped'
+  | 'device'
+  /** SWITCHOVER came: the state is loaded, missing pages are looked for. */
+  | 'loading'
+  /** The guest could run; only GRANT is missing. */
+  | 'ready'
+  | 'verifying'
+  | 'comparing'
+  | 'verified'
+  /** GRANT came: ownership is recorded. */
+  | 'granted'
+  | 'resumed'
+  | 'late-verifying'
+  | 'late-comparing'
+  | 'late-verified'
+  | 'ended'
+  | 'cancelled'
+  | 'failed';
+
+/** From HELLO_ACK to GOODBYE either side may ask whether the other lives. */
+const PINGS = ['PING', 'PONG'] as const;
+const cancelOrError = { CANCEL: 'cancelled', ERROR: 'failed' } as const;
+
+/** What may come from the source. */
+export const DESTINATION_ACCEPTS: TransitionTable<DestinationState> = {
+  connected: { HELLO: 'greeted', ERROR: 'failed' },
+  greeted: cancelOrError,
+  setup: { ...stay('setup', PINGS), PASS_BEGIN: 'active', STOPPED: 'stopped', ...cancelOrError },
+  active: {
+    ...stay('active', [...PINGS, 'PASS_BEGIN', 'PAGE_BATCH']),
+    STOPPED: 'stopped',
+    ...cancelOrError,
+  },
+  stopped: {
+    ...stay('stopped', [...PINGS, 'PASS_BEGIN', 'PAGE_BATCH']),
+    MACHINE_STATE: 'device',
+    ...cancelOrError,
+  },
+  device: { ...stay('device', PINGS), SWITCHOVER: 'loading', ...cancelOrError },
+  loading: { ...stay('loading', PINGS), ...cancelOrError },
+  ready: {
+    ...stay('ready', PINGS),
+    VERIFY_HASHES: 'verifying',
+    VERIFY_END: 'comparing',
+    GRANT: 'granted',
+    ...cancelOrError,
+  },
+  verifying: {
+    ...stay('verifying', [...PINGS, 'VERIFY_HASHES']),
+    VERIFY_END: 'comparing',
+    ...cancelOrError,
+  },
+  comparing: { ...stay('comparing', PINGS), ...cancelOrError },
+  verified: { ...stay('verified', PINGS), GRANT: 'granted', ...cancelOrError },
+  granted: { ...stay('granted', PINGS), ERROR: 'failed' },
+  resumed: {
+    ...stay('resumed', PINGS),
+    VERIFY_HASHES: 'late-verifying',
+    VERIFY_END: 'late-comparing',
+    GOODBYE: 'ended',
+    ERROR: 'failed',
+  },
+  'late-verifying': {
+    ...stay('late-verifying', [...PINGS, 'VERIFY_HASHES']),
+    VERIFY_END: 'late-comparing',
+    ERROR: 'failed',
+  },
+  'late-comparing': { ...stay('late-comparing', PINGS), ERROR: 'failed' },
+  'late-verified': { ...stay('late-verified', PINGS), GOODBYE: 'ended', ERROR: 'failed' },
+  // GOODBYE, CANCEL and ERROR are the last message of whoever sends them.
+  ended: {},
+  cancelled: {},
+  // Reached also by sending ERROR, while the source is still talking: that is read and dropped.
+  failed: stay('failed', [
+    ...PINGS,
+    ...(['HELLO', 'PASS_BEGIN', 'PAGE_BATCH', 'STOPPED', 'MACHINE_STATE', 'SWITCHOVER'] as const),
+    ...(['VERIFY_HASHES', 'VERIFY_END', 'GRANT', 'GOODBYE', 'CANCEL', 'ERROR'] as const),
+  ]),
+};
+
+/**
+ * What the destination may send. PROGRESS and pings from HELLO_ACK on, in any state but the last
+ * ones.
+ */
+export const DESTINATION_SENDS: TransitionTable<DestinationState> = {
+  connected: { ERROR: 'failed' },
+  greeted: { HELLO_ACK: 'setup', ERROR: 'failed' },
+  setup: chatter('setup'),
+  active: chatter('active'),
+  stopped: chatter('stopped'),
+  device: chatter('device'),
+  loading: { ...chatter('loading'), SWITCHOVER_ACK: 'ready' },
+  ready: chatter('ready'),
+  verifying: chatter('verifying'),
+  comparing: { ...chatter('comparing'), VERIFY_RESULT: 'verified' },
+  verified: chatter('verified'),
+  granted: { ...chatter('granted'), RESUMED: 'resumed' },
+  resumed: { ...chatter('resumed'), GUEST_STARTED: 'resumed' },
+  'late-verifying': { ...chatter('late-verifying'), GUEST_STARTED: 'late-verifying' },
+  'late-comparing': {
+    ...chatter('late-comparing'),
+    GUEST_STARTED: 'late-comparing',
+    VERIFY_RESULT: 'late-verified',
+  },
+  'late-verified': { ...chatter('late-verified'), GUEST_STARTED: 'late-verified' },
+  ended: {},
+  cancelled: {},
+  failed: {},
+};
+
+/**
+ * The answer that the destination owes in a state. A stream without a way back goes on as if it
+ * had been sent.
+ */
+export const DESTINATION_OWES: Readonly<Partial<Record<DestinationState, MessageName>>> = {
+  greeted: 'HELLO_ACK',
+  loading: 'SWITCHOVER_ACK',
+  comparing: 'VERIFY_RESULT',
+  granted: 'RESUMED',
+  'late-comparing': 'VERIFY_RESULT',
+};
+
+function chatter(state: DestinationState): Partial<Record<MessageName, DestinationState>> {
+  return { ...stay(state, [...PINGS, 'PROGRESS']), ERROR: 'failed' };
+}

@@ -1,0 +1,13 @@
+export type { BodyResult, Scalar } from './body/body-reader.ts';
+export * from './conversation.ts';
+export * from './conversation-destination.ts';
+export * from './conversation-source.ts';
+export * from './crc32c.ts';
+export * from './decoder.ts';
+export * from './dump/dump.ts';
+export * from './frame.ts';
+export * from './message-types.ts';
+export * from './messages/control-decoders.ts';
+export * from './messages/index.ts';
+export * from './page-batch.ts';
+export * from './verify-hashes.ts';

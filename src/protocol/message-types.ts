@@ -1,0 +1,97 @@
+import {
+  BATCH_PAGES_MAX,
+  CONTROL_BYTES_MAX,
+  HELLO_BYTES_MAX,
+  MACHINE_STATE_BYTES_MAX,
+  PAGE_BYTES,
+} from '../base/index.ts';
+
+/** Numbers on the wire. Zero is never valid; a retired number stays listed and is never reused. */
+export const MESSAGE_TYPES = {
+  HELLO: 1,
+  HELLO_ACK: 2,
+  ERROR: 3,
+  CANCEL: 4,
+  PING: 5,
+  PONG: 6,
+  PASS_BEGIN: 7,
+  PAGE_BATCH: 8,
+  PROGRESS: 9,
+  STOPPED: 10,
+  MACHINE_STATE: 11,
+  SWITCHOVER: 12,
+  SWITCHOVER_ACK: 13,
+  GRANT: 14,
+  RESUMED: 15,
+  VERIFY_HASHES: 16,
+  VERIFY_END: 17,
+  VERIFY_RESULT: 18,
+  GOODBYE: 19,
+  GUEST_STARTED: 20,
+} as const;
+
+export type MessageName = keyof typeof MESSAGE_TYPES;
+export type MessageType = (typeof MESSAGE_TYPES)[MessageName];
+
+/** A page entry in the table of PAGE_BATCH. */
+export const PAGE_ENTRY_BYTES = 16;
+
+/** A PAGE_BATCH body at its longest: every page raw, and a table entry each. */
+export const PAGE_BATCH_BYTES_MAX = BATCH_PAGES_MAX * (PAGE_BYTES + PAGE_ENTRY_BYTES);
+
+/**
+ * Longest body of each type; a header that announces more is malformed, before anything is
+ * allocated.
+ */
+export const BODY_BYTES_MAX: Readonly<Record<MessageName, number>> = {
+  HELLO: HELLO_BYTES_MAX,
+  HELLO_ACK: HELLO_BYTES_MAX,
+  ERROR: 4096,
+  CANCEL: 4096,
+  PING: 64,
+  PONG: 64,
+  PASS_BEGIN: 256,
+  PAGE_BATCH: PAGE_BATCH_BYTES_MAX,
+  PROGRESS: 256,
+  STOPPED: 1024,
+  MACHINE_STATE: MACHINE_STATE_BYTES_MAX,
+  SWITCHOVER: 1024,
+  SWITCHOVER_ACK: 1024,
+  GRANT: 256,
+  RESUMED: 1024,
+  VERIFY_HASHES: CONTROL_BYTES_MAX,
+  VERIFY_END: 256,
+  VERIFY_RESULT: 4096,
+  GOODBYE: 256,
+  GUEST_STARTED: 1024,
+};
+
+const NAME_BY_TYPE: ReadonlyMap<number, MessageName> = new Map(
+  (Object.keys(MESSAGE_TYPES) as MessageName[]).map((name) => [MESSAGE_TYPES[name], name]),
+);
+
+export function messageName(type: number): MessageName | undefined {
+  return NAME_BY_TYPE.get(type);
+}
+
+/**
+ * These bodies are raw bytes that a kernel checks and reads in place; all others are MessagePack.
+ */
+export function carriesPages(type: number): boolean {
+  return type === MESSAGE_TYPES.PAGE_BATCH || type === MESSAGE_TYPES.VERIFY_HASHES;
+}
+
+/**
+ * How the bytes of a page travel (u8 in its table entry). Numbers for later kinds are already
+ * assigned.
+ */
+export const PAGE_KINDS = {
+  ZERO_RUN: 1,
+  RAW: 2,
+  XBZRLE: 3,
+  LZ4: 4,
+  LZ4_XBZRLE: 5,
+  CONTENT_REFERENCE: 6,
+} as const;
+
+export type PageKindName = keyof typeof PAGE_KINDS;

@@ -1,0 +1,32 @@
+import type { BodyResult } from '../body/body-reader.ts';
+import type { MessageName } from '../message-types.ts';
+import * as messages from './index.ts';
+
+/** Messages whose body is MessagePack; the other two are raw bytes. */
+export type ControlName = Exclude<MessageName, 'PAGE_BATCH' | 'VERIFY_HASHES'>;
+
+/**
+ * The decoder of each control message, for those who read whatever comes: the dump and the tests.
+ */
+export const CONTROL_DECODERS: Readonly<
+  Record<ControlName, (bytes: Uint8Array) => BodyResult<object>>
+> = {
+  HELLO: messages.decodeHello,
+  HELLO_ACK: messages.decodeHelloAck,
+  ERROR: messages.decodeError,
+  CANCEL: messages.decodeCancel,
+  PING: messages.decodePing,
+  PONG: messages.decodePong,
+  PASS_BEGIN: messages.decodePassBegin,
+  PROGRESS: messages.decodeProgress,
+  STOPPED: messages.decodeStopped,
+  MACHINE_STATE: messages.decodeMachineState,
+  SWITCHOVER: messages.decodeSwitchover,
+  SWITCHOVER_ACK: messages.decodeSwitchoverAck,
+  GRANT: messages.decodeGrant,
+  RESUMED: messages.decodeResumed,
+  VERIFY_END: messages.decodeVerifyEnd,
+  VERIFY_RESULT: messages.decodeVerifyResult,
+  GOODBYE: messages.decodeGoodbye,
+  GUEST_STARTED: messages.decodeGuestStarted,
+};

@@ -1,0 +1,63 @@
+import { NAME_LENGTH_MAX } from '../../base/index.ts';
+import { type BodyResult, readBody, type Scalar } from '../body/body-reader.ts';
+import { packBody } from '../body/message-pack.ts';
+import { type HelloMachine, packMachine, readMachine } from './hello-machine.ts';
+
+/** First message of a connection: who calls, about which guest, and what it would like to use. */
+export interface HelloBody {
+  /** Highest protocol version that the source speaks. */
+  readonly protocol: number;
+  /** For logs only, for example `sterna 0.1.0`. Nothing may depend on it. */
+  readonly software: string;
+  /** What this connection is for. Further roles come with capabilities. */
+  readonly role: 'main';
+  readonly migrationId: string;
+  readonly guest: { readonly epoch: number };
+  readonly pageBytes: number;
+  readonly machine: HelloMachine;
+  readonly capabilities: readonly string[];
+  readonly parameters: Readonly<Record<string, Scalar>>;
+  /** False for a stream into a file: nothing will be answered. */
+  readonly duplex: boolean;
+}
+
+export const CAPABILITY_COUNT_MAX = 64;
+export const CAPABILITY_BYTES_MAX = 64;
+export const PARAMETERS_BYTES_MAX = 2048;
+/** Highest epoch: its successor must still be exact in a JavaScript number. */
+export const EPOCH_MAX = Number.MAX_SAFE_INTEGER - 1;
+const MIGRATION_ID = /^[A-Za-z0-9-]{1,64}$/;
+
+export function encodeHello(body: HelloBody): Uint8Array {
+  return packBody('HELLO', {
+    protocol: body.protocol,
+    software: body.software,
+    role: body.role,
+    migrationId: body.migrationId,
+    guest: { epoch: body.guest.epoch },
+    pageBytes: body.pageBytes,
+    machine: packMachine(body.machine),
+    capabilities: body.capabilities,
+    parameters: body.parameters,
+    duplex: body.duplex,
+  });
+}
+
+export function decodeHello(bytes: Uint8Array): BodyResult<HelloBody> {
+  return readBody('HELLO', bytes, (fields) => {
+    const pageBytes = fields.integer('pageBytes', 512, 65_536);
+    if ((pageBytes & (pageBytes - 1)) !== 0) fields.fail('pageBytes', 'is not a power of two');
+    return {
+      protocol: fields.integer('protocol', 1, 255),
+      software: fields.text('software', NAME_LENGTH_MAX),
+      role: fields.choice('role', ['main']),
+      migrationId: fields.text('migrationId', 64, MIGRATION_ID),
+      guest: { epoch: fields.map('guest').integer('epoch', 0, EPOCH_MAX - 1) },
+      pageBytes,
+      machine: readMachine(fields.map('machine'), pageBytes),
+      capabilities: fields.texts('capabilities', CAPABILITY_COUNT_MAX, CAPABILITY_BYTES_MAX),
+      parameters: fields.scalars('parameters', PARAMETERS_BYTES_MAX),
+      duplex: fields.boolean('duplex'),
+    };
+  });
+}
