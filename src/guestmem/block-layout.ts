@@ -1,0 +1,126 @@
+import {
+  assert,
+  BATCH_PAGES_MAX,
+  PAGE_BYTES,
+  RAM_BLOCK_BYTES_MAX,
+  VCPU_COUNT_MAX,
+} from '../base/index.ts';
+
+/**
+ * Where things lie in the WebAssembly memory of one RAM block, in bytes:
+ *
+ *   0x1000  kernel context and results      (kernels/context.ts mirrors the offsets)
+ *   0x2000  CRC32C tables, 16 KiB           0x8000  scratch page
+ *   0x10000 list of page numbers            0x20000 page entries of the batch being made
+ *   then    dirty and populated bitmap · received map · page hashes · dirty maps of the vCPUs
+ *   then    staging slots
+ *   then    guest RAM · XBZRLE cache (tags, ages, pages)
+ *
+ * Memory that nobody touches costs nothing: the system commits pages on first use.
+ */
+export interface BlockLayout {
+  readonly name: string;
+  readonly index: number;
+  readonly pageCount: number;
+  /** First page of this block in the guest's physical address space. */
+  readonly firstPfn: number;
+  /** Number of dirty logs: one for each vCPU, and one for devices (the last). */
+  readonly logCount: number;
+  readonly dirtyBitmap: number;
+  readonly populatedBitmap: number;
+  readonly receivedMap: number;
+  readonly hashTable: number;
+  readonly dirtyMaps: number;
+  readonly slots: number;
+  readonly ram: number;
+  readonly cache: number;
+  /** Pages that the XBZRLE cache can hold at most. */
+  readonly cachePagesMax: number;
+  readonly memoryBytes: number;
+}
+
+export const CONTEXT = 0x1000;
+export const RESULTS = 0x1100;
+export const CRC_TABLE = 0x2000;
+export const SCRATCH_PAGE = 0x8000;
+export const PFN_LIST = 0x10000;
+export const ENTRY_SCRATCH = 0x20000;
+const FIXED_BYTES = 0x30000;
+
+/**
+ * A byte for each page that a 32-bit address can name: an access outside RAM finds a zero there and
+ * takes the slow path, which checks the bounds. So the fast path of the soft MMU needs no bounds
+ * check.
+ */
+export const PAGE_MAP_BYTES = 2 ** 20;
+
+/**
+ * Two slots keep the socket busy while the next batch is made; more gain nothing (docs/adr/0003).
+ */
+export const SLOT_COUNT = 4;
+/**
+ * Header in front, body behind, and room for the next frame's header, which the reader reads in the
+ * same call.
+ */
+export const SLOT_BYTES = roundUp(32 + BATCH_PAGES_MAX * (PAGE_BYTES + 16) + 32, 2 ** 16);
+
+const LOG_COUNT_MAX = VCPU_COUNT_MAX + 1;
+const WASM_PAGE_BYTES = 2 ** 16;
+const MEMORY_BYTES_MAX = 2 ** 32;
+
+export interface BlockShape {
+  readonly name: string;
+  readonly index: number;
+  readonly bytes: number;
+  readonly firstPfn: number;
+  readonly vcpuCount: number;
+}
+
+export function blockLayout(shape: BlockShape): BlockLayout {
+  assert(shape.bytes % PAGE_BYTES === 0, 'RAM block is not a multiple of the page size');
+  assert(shape.bytes > 0 && shape.bytes <= RAM_BLOCK_BYTES_MAX, 'RAM block size is out of range');
+  const pageCount = shape.bytes / PAGE_BYTES;
+  const logCount = shape.vcpuCount + 1;
+  const bitmapBytes = roundUp(pageCount / 8, PAGE_BYTES);
+  const dirtyBitmap = FIXED_BYTES;
+  const populatedBitmap = dirtyBitmap + bitmapBytes;
+  const receivedMap = populatedBitmap + bitmapBytes;
+  const hashTable = receivedMap + PAGE_MAP_BYTES;
+  const dirtyMaps = hashTable + roundUp(pageCount * 8, PAGE_BYTES);
+  // Room for the most vCPUs, so that memory set aside before a guest is known fits any number of
+  // them.
+  const slots = dirtyMaps + LOG_COUNT_MAX * 2 * PAGE_MAP_BYTES;
+  const ram = roundUp(slots + SLOT_COUNT * SLOT_BYTES, WASM_PAGE_BYTES);
+  const cache = ram + shape.bytes;
+  // Each cached page needs 8 bytes of tag and age.
+  const cachePagesMax = Math.min(
+    pageCount + 2,
+    Math.floor((MEMORY_BYTES_MAX - WASM_PAGE_BYTES - cache) / (PAGE_BYTES + 8)),
+  );
+  return {
+    name: shape.name,
+    index: shape.index,
+    pageCount,
+    firstPfn: shape.firstPfn,
+    logCount,
+    dirtyBitmap,
+    populatedBitmap,
+    receivedMap,
+    hashTable,
+    dirtyMaps,
+    slots,
+    ram,
+    cache,
+    cachePagesMax,
+    memoryBytes: roundUp(cache + cachePagesMax * (PAGE_BYTES + 8) + PAGE_BYTES, WASM_PAGE_BYTES),
+  };
+}
+
+/** One of the two dirty maps of a log. */
+export function dirtyMapAddress(layout: BlockLayout, log: number, map: number): number {
+  return layout.dirtyMaps + (log * 2 + map) * PAGE_MAP_BYTES;
+}
+
+function roundUp(value: number, multiple: number): number {
+  return Math.ceil(value / multiple) * multiple;
+}

@@ -1,0 +1,18 @@
+export {
+  type BlockLayout,
+  dirtyMapAddress,
+  PAGE_MAP_BYTES,
+  SLOT_BYTES,
+  SLOT_COUNT,
+} from './block-layout.ts';
+export { ControlBlock, VCPU_STATE } from './control-block.ts';
+export { GuestClock } from './guest-clock.ts';
+export { GuestMemory, type GuestMemoryHandles } from './guest-memory.ts';
+export type * from './machine.ts';
+export { MemoryReserve } from './memory-reserve.ts';
+export { waitForMissingPage } from './missing-page.ts';
+export type { ApplyOutcome } from './page-kernels.ts';
+export { startPrefault } from './prefault.ts';
+export { type ApplyResult, type GatherResult, RamBlock } from './ram-block.ts';
+export { type MmuSettings, Safepoint } from './safepoint.ts';
+export { VcpuControl } from './vcpu-control.ts';

@@ -1,0 +1,120 @@
+// Destination: one call checks one PAGE_BATCH body and writes its pages into RAM.
+import {
+  ENTRY, KIND_RAW, KIND_XBZRLE, KIND_ZERO_RUN, PAGE, PAGE_SHIFT,
+  RESULT_ERROR_PFN, RESULT_NEW_PAGES, RESULT_RAW, RESULT_XBZRLE, RESULT_ZERO,
+  clearResults, hashTable, pageCount, populatedBitmap, ramBase, receivedMap, setBit, testBit,
+} from './context';
+import { crc32c } from './crc32c';
+import { copyAndHash, hashPage } from './page-hash';
+import { decode } from './xbzrle';
+
+// Returned by apply(); src/guestmem/page-kernels.ts names them.
+const OK: i32 = 0;
+const BAD_TABLE: i32 = 1; // an entry out of range, an unknown kind, lengths that do not add up
+const BAD_CRC: i32 = 2;
+const BAD_DELTA: i32 = 3; // malformed XBZRLE, or for a page that never came
+const BAD_HASH: i32 = 4;
+
+// The shortest delta: two lengths and a byte.
+const XBZRLE_BYTES_MIN: u32 = 3;
+// BATCH_PAGES_MAX of src/base/limits.ts entries.
+const TABLE_BYTES_MAX: usize = 256 * ENTRY;
+
+@inline function fail(reason: i32, pfn: u32): i32 {
+  store<u32>(RESULT_ERROR_PFN, pfn);
+  return reason;
+}
+
+// The whole table is checked before the first byte of RAM is written.
+function checkTable(table: usize, end: usize, payload: usize): i32 {
+  const pages = pageCount();
+  let at = payload;
+  for (let entry = table; entry < end; entry += ENTRY) {
+    const pfn = load<u32>(entry), kind = load<u8>(entry, 4), length = <u32>load<u16>(entry, 6);
+    if (load<u8>(entry, 5) != 0 || pfn >= pages) return fail(BAD_TABLE, pfn);
+    if (kind == KIND_ZERO_RUN) {
+      if (length == 0 || length > pages - pfn || load<u64>(entry, 8) != 0) return fail(BAD_TABLE, pfn);
+    } else if (kind == KIND_RAW) {
+      if (length != <u32>PAGE) return fail(BAD_TABLE, pfn);
+      at += PAGE;
+    } else if (kind == KIND_XBZRLE) {
+      if (length < XBZRLE_BYTES_MIN || length >= <u32>PAGE) return fail(BAD_TABLE, pfn);
+      at += length;
+    } else return fail(BAD_TABLE, pfn);
+    if (at > table) return fail(BAD_TABLE, pfn);
+  }
+  if (((at + 7) & ~7) != table) return fail(BAD_TABLE, pages);
+  while (at < table) if (load<u8>(at++) != 0) return fail(BAD_TABLE, pages);
+  return OK;
+}
+
+@inline function markReceived(received: usize, pfn: u32): u32 {
+  const fresh = <u32>(load<u8>(received + pfn) == 0);
+  // Pairs with the soft MMU's load: whoever sees the mark sees the page's bytes.
+  atomic.store<u8>(received + pfn, 1);
+  return fresh;
+}
+
+// A page of a fresh machine is zero already, and touching it would cost memory for nothing.
+function applyZeroRun(first: u32, count: u32): u32 {
+  const ram = ramBase(), received = receivedMap(), hashes = hashTable(), populated = populatedBitmap();
+  let fresh: u32 = 0;
+  for (let pfn = first; pfn < first + count; pfn++) {
+    if (testBit(populated, pfn)) {
+      memory.fill(ram + (<usize>pfn << PAGE_SHIFT), 0, PAGE);
+      store<u64>(hashes + (<usize>pfn << 3), 0);
+    }
+    fresh += markReceived(received, pfn);
+  }
+  return fresh;
+}
+
+export function apply(body: usize, bodyBytes: usize, tableBytes: usize, tableCrc: u32): i32 {
+  clearResults();
+  const end = body + bodyBytes, table = end - tableBytes;
+  if (tableBytes == 0 || tableBytes > TABLE_BYTES_MAX || tableBytes % ENTRY != 0 || (table & 7) != 0) return fail(BAD_TABLE, 0);
+  if (crc32c(table, tableBytes) != tableCrc) return fail(BAD_CRC, 0);
+  const checked = checkTable(table, end, body);
+  if (checked != OK) return checked;
+  const ram = ramBase(), received = receivedMap(), hashes = hashTable(), populated = populatedBitmap();
+  let fresh: u32 = 0, zero: u32 = 0, raw: u32 = 0, delta: u32 = 0;
+  for (let entry = table, payload = body; entry < end; entry += ENTRY) {
+    const pfn = load<u32>(entry), kind = load<u8>(entry, 4), length = <u32>load<u16>(entry, 6), hash = load<u64>(entry, 8);
+    if (kind == KIND_ZERO_RUN) {
+      fresh += applyZeroRun(pfn, length);
+      zero += length;
+      continue;
+    }
+    const page = ram + (<usize>pfn << PAGE_SHIFT);
+    if (kind == KIND_RAW) {
+      if (copyAndHash(payload, page, pfn) != hash) return fail(BAD_HASH, pfn);
+      raw++;
+    } else {
+      if (load<u8>(received + pfn) == 0 || !decode(page, payload, length)) return fail(BAD_DELTA, pfn);
+      if (hashPage(page, pfn) != hash) return fail(BAD_HASH, pfn);
+      delta++;
+    }
+    payload += length;
+    store<u64>(hashes + (<usize>pfn << 3), hash);
+    setBit(populated, pfn);
+    fresh += markReceived(received, pfn);
+  }
+  store<u32>(RESULT_NEW_PAGES, fresh);
+  store<u32>(RESULT_ZERO, zero);
+  store<u32>(RESULT_RAW, raw);
+  store<u32>(RESULT_XBZRLE, delta);
+  return OK;
+}
+
+// Compares `count` hashes of the peer with those of the pages as they were applied. Returns the
+// number that differ; the list gets the first `max` page numbers.
+export function compareHashes(first: u32, count: u32, theirs: usize, list: usize, max: u32): u32 {
+  const hashes = hashTable();
+  let different: u32 = 0;
+  for (let i: u32 = 0; i < count; i++) {
+    if (load<u64>(theirs + (<usize>i << 3)) == load<u64>(hashes + (<usize>(first + i) << 3))) continue;
+    if (different < max) store<u32>(list + (<usize>different << 2), first + i);
+    different++;
+  }
+  return different;
+}

@@ -1,0 +1,67 @@
+// Where things are in a block's memory. The host writes the first half once
+// (src/guestmem/block-layout.ts mirrors the offsets), kernels write the second half. Kernels keep
+// no static data: everything is at an address given here.
+
+export const PAGE: usize = 4096;
+export const PAGE_SHIFT: usize = 12;
+
+const CONTEXT: usize = 0x1000;
+
+// Written by the host.
+@inline export function ramBase(): usize { return load<u32>(CONTEXT, 0); }
+@inline export function pageCount(): u32 { return load<u32>(CONTEXT, 4); }
+@inline export function dirtyBitmap(): usize { return load<u32>(CONTEXT, 8); }
+@inline export function populatedBitmap(): usize { return load<u32>(CONTEXT, 12); }
+@inline export function receivedMap(): usize { return load<u32>(CONTEXT, 16); }
+@inline export function hashTable(): usize { return load<u32>(CONTEXT, 20); }
+@inline export function crcTable(): usize { return load<u32>(CONTEXT, 24); }
+@inline export function scratchPage(): usize { return load<u32>(CONTEXT, 28); }
+@inline export function pfnList(): usize { return load<u32>(CONTEXT, 32); }
+@inline export function entryScratch(): usize { return load<u32>(CONTEXT, 36); }
+@inline export function cacheTags(): usize { return load<u32>(CONTEXT, 40); }
+@inline export function cacheAges(): usize { return load<u32>(CONTEXT, 44); }
+@inline export function cacheData(): usize { return load<u32>(CONTEXT, 48); }
+@inline export function cacheSets(): u32 { return load<u32>(CONTEXT, 52); }
+
+// Results of one call, u32 each, read by the host right after it.
+export const RESULT_CURSOR: usize = 0x1100;
+export const RESULT_BODY_BYTES: usize = 0x1104;
+export const RESULT_TABLE_BYTES: usize = 0x1108;
+export const RESULT_TABLE_CRC: usize = 0x110c;
+export const RESULT_ZERO: usize = 0x1110;
+export const RESULT_RAW: usize = 0x1114;
+export const RESULT_XBZRLE: usize = 0x1118;
+export const RESULT_UNCHANGED: usize = 0x111c;
+export const RESULT_XBZRLE_BYTES: usize = 0x1120;
+export const RESULT_HITS: usize = 0x1124;
+export const RESULT_MISSES: usize = 0x1128;
+export const RESULT_CONFLICTS: usize = 0x112c;
+export const RESULT_OVERFLOWS: usize = 0x1130;
+export const RESULT_NEW_PAGES: usize = 0x1134;
+export const RESULT_ERROR_PFN: usize = 0x1138;
+
+export function clearResults(): void {
+  memory.fill(RESULT_CURSOR, 0, 0x40);
+}
+
+// Kinds of a page entry: PAGE_KINDS of src/protocol/message-types.ts.
+export const KIND_ZERO_RUN: u8 = 1;
+export const KIND_RAW: u8 = 2;
+export const KIND_XBZRLE: u8 = 3;
+export const ENTRY: usize = 16;
+
+@inline export function storeEntry(at: usize, pfn: u32, kind: u8, length: u32, hash: u64): void {
+  store<u32>(at, pfn);
+  store<u16>(at, <u16>kind, 4);
+  store<u16>(at, <u16>length, 6);
+  store<u64>(at, hash, 8);
+}
+
+@inline export function testBit(bitmap: usize, index: u32): bool {
+  return ((<u32>load<u8>(bitmap + (index >> 3)) >> (index & 7)) & 1) != 0;
+}
+
+@inline export function setBit(bitmap: usize, index: u32): void {
+  const at = bitmap + (index >> 3);
+  store<u8>(at, <u8>(<u32>load<u8>(at) | (<u32>1 << (index & 7))));
+}

@@ -1,0 +1,39 @@
+import { type BlockLayout, blockLayout } from './block-layout.ts';
+import { allocateBlockMemory } from './block-memory.ts';
+import type { RamBlockDescription } from './machine.ts';
+
+/**
+ * Memory set aside and touched before a guest comes (QEMU's -mem-prealloc): the system commits a
+ * page on its first use, which can cost ten times what the copy into it does (docs/adr/0010).
+ * Serves one guest whose blocks have these sizes.
+ */
+export class MemoryReserve {
+  private readonly blocks: { readonly bytes: number; readonly memory: WebAssembly.Memory }[];
+
+  /** Throws E_NO_MEMORY. Takes as long as the system needs to commit it all. */
+  constructor(ramBlocks: readonly RamBlockDescription[]) {
+    this.blocks = ramBlocks.map(({ name, bytes }, index) => {
+      // Where things lie does not depend on the number of vCPUs.
+      const layout = blockLayout({ name, index, bytes, firstPfn: 0, vcpuCount: 1 });
+      const memory = allocateBlockMemory(layout);
+      touch(memory, layout);
+      return { bytes, memory };
+    });
+  }
+
+  /** The memory of a block of this size, once. */
+  take(bytes: number): WebAssembly.Memory | undefined {
+    const at = this.blocks.findIndex((block) => block.bytes === bytes);
+    return at < 0 ? undefined : this.blocks.splice(at, 1)[0]?.memory;
+  }
+}
+
+/**
+ * RAM, and what an incoming migration writes beside it. Writing a zero changes nothing and commits
+ * the page.
+ */
+function touch(memory: WebAssembly.Memory, layout: BlockLayout): void {
+  const bytes = Buffer.from(memory.buffer);
+  bytes.fill(0, layout.dirtyBitmap, layout.dirtyMaps);
+  bytes.fill(0, layout.slots, layout.cache);
+}

@@ -1,0 +1,45 @@
+import { readFileSync } from 'node:fs';
+import { artifactUrl } from '../base/index.ts';
+
+/** What `kernels/page-kernels.ts` exports; addresses are byte offsets into the block's memory. */
+export interface PageKernels {
+  mergeDirtyMap(map: number): number;
+  takeDirty(from: number, to: number, max: number): number;
+  countBits(bitmap: number): number;
+  dirtyAllPopulated(): number;
+  crcInitialize(): void;
+  crc32c(from: number, length: number): number;
+  gather(slot: number, count: number, mode: number, age: number): number;
+  gatherEmpty(slot: number, from: number, max: number): number;
+  hashPages(first: number, count: number, to: number): void;
+  apply(body: number, bodyBytes: number, tableBytes: number, tableCrc: number): number;
+  compareHashes(first: number, count: number, theirs: number, list: number, max: number): number;
+  prefault(first: number, count: number): number;
+  copyAndHash(from: number, to: number, pfn: number): bigint;
+  hashPage(page: number, pfn: number): bigint;
+  xbzrleEncode(oldPage: number, newPage: number, to: number, limit: number): number;
+  xbzrleDecode(page: number, from: number, length: number): number;
+}
+
+/** Bits of `mode` of `gather`. */
+export const GATHER_ENCODE = 1;
+export const GATHER_KEEP = 2;
+
+/** What `apply` returns. */
+export const APPLY_OUTCOMES = ['ok', 'bad-table', 'bad-crc', 'bad-delta', 'bad-hash'] as const;
+export type ApplyOutcome = (typeof APPLY_OUTCOMES)[number];
+
+/** Instantiates the kernels over one block's memory. */
+export function instantiatePageKernels(memory: WebAssembly.Memory): PageKernels {
+  const bytes = readFileSync(artifactUrl('./page-kernels.wasm', import.meta.url));
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
+    env: {
+      memory,
+      abort() {
+        throw new Error('Page kernel aborted');
+      },
+    },
+  });
+  // The exports are those of kernels/page-kernels.ts, which is built together with this file.
+  return instance.exports as unknown as PageKernels;
+}

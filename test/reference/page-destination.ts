@@ -1,0 +1,67 @@
+import { PAGE_BYTES } from '../../src/base/index.ts';
+import type { ApplyOutcome } from '../../src/guestmem/index.ts';
+import { crc32c, decodePageTable, type PageEntry } from '../../src/protocol/index.ts';
+import { pageHash } from './page-hash.ts';
+import { decodeXbzrle } from './xbzrle.ts';
+
+/** What applies batches of pages, page by page: the twin of kernels/apply.ts. */
+export class ReferencePageDestination {
+  readonly ram: Uint8Array;
+  readonly received: boolean[];
+  readonly populated: boolean[];
+  readonly hashes: bigint[];
+  private readonly pageCount: number;
+
+  constructor(pageCount: number) {
+    this.pageCount = pageCount;
+    this.ram = new Uint8Array(pageCount * PAGE_BYTES);
+    this.received = Array.from({ length: pageCount }, () => false);
+    this.populated = Array.from({ length: pageCount }, () => false);
+    this.hashes = Array.from({ length: pageCount }, () => 0n);
+  }
+
+  page(pfn: number): Uint8Array {
+    return this.ram.subarray(pfn * PAGE_BYTES, (pfn + 1) * PAGE_BYTES);
+  }
+
+  /** Nothing of RAM has changed when the outcome is `bad-crc` or `bad-table`. */
+  apply(body: Uint8Array, checkedBytes: number, checkedCrc: number): ApplyOutcome {
+    const table = body.subarray(body.length - checkedBytes);
+    if (checkedBytes > 0 && checkedBytes % 16 === 0 && (body.length - checkedBytes) % 8 === 0) {
+      if (crc32c(table) !== checkedCrc) return 'bad-crc';
+    }
+    const decoded = decodePageTable(body, checkedBytes);
+    if (decoded.kind === 'malformed') return 'bad-table';
+    if (decoded.body.some((entry) => this.isOutside(entry))) return 'bad-table';
+    for (const entry of decoded.body) {
+      const outcome = this.applyEntry(entry);
+      if (outcome !== 'ok') return outcome;
+    }
+    return 'ok';
+  }
+
+  private isOutside(entry: PageEntry): boolean {
+    const pages = entry.kind === 'ZERO_RUN' ? entry.pages : 1;
+    return entry.pfn + pages > this.pageCount;
+  }
+
+  private applyEntry(entry: PageEntry): ApplyOutcome {
+    if (entry.kind === 'ZERO_RUN') {
+      for (let pfn = entry.pfn; pfn < entry.pfn + entry.pages; pfn += 1) {
+        this.page(pfn).fill(0);
+        this.hashes[pfn] = 0n;
+        this.received[pfn] = true;
+      }
+      return 'ok';
+    }
+    const { pfn, hash, payload } = entry;
+    const page = this.page(pfn);
+    if (entry.kind === 'RAW') page.set(payload);
+    else if (!this.received[pfn] || !decodeXbzrle(page, payload)) return 'bad-delta';
+    if (pageHash(page, pfn) !== hash) return 'bad-hash';
+    this.hashes[pfn] = hash;
+    this.populated[pfn] = true;
+    this.received[pfn] = true;
+    return 'ok';
+  }
+}

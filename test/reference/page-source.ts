@@ -1,0 +1,135 @@
+import { PAGE_BYTES } from '../../src/base/index.ts';
+import type { GatherResult } from '../../src/guestmem/index.ts';
+import { crc32c, encodePageBatch, type PageEntry } from '../../src/protocol/index.ts';
+import { emptyRuns } from './dirty-log.ts';
+import { isZeroPage, pageHash } from './page-hash.ts';
+import { encodeXbzrle } from './xbzrle.ts';
+import { ReferenceCache } from './xbzrle-cache.ts';
+
+export interface ReferenceBatch {
+  readonly body: Uint8Array;
+  readonly result: GatherResult;
+}
+
+type Counts = { -readonly [Key in keyof GatherResult]: number };
+
+const ZERO_RUN_PAGES_MAX = 0xffff;
+
+/** What makes batches of pages, page by page: the twin of kernels/gather.ts. */
+export class ReferencePageSource {
+  readonly ram: Uint8Array;
+  readonly cache: ReferenceCache;
+
+  constructor(pageCount: number, cacheWays: number) {
+    this.ram = new Uint8Array(pageCount * PAGE_BYTES);
+    this.cache = new ReferenceCache(cacheWays);
+  }
+
+  page(pfn: number): Uint8Array {
+    return this.ram.subarray(pfn * PAGE_BYTES, (pfn + 1) * PAGE_BYTES);
+  }
+
+  gather(pfns: readonly number[], encode: boolean, keep: boolean, age: number): ReferenceBatch {
+    const counts = emptyCounts();
+    const entries: PageEntry[] = [];
+    for (const pfn of pfns) {
+      const entry = encode
+        ? this.encodePage(pfn, keep, age, counts)
+        : wholePage(pfn, this.page(pfn), counts);
+      if (entry !== undefined) putEntry(entries, entry);
+    }
+    return finish(entries, counts);
+  }
+
+  gatherEmpty(
+    populated: readonly boolean[],
+    from: number,
+    max: number,
+  ): ReferenceBatch & { readonly next: number } {
+    const { runs, next } = emptyRuns(populated, from, max);
+    const counts = emptyCounts();
+    counts.zeroPages = runs.reduce((sum, run) => sum + run.pages, 0);
+    const entries = runs.map((run): PageEntry => ({ kind: 'ZERO_RUN', ...run }));
+    return { ...finish(entries, counts), next };
+  }
+
+  private encodePage(
+    pfn: number,
+    keep: boolean,
+    age: number,
+    counts: Counts,
+  ): PageEntry | undefined {
+    const page = this.page(pfn);
+    const cached = this.cache.find(pfn);
+    if (cached === undefined) {
+      counts.missPages += 1;
+      if (keep && !this.cache.insert(pfn, page, age)) counts.conflictPages += 1;
+      return wholePage(pfn, page, counts);
+    }
+    counts.hitPages += 1;
+    cached.age = age;
+    const encoding = encodeXbzrle(cached.content, page);
+    if (keep) cached.content.set(page);
+    if (isZeroPage(page)) return wholePage(pfn, page, counts);
+    if (encoding === 'unchanged') {
+      counts.unchangedPages += 1;
+      return undefined;
+    }
+    // Unlike QEMU, an encoding that saves nothing is not sent.
+    if (encoding === 'overflow' || encoding.length >= PAGE_BYTES) {
+      counts.overflowPages += 1;
+      return wholePage(pfn, page, counts);
+    }
+    counts.xbzrlePages += 1;
+    counts.xbzrleBytes += encoding.length;
+    return { kind: 'XBZRLE', pfn, hash: pageHash(page, pfn), payload: encoding };
+  }
+}
+
+function wholePage(pfn: number, page: Uint8Array, counts: Counts): PageEntry {
+  if (isZeroPage(page)) {
+    counts.zeroPages += 1;
+    return { kind: 'ZERO_RUN', pfn, pages: 1 };
+  }
+  counts.rawPages += 1;
+  return { kind: 'RAW', pfn, hash: pageHash(page, pfn), payload: Uint8Array.from(page) };
+}
+
+/** A zero page right behind a zero run joins it. */
+function putEntry(entries: PageEntry[], entry: PageEntry): void {
+  const last = entries.at(-1);
+  const joins =
+    entry.kind === 'ZERO_RUN' &&
+    last?.kind === 'ZERO_RUN' &&
+    last.pfn + last.pages === entry.pfn &&
+    last.pages < ZERO_RUN_PAGES_MAX;
+  if (joins) entries[entries.length - 1] = { ...last, pages: last.pages + 1 };
+  else entries.push(entry);
+}
+
+function finish(entries: readonly PageEntry[], counts: Counts): ReferenceBatch {
+  // Nothing to send: no frame.
+  if (entries.length === 0) return { body: new Uint8Array(0), result: counts };
+  const { body, checkedBytes } = encodePageBatch(entries);
+  counts.bodyBytes = body.length;
+  counts.tableBytes = checkedBytes;
+  counts.tableCrc = crc32c(body.subarray(body.length - checkedBytes));
+  return { body, result: counts };
+}
+
+function emptyCounts(): Counts {
+  return {
+    bodyBytes: 0,
+    tableBytes: 0,
+    tableCrc: 0,
+    zeroPages: 0,
+    rawPages: 0,
+    xbzrlePages: 0,
+    unchangedPages: 0,
+    xbzrleBytes: 0,
+    hitPages: 0,
+    missPages: 0,
+    conflictPages: 0,
+    overflowPages: 0,
+  };
+}

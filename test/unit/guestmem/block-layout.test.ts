@@ -1,0 +1,129 @@
+import { describe, expect, test } from 'vitest';
+import {
+  BATCH_PAGES_MAX,
+  PAGE_BYTES,
+  RAM_BLOCK_BYTES_MAX,
+  VCPU_COUNT_MAX,
+} from '../../../src/base/index.ts';
+import {
+  type BlockLayout,
+  blockLayout,
+  CONTEXT,
+  CRC_TABLE,
+  dirtyMapAddress,
+  ENTRY_SCRATCH,
+  PAGE_MAP_BYTES,
+  PFN_LIST,
+  RESULTS,
+  SCRATCH_PAGE,
+  SLOT_BYTES,
+  SLOT_COUNT,
+} from '../../../src/guestmem/block-layout.ts';
+import { FRAME_HEADER_BYTES, PAGE_BATCH_BYTES_MAX } from '../../../src/protocol/index.ts';
+
+const MEBIBYTE = 2 ** 20;
+
+const SHAPES = [
+  PAGE_BYTES,
+  3 * PAGE_BYTES,
+  65 * PAGE_BYTES,
+  16 * MEBIBYTE,
+  16 * MEBIBYTE + PAGE_BYTES,
+  100 * MEBIBYTE,
+  1024 * MEBIBYTE,
+  RAM_BLOCK_BYTES_MAX - PAGE_BYTES,
+  RAM_BLOCK_BYTES_MAX,
+].flatMap((bytes) => [1, 2, VCPU_COUNT_MAX].map((vcpuCount) => ({ bytes, vcpuCount })));
+
+function layoutOf({ bytes, vcpuCount }: { bytes: number; vcpuCount: number }): BlockLayout {
+  return blockLayout({ name: 'ram', index: 0, bytes, firstPfn: 0, vcpuCount });
+}
+
+interface Area {
+  readonly name: string;
+  readonly start: number;
+  readonly bytes: number;
+}
+
+/** Everything that somebody writes, with the bytes that it needs. */
+function areasOf(layout: BlockLayout): Area[] {
+  const { pageCount, cachePagesMax, cache } = layout;
+  const bitmapBytes = Math.ceil(pageCount / 64) * 8;
+  const ways = Math.floor(cachePagesMax / 2) * 2;
+  const cacheData = Math.ceil((cache + ways * 8) / PAGE_BYTES) * PAGE_BYTES;
+  const logs = Array.from({ length: layout.logCount * 2 }, (_, index) => ({
+    name: `dirty map ${index}`,
+    start: dirtyMapAddress(layout, index >> 1, index & 1),
+    bytes: PAGE_MAP_BYTES,
+  }));
+  return [
+    { name: 'context', start: CONTEXT, bytes: 64 },
+    { name: 'results', start: RESULTS, bytes: 64 },
+    { name: 'CRC tables', start: CRC_TABLE, bytes: 16 * 1024 },
+    { name: 'scratch page', start: SCRATCH_PAGE, bytes: PAGE_BYTES },
+    { name: 'page list', start: PFN_LIST, bytes: BATCH_PAGES_MAX * 4 },
+    { name: 'entries', start: ENTRY_SCRATCH, bytes: BATCH_PAGES_MAX * 16 },
+    { name: 'dirty bitmap', start: layout.dirtyBitmap, bytes: bitmapBytes },
+    { name: 'populated bitmap', start: layout.populatedBitmap, bytes: bitmapBytes },
+    { name: 'received map', start: layout.receivedMap, bytes: PAGE_MAP_BYTES },
+    { name: 'hash table', start: layout.hashTable, bytes: pageCount * 8 },
+    ...logs,
+    { name: 'slots', start: layout.slots, bytes: SLOT_COUNT * SLOT_BYTES },
+    { name: 'RAM', start: layout.ram, bytes: pageCount * PAGE_BYTES },
+    { name: 'cache tags and ages', start: cache, bytes: ways * 8 },
+    { name: 'cached pages', start: cacheData, bytes: ways * PAGE_BYTES },
+    { name: 'end', start: layout.memoryBytes, bytes: 0 },
+  ];
+}
+
+describe('blockLayout()', () => {
+  test.each(SHAPES)('blockLayout() keeps all areas apart for %o', (shape) => {
+    const areas = areasOf(layoutOf(shape));
+    const overlaps = areas.slice(1).flatMap((area, index) => {
+      const before = areas[index]!;
+      return before.start + before.bytes > area.start ? [`${before.name}, ${area.name}`] : [];
+    });
+    expect(overlaps).toEqual([]);
+  });
+
+  test.each(SHAPES)('blockLayout() fits one WebAssembly memory for %o', (shape) => {
+    const layout = layoutOf(shape);
+    expect(layout.memoryBytes).toBeLessThanOrEqual(2 ** 32);
+    expect(layout.memoryBytes % 2 ** 16).toBe(0);
+    expect(layout.pageCount).toBe(shape.bytes / PAGE_BYTES);
+    expect(layout.logCount).toBe(shape.vcpuCount + 1);
+  });
+
+  test.each(SHAPES)('blockLayout() aligns what kernels read in words for %o', (shape) => {
+    const layout = layoutOf(shape);
+    const addresses = [
+      layout.dirtyBitmap,
+      layout.populatedBitmap,
+      layout.receivedMap,
+      layout.hashTable,
+      layout.ram,
+      layout.cache,
+      layout.slots,
+    ];
+    expect(addresses.filter((address) => address % PAGE_BYTES !== 0)).toEqual([]);
+  });
+
+  test('blockLayout() leaves room for a cache of all pages, or of what the memory holds', () => {
+    const small = layoutOf({ bytes: 16 * MEBIBYTE, vcpuCount: 1 });
+    expect(small.cachePagesMax).toBeGreaterThanOrEqual(small.pageCount);
+    const largest = layoutOf({ bytes: RAM_BLOCK_BYTES_MAX, vcpuCount: VCPU_COUNT_MAX });
+    expect(largest.cachePagesMax * PAGE_BYTES).toBeGreaterThan(1.9 * 2 ** 30);
+  });
+
+  test('blockLayout() refuses a size that is no block', () => {
+    for (const bytes of [0, PAGE_BYTES - 1, PAGE_BYTES + 1, RAM_BLOCK_BYTES_MAX + PAGE_BYTES]) {
+      expect(() => layoutOf({ bytes, vcpuCount: 1 })).toThrow('RAM block');
+    }
+  });
+
+  test('a slot holds the longest frame and the header behind it', () => {
+    const needed = FRAME_HEADER_BYTES + PAGE_BATCH_BYTES_MAX + FRAME_HEADER_BYTES;
+    expect(SLOT_BYTES).toBeGreaterThanOrEqual(needed);
+    expect(SLOT_BYTES % 8).toBe(0);
+  });
+});

@@ -1,0 +1,109 @@
+import { describe, expect, test } from 'vitest';
+import { PAGE_BYTES } from '../../../src/base/index.ts';
+import { PFN_LIST } from '../../../src/guestmem/block-layout.ts';
+import { SLOT_BYTES, SLOT_COUNT } from '../../../src/guestmem/index.ts';
+import { prefaultBlock } from '../../../src/guestmem/prefault.ts';
+import {
+  bodyAddress,
+  cacheOf,
+  noise,
+  pageOf,
+  receivedOf,
+  testBlock,
+} from '../../support/test-block.ts';
+
+function cachePages(block: ReturnType<typeof testBlock>, pfns: readonly number[]): void {
+  for (const [index, pfn] of pfns.entries()) {
+    pageOf(block, pfn).fill(pfn + 1);
+    block.bytes.writeUInt32LE(pfn, PFN_LIST + index * 4);
+  }
+  block.gather(bodyAddress(block), pfns.length, true, true, 1);
+}
+
+describe('RamBlock', () => {
+  test.each([
+    [0, 0],
+    [1, 0],
+    [2, 2],
+    [7, 6],
+    [32, 32],
+    [1e9, 34],
+  ])('resetCache() asked for %i pages holds %i', (wanted, held) => {
+    expect(testBlock(32).resetCache(wanted)).toBe(held);
+  });
+
+  test('resetCache() forgets every page', () => {
+    const block = testBlock(32);
+    block.resetCache(8);
+    cachePages(block, [1, 2, 3]);
+    expect(cacheOf(block, 8).map(({ pfn }) => pfn)).toEqual([1, 2, 3]);
+    expect(block.resetCache(8)).toBe(8);
+    expect(cacheOf(block, 8)).toEqual([]);
+    expect(block.resetCache(4)).toBe(4);
+    cachePages(block, [1]);
+    expect(cacheOf(block, 4).map(({ pfn }) => pfn)).toEqual([1]);
+  });
+
+  test('resetCache() of the largest size still lies in the memory', () => {
+    const block = testBlock(33);
+    const held = block.resetCache(1e9);
+    // The last set, and in it the second way: the end of the cache.
+    cachePages(
+      block,
+      Array.from({ length: 33 }, (_, pfn) => pfn),
+    );
+    expect(held).toBe(34);
+    expect(cacheOf(block, held)).toHaveLength(33);
+  });
+
+  test('slot() gives areas that do not overlap', () => {
+    const block = testBlock(4);
+    for (let index = 0; index < SLOT_COUNT; index += 1) block.slot(index).fill(index + 1);
+    for (let index = 0; index < SLOT_COUNT; index += 1) {
+      expect(block.slot(index)).toHaveLength(SLOT_BYTES);
+      expect(block.slot(index).every((byte) => byte === index + 1)).toBe(true);
+    }
+    expect(block.ram.every((byte) => byte === 0)).toBe(true);
+  });
+
+  test('ram is exactly the pages of the block', () => {
+    const block = testBlock(5);
+    expect(block.ram).toHaveLength(5 * PAGE_BYTES);
+    pageOf(block, 4)[PAGE_BYTES - 1] = 9;
+    expect(block.ram.at(-1)).toBe(9);
+  });
+});
+
+describe('prefault()', () => {
+  test('prefault() touches what has not come, and changes nothing', () => {
+    const block = testBlock(10);
+    block.ram.set(noise(1, block.ram.length));
+    const before = Buffer.from(block.ram);
+    for (const pfn of [0, 3, 9]) block.bytes[block.layout.receivedMap + pfn] = 1;
+    expect(block.kernels.prefault(0, 10)).toBe(7);
+    expect(block.kernels.prefault(3, 1)).toBe(0);
+    expect(block.kernels.prefault(8, 100)).toBe(1);
+    expect(block.ram.equals(before)).toBe(true);
+    expect(receivedOf(block).filter((received) => received)).toHaveLength(3);
+  });
+
+  test('prefaultBlock() goes through the whole block', () => {
+    const block = testBlock(3000);
+    const touched: [number, number][] = [];
+    const { kernels } = block;
+    const counting = {
+      layout: block.layout,
+      kernels: {
+        ...kernels,
+        prefault: (first: number, count: number) => {
+          touched.push([first, count]);
+          return kernels.prefault(first, count);
+        },
+      },
+    };
+    // Only these two are used.
+    prefaultBlock(counting as unknown as typeof block);
+    expect(touched.map(([first]) => first)).toEqual([0, 1024, 2048]);
+    expect(touched.at(-1)![0] + touched.at(-1)![1]).toBeGreaterThanOrEqual(3000);
+  });
+});
