@@ -1,0 +1,24 @@
+export { AttachedMachine, type WorkloadProgress } from './attached-machine.ts';
+export type { WorkloadMachineHandles } from './shared-state.ts';
+export { SimMachine, type SimMachineOptions } from './sim-machine.ts';
+export type { WorkloadCheck } from './workload/workload-check.ts';
+export {
+  instantiatePrograms,
+  strictMmuHost,
+  type WorkloadProgram,
+} from './workload/workload-program.ts';
+export {
+  checkWorkloadFits,
+  formatWorkloadSpec,
+  parseWorkloadSpec,
+  type WorkloadSpec,
+} from './workload/workload-spec.ts';
+export {
+  machineDescription,
+  refusal,
+  splitRam,
+  WORKLOAD_MACHINE_TYPE,
+  WORKLOAD_MACHINE_VERSION,
+  type WorkloadMachineOptions,
+} from './workload-description.ts';
+export { WorkloadMachine, workloadMachineFactory } from './workload-machine.ts';

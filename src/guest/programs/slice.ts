@@ -1,0 +1,28 @@
+// What all programs share: the block that this instance serves, and the results of a slice. They
+// are globals of the instance, not memory: the memory is the guest's.
+
+export let blockFirstPfn: u32 = 0;
+export let blockPages: u32 = 0;
+export let seed: u32 = 0;
+
+export function programConfigure(firstPfn: u32, pages: u32, noiseSeed: u32): void {
+  blockFirstPfn = firstPfn;
+  blockPages = pages;
+  seed = noiseSeed;
+}
+
+let pfn: u32 = 0;
+let random: u32 = 0;
+let reads: u32 = 0;
+
+@inline export function endSlice(next: u32, randomState: u32, readCount: u32): void {
+  pfn = next;
+  random = randomState;
+  reads = readCount;
+}
+
+// After a slice: the guest page at which it goes on (it may lie in another block), the random
+// state, and how many of its accesses only read.
+export function nextPfn(): u32 { return pfn; }
+export function nextRandom(): u32 { return random; }
+export function readCount(): u32 { return reads; }

@@ -1,0 +1,187 @@
+import type { Clock } from '../base/index.ts';
+import type { ControlBlock, GuestMemory, Safepoint } from '../guestmem/index.ts';
+import type { ConsoleDevice } from './console-device.ts';
+import { PageRate } from './page-rate.ts';
+import { PHASE, type VcpuRegisters } from './vcpu-registers.ts';
+import type { WorkloadProgram } from './workload/workload-program.ts';
+import { fillRange, hotRange, type PageRange, partOf } from './workload/workload-ranges.ts';
+import { type WorkloadSpec, WRITE_PATTERNS } from './workload/workload-spec.ts';
+
+/** A pause waits for a slice at most; each safepoint costs about a microsecond. */
+const SLICE_MS = 0.2;
+/** The guest ticks at this rate when it has nothing to do. */
+const TICK_MS = 1;
+const SLICE_PAGES_START = 16;
+const SLICE_PAGES_MAX = 2 ** 20;
+/** QEMU's test guest prints once in so many sweeps. */
+const SWEEPS_PER_MARK = 64;
+
+export interface VcpuParts {
+  readonly vcpu: number;
+  readonly spec: WorkloadSpec;
+  readonly memory: GuestMemory;
+  readonly control: ControlBlock;
+  readonly safepoint: Safepoint;
+  /** Of all vCPUs; this one writes only its own. */
+  readonly registers: readonly VcpuRegisters[];
+  readonly console: ConsoleDevice;
+  /** One for each RAM block. */
+  readonly programs: readonly WorkloadProgram[];
+  readonly clock: Clock;
+}
+
+/** Runs a vCPU until it is told to end. */
+export function runVcpu(parts: VcpuParts): void {
+  const vcpu = new WorkloadVcpu(parts);
+  while (parts.safepoint.enter() === 'run') vcpu.step();
+}
+
+/**
+ * One vCPU of a workload: a slice of its program at a time, its state in the registers between
+ * slices.
+ */
+class WorkloadVcpu {
+  private readonly parts: VcpuParts;
+  private readonly own: VcpuRegisters;
+  private readonly fill: PageRange;
+  private readonly hot: PageRange;
+  private readonly rate: PageRate | undefined;
+  private slicePages = SLICE_PAGES_START;
+
+  constructor(parts: VcpuParts) {
+    const { spec, memory, vcpu, registers } = parts;
+    this.parts = parts;
+    // Indexed by a vCPU of this machine.
+    this.own = registers[vcpu] as VcpuRegisters;
+    const hot = hotRange(spec, memory.pageCount);
+    this.fill = partOf(fillRange(spec), vcpu, registers.length);
+    this.hot = partOf(hot, vcpu, registers.length);
+    if (spec.kind !== 'memwrite') return;
+    if (spec.ratePagesPerSecond > 0) {
+      const share = this.hot.count / hot.count;
+      this.rate = new PageRate(spec.ratePagesPerSecond * share, parts.safepoint.guestClock);
+    }
+    const pattern = WRITE_PATTERNS.indexOf(spec.pattern);
+    for (const program of parts.programs) {
+      const { first, count } = this.hot;
+      program.memwriteConfigure(
+        first,
+        count,
+        pattern,
+        spec.words,
+        spec.stepBytes,
+        spec.readPercent,
+      );
+    }
+  }
+
+  /** One slice, or one sleep of a tick. */
+  step(): void {
+    const { clock, safepoint } = this.parts;
+    const fromMs = clock.nowMs();
+    safepoint.beat(fromMs);
+    if (!this.work()) {
+      this.own.ticks += 1;
+      safepoint.sleep(TICK_MS);
+      return;
+    }
+    const toMs = clock.nowMs();
+    safepoint.beat(toMs);
+    safepoint.payThrottle(toMs - fromMs);
+  }
+
+  /** False when there is nothing to do now. */
+  private work(): boolean {
+    if (this.own.phase === PHASE.filling) return this.fillSlice();
+    if (this.own.phase === PHASE.filled) return this.beginWhenAllAreFilled();
+    if (this.parts.spec.kind === 'idle' || this.hot.count === 0) return false;
+    return this.hotSlice();
+  }
+
+  private fillSlice(): boolean {
+    const { first, count } = this.fill;
+    const done = Math.max(0, this.own.nextPfn - first);
+    const pages = this.measured(Math.min(this.slicePages, count - done), (budget) => {
+      const filled = this.program(first + done).fillRun(first + done, budget);
+      this.own.nextPfn = first + done + filled;
+      return filled;
+    });
+    if (done + pages < count) return true;
+    this.own.phase = PHASE.filled;
+    this.parts.control.announceProgress();
+    return true;
+  }
+
+  private beginWhenAllAreFilled(): boolean {
+    if (this.parts.registers.some((other) => other.phase === PHASE.filling)) return false;
+    this.own.nextPfn = this.hot.first;
+    if (this.parts.vcpu === 0) this.parts.console.print('A');
+    this.own.phase = PHASE.running;
+    return true;
+  }
+
+  private hotSlice(): boolean {
+    const budget = Math.min(this.slicePages, this.rate?.due() ?? this.slicePages);
+    if (budget < 1) return false;
+    const done = this.measured(budget, (pages) => this.runPages(pages));
+    this.rate?.spend(done);
+    this.printMark();
+    return true;
+  }
+
+  /**
+   * A slice may cross from one block into another: each stretch runs in the instance of its block.
+   */
+  private runPages(budget: number): number {
+    const { own, hot } = this;
+    let done = 0;
+    while (done < budget) {
+      const program = this.program(own.nextPfn);
+      const pages =
+        this.parts.spec.kind === 'ab'
+          ? program.abRun(own.nextPfn, hot.first, hot.count, budget - done)
+          : program.memwriteRun(own.nextPfn, own.random, budget - done);
+      const reads = program.readCount();
+      if (this.parts.spec.kind === 'memwrite') own.random = program.nextRandom();
+      own.nextPfn = program.nextPfn();
+      own.reads += reads;
+      own.writes += pages - reads;
+      done += pages;
+    }
+    return done;
+  }
+
+  private printMark(): void {
+    if (this.parts.vcpu !== 0) return;
+    const marks = Math.floor((this.own.writes + this.own.reads) / this.hot.count / SWEEPS_PER_MARK);
+    if (marks <= this.own.consoleMarks) return;
+    this.own.consoleMarks = marks;
+    this.parts.console.print('B');
+  }
+
+  /**
+   * Runs a slice of `pages` and sizes the next one, so that a slice takes SLICE_MS on this host.
+   */
+  private measured(pages: number, run: (pages: number) => number): number {
+    if (pages === 0) return 0;
+    const fromMs = this.parts.clock.nowMs();
+    const done = run(pages);
+    const ranMs = this.parts.clock.nowMs() - fromMs;
+    // A slice that was cut short (by the rate, by the end of a part) tells about its own length
+    // only.
+    const fitting = (done * SLICE_MS) / Math.max(ranMs, 0.001);
+    const next = Math.min(Math.max(fitting, this.slicePages / 2), this.slicePages * 2);
+    if (fitting < this.slicePages || done >= this.slicePages) {
+      this.slicePages = Math.min(Math.max(1, Math.floor(next)), SLICE_PAGES_MAX);
+    }
+    return done;
+  }
+
+  private program(pfn: number): WorkloadProgram {
+    const { blocks } = this.parts.memory;
+    const index = blocks.findIndex(({ layout }) => pfn < layout.firstPfn + layout.pageCount);
+    // Ranges lie inside RAM (checkWorkloadFits), and a loaded state was checked: the block is
+    // there.
+    return this.parts.programs[index] as WorkloadProgram;
+  }
+}
