@@ -1,0 +1,15 @@
+export * from './address.ts';
+export type { ReadMode } from './adopt.ts';
+export type * from './channel.ts';
+export * from './file-channel.ts';
+export * from './frame-reader.ts';
+export {
+  type MemoryChannelPair,
+  type MemoryDirection,
+  type MemoryPairOptions,
+  memoryChannelPair,
+} from './memory-channel.ts';
+export type { FrameFate, MemoryLinkOptions } from './memory-link.ts';
+export * from './rate-limiter.ts';
+export { type ConnectOptions, connectTcp } from './tcp-channel.ts';
+export * from './tcp-listener.ts';

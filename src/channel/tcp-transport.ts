@@ -1,0 +1,62 @@
+import type { Socket } from 'node:net';
+import { type Clock, type Deferred, deferred, SternaError } from '../base/index.ts';
+import { channelError } from './channel-error.ts';
+import { endWithinLimit, type Transport, type TransportEvents } from './transport.ts';
+
+/**
+ * A connected TCP socket that already reads into the events (`onread`, or adopted), and is paused.
+ */
+export class TcpTransport implements Transport {
+  readonly duplex = true;
+  private readonly name: string;
+  private readonly socket: Socket;
+  private readonly clock: Clock;
+  private readonly closed: Deferred<void> = deferred();
+  private readonly events: TransportEvents;
+
+  constructor(name: string, socket: Socket, clock: Clock, events: TransportEvents) {
+    this.name = name;
+    this.socket = socket;
+    this.clock = clock;
+    this.events = events;
+    socket.setNoDelay(true);
+    socket.on('error', (error) => events.failed(channelError(name, error)));
+    socket.on('end', () => events.ended());
+    socket.on('close', () => {
+      // Changes nothing when the cause was reported before, as it should have been.
+      events.failed(this.lost());
+      this.closed.resolve();
+    });
+  }
+
+  startReading(): void {
+    this.socket.resume();
+  }
+
+  write(bytes: Uint8Array, done: (error?: SternaError) => void): void {
+    // A Buffer over the same (shared) memory: node:net hands it to the kernel without a copy.
+    const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.socket.write(view, (error) => {
+      if (error) return done(channelError(this.name, error));
+      // A write in flight when the socket is destroyed is called back without an error.
+      done(this.socket.destroyed ? this.lost() : undefined);
+    });
+  }
+
+  async end(): Promise<void> {
+    // The peer's end cannot be seen by a socket that does not read.
+    this.socket.resume();
+    this.socket.end();
+    await endWithinLimit(this.clock, this.closed.promise, this.events.failed);
+  }
+
+  reset(): void {
+    // RST instead of FIN, or the peer would take the end for a graceful one.
+    if (!this.socket.connecting && !this.socket.destroyed) this.socket.resetAndDestroy();
+    else this.socket.destroy();
+  }
+
+  private lost(): SternaError {
+    return new SternaError('E_CHANNEL_RESET', `Connection with ${this.name} was closed`);
+  }
+}

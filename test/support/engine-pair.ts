@@ -1,0 +1,201 @@
+import {
+  defaultCapabilities,
+  defaultParameters,
+  type MigrationCapabilities,
+  type MigrationInfo,
+  type MigrationParameters,
+  type OwnershipLedger,
+  type OwnershipRecord,
+  SimClock,
+  SternaError,
+  silentLogger,
+  volatileLedger,
+} from '../../src/base/index.ts';
+import {
+  type Channel,
+  type FrameFate,
+  type MemoryDirection,
+  type MemoryPairOptions,
+  memoryChannelPair,
+} from '../../src/channel/index.ts';
+import { IncomingMigration, type IncomingOutcome } from '../../src/destination/index.ts';
+import type { Machine, MachineRefusal } from '../../src/guestmem/index.ts';
+import { type MessageName, messageName } from '../../src/protocol/index.ts';
+import { type MigrationOutcome, OutgoingMigration } from '../../src/source/index.ts';
+import { FakeFactory, FakeMachine, type FakeMachineHooks } from './fake-machine.ts';
+import { TappedChannel } from './tapped-channel.ts';
+
+/** A frame as it departs; `nth` counts frames of this name in this direction from 1. */
+export interface SentFrame {
+  readonly direction: MemoryDirection;
+  readonly name: MessageName;
+  readonly nth: number;
+}
+
+export interface PairOptions {
+  readonly clock?: SimClock;
+  readonly source?: Machine;
+  readonly sourceHooks?: FakeMachineHooks;
+  readonly destinationHooks?: FakeMachineHooks;
+  readonly parameters?: Partial<MigrationParameters>;
+  readonly capabilities?: Partial<MigrationCapabilities>;
+  readonly link?: Omit<MemoryPairOptions, 'clock' | 'faults'>;
+  /**
+   * Called for each frame; what it returns happens to it. A place for whatever a test does at that
+   * moment.
+   */
+  readonly onFrame?: (frame: SentFrame, pair: EnginePair) => FrameFate | undefined;
+  readonly sourceLedger?: OwnershipLedger;
+  readonly destinationLedger?: OwnershipLedger;
+  readonly expectedUuid?: string;
+  readonly startPaused?: boolean;
+  readonly refusal?: MachineRefusal;
+  readonly buildMs?: number;
+  readonly buildFailure?: SternaError;
+  readonly stallTimeoutMs?: number;
+}
+
+export interface PairResult {
+  readonly source: MigrationOutcome;
+  readonly destination: IncomingOutcome;
+  readonly sourceInfo: MigrationInfo;
+  readonly destinationInfo: MigrationInfo;
+}
+
+const RUN_LIMIT_MS = 600_000;
+
+/** Both engines in one thread, over a connection in memory, on a simulated clock. */
+export class EnginePair {
+  readonly clock: SimClock;
+  readonly machine: FakeMachine;
+  readonly factory: FakeFactory;
+  readonly sourceLedger: OwnershipLedger;
+  readonly destinationLedger: OwnershipLedger;
+  readonly sourceChannel: TappedChannel;
+  readonly destinationChannel: Channel;
+  readonly outgoing: OutgoingMigration;
+  readonly incoming: IncomingMigration;
+  /** Frames that departed, by direction and in order. */
+  readonly frames: Readonly<Record<MemoryDirection, MessageName[]>> = {
+    'a-to-b': [],
+    'b-to-a': [],
+  };
+  /** What the source's observer was told. */
+  readonly published: MigrationInfo[] = [];
+  readonly cut: () => void;
+
+  constructor(options: PairOptions = {}) {
+    this.clock = options.clock ?? new SimClock({ startMs: 5000 });
+    const { clock } = this;
+    // A test that passes another machine looks at that one.
+    this.machine = (options.source ?? new FakeMachine(clock, options.sourceHooks)) as FakeMachine;
+    this.sourceLedger = options.sourceLedger ?? volatileLedger();
+    this.destinationLedger = options.destinationLedger ?? volatileLedger();
+    this.factory = new FakeFactory(clock, {
+      ...(options.refusal === undefined ? {} : { refusal: options.refusal }),
+      ...(options.destinationHooks === undefined ? {} : { hooks: options.destinationHooks }),
+      ...(options.buildMs === undefined ? {} : { buildMs: options.buildMs }),
+      ...(options.buildFailure === undefined ? {} : { failure: options.buildFailure }),
+    });
+    const channels = memoryChannelPair({
+      latencyMs: 0.1,
+      ...options.link,
+      clock,
+      faults: (direction, _index, header) => {
+        const name = messageName(header.type);
+        if (name === undefined) return 'deliver';
+        const list = this.frames[direction];
+        list.push(name);
+        const nth = list.filter((other) => other === name).length;
+        return options.onFrame?.({ direction, name, nth }, this) ?? 'deliver';
+      },
+    });
+    this.cut = channels.cut;
+    this.sourceChannel = new TappedChannel(channels.a);
+    this.destinationChannel = channels.b;
+    this.outgoing = new OutgoingMigration({
+      machine: this.machine,
+      channel: this.sourceChannel,
+      clock,
+      ledger: this.sourceLedger,
+      log: silentLogger(),
+      migrationId: 'migration-1',
+      peer: 'memory:destination',
+      // No rate limit unless a test asks for one.
+      parameters: { ...defaultParameters(), maxBandwidthBytesPerSecond: 0, ...options.parameters },
+      capabilities: { ...defaultCapabilities(), ...options.capabilities },
+      observer: { info: (info) => this.published.push(info) },
+    });
+    this.incoming = new IncomingMigration({
+      channel: this.destinationChannel,
+      clock,
+      ledger: this.destinationLedger,
+      log: silentLogger(),
+      factory: this.factory,
+      expectedUuid: options.expectedUuid,
+      startPaused: options.startPaused ?? false,
+      stallTimeoutMs: options.stallTimeoutMs ?? 10_000,
+      observer: { info: () => {} },
+    });
+  }
+
+  /**
+   * Fails when the two do not come to an end within ten simulated minutes, because one waits for
+   * the other.
+   */
+  async run(): Promise<PairResult> {
+    const done = new AbortController();
+    // An engine that waits for a peer that fell silent is woken by its repeating timers alone.
+    void this.clock.sleep(RUN_LIMIT_MS + 1, done.signal);
+    const both = Promise.all([this.outgoing.run(), this.incoming.run()]);
+    const [source, destination] = await this.clock.runUntil(both, RUN_LIMIT_MS);
+    done.abort();
+    return {
+      source,
+      destination,
+      sourceInfo: this.outgoing.info(),
+      destinationInfo: this.incoming.info(),
+    };
+  }
+
+  /** The machine at the destination. */
+  get arrived(): FakeMachine {
+    const machine = this.factory.created.at(-1);
+    if (machine === undefined) throw new Error('No machine was built');
+    return machine;
+  }
+
+  /** Machines that run their guest now; a destroyed one does not. */
+  runningMachines(): FakeMachine[] {
+    const { factory } = this;
+    const alive = factory.created.filter((machine) => !factory.destroyed.includes(machine));
+    return [this.machine, ...alive].filter((machine) => machine.isRunning);
+  }
+}
+
+/** Remembers every record, and fails at those that a test names. */
+export class RecordingLedger implements OwnershipLedger {
+  readonly written: OwnershipRecord[] = [];
+  private readonly records = new Map<string, OwnershipRecord>();
+  private readonly failing: readonly OwnershipRecord['state'][];
+
+  constructor(failing: readonly OwnershipRecord['state'][] = []) {
+    this.failing = failing;
+  }
+
+  read(uuid: string): OwnershipRecord | undefined {
+    return this.records.get(uuid);
+  }
+
+  async write(record: OwnershipRecord): Promise<void> {
+    if (this.failing.includes(record.state)) {
+      throw new SternaError('E_STATE_DIRECTORY', 'No space left on device');
+    }
+    this.written.push(record);
+    this.records.set(record.uuid, record);
+  }
+
+  get states(): string[] {
+    return this.written.map(({ state, epoch }) => `${state} ${epoch}`);
+  }
+}
