@@ -1,0 +1,38 @@
+import type {
+  Clock,
+  Logger,
+  MigrationCapabilities,
+  MigrationParameters,
+  OwnershipLedger,
+} from '../base/index.ts';
+import type { Channel } from '../channel/index.ts';
+import type { Machine } from '../guestmem/index.ts';
+import type { Interrupt } from './interrupt.ts';
+import type { LinkMeter } from './link-meter.ts';
+import type { OutgoingRecord } from './outgoing-record.ts';
+import type { PageSender } from './page-sender.ts';
+import type { Peer } from './peer.ts';
+
+/**
+ * What the phases of one outgoing migration share. Each phase is a function over it, in a file of
+ * its own.
+ */
+export interface OutgoingContext {
+  readonly machine: Machine;
+  readonly channel: Channel;
+  readonly clock: Clock;
+  readonly ledger: OwnershipLedger;
+  readonly log: Logger;
+  readonly migrationId: string;
+  readonly peerName: string;
+  readonly interrupt: Interrupt;
+  readonly meter: LinkMeter;
+  readonly peer: Peer;
+  readonly sender: PageSender;
+  readonly record: OutgoingRecord;
+  /** Live: read again at each decision. */
+  readonly parameters: MigrationParameters;
+  readonly capabilities: MigrationCapabilities;
+  /** Tells the observer that something changed. */
+  readonly publish: () => void;
+}

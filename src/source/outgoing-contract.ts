@@ -1,0 +1,42 @@
+import type {
+  Clock,
+  Logger,
+  MigrationCapabilities,
+  MigrationInfo,
+  MigrationParameters,
+  OwnershipLedger,
+  SternaError,
+} from '../base/index.ts';
+import type { Channel } from '../channel/index.ts';
+import type { Machine } from '../guestmem/index.ts';
+
+/**
+ * Everything an outgoing migration needs; nothing of it is global, so the simulator passes its own.
+ */
+export interface OutgoingOptions {
+  readonly machine: Machine;
+  /** Connected, not started. */
+  readonly channel: Channel;
+  readonly clock: Clock;
+  readonly ledger: OwnershipLedger;
+  readonly log: Logger;
+  readonly migrationId: string;
+  /** The peer as the user named it, for records and errors. */
+  readonly peer: string;
+  readonly parameters: MigrationParameters;
+  readonly capabilities: MigrationCapabilities;
+  readonly observer: MigrationObserver;
+}
+
+export interface MigrationObserver {
+  /**
+   * After each change of anything that matters: status, pass, verification; and every 50 ms while
+   * active.
+   */
+  info(info: MigrationInfo): void;
+}
+
+export interface MigrationOutcome {
+  readonly status: 'completed' | 'failed' | 'cancelled';
+  readonly error: SternaError | undefined;
+}

@@ -1,0 +1,219 @@
+import { assert, BATCH_PAGES_MAX, type Clock, PAGE_BYTES } from '../base/index.ts';
+import { type Channel, RateLimiter } from '../channel/index.ts';
+import type { GatherResult, GuestMemory, RamBlock } from '../guestmem/index.ts';
+import { FRAME_HEADER_BYTES, MESSAGE_TYPES, type MessageType } from '../protocol/index.ts';
+import { addFrame, type PageTotals } from './counters.ts';
+import type { Interrupt } from './interrupt.ts';
+import type { LinkMeter } from './link-meter.ts';
+
+/**
+ * Two slots keep the socket busy while the next batch is made; a ring of more gained nothing
+ * (docs/adr/0003).
+ */
+const SLOTS_PER_BLOCK = 2;
+/**
+ * A frame takes about 2 ms of a limited link, or the limit would come in bursts (docs/adr/0003).
+ */
+const FRAME_MS = 2;
+const BATCH_PAGES_MIN = 4;
+/** A full table of zero runs. */
+const EMPTY_RUN_ENTRIES_MAX = BATCH_PAGES_MAX;
+
+export interface BatchOptions {
+  /** Look pages up in the XBZRLE cache. */
+  readonly encode: boolean;
+  /** Insert and update cached pages. */
+  readonly keep: boolean;
+  /** Age of cache entries: the count of bitmap syncs. */
+  readonly age: number;
+  /** False while the guest stands still: the limit is lifted, as in QEMU. */
+  readonly limited: boolean;
+}
+
+/**
+ * Writes pages to the channel: one kernel call and one write a frame, straight from the staging
+ * slot in shared memory. Between frames it yields to the event loop once, or a peer that keeps up
+ * would never be heard (docs/adr/0003).
+ */
+export class PageSender {
+  private readonly memory: GuestMemory;
+  private readonly channel: Channel;
+  private readonly clock: Clock;
+  private readonly interrupt: Interrupt;
+  private readonly meter: LinkMeter;
+  private readonly limiter: RateLimiter;
+  private limitBytesPerSecond: number;
+  /** For each block, the slots that may be written. */
+  private readonly freeSlots: number[][];
+  private batchCount = 0;
+
+  constructor(
+    memory: GuestMemory,
+    channel: Channel,
+    clock: Clock,
+    interrupt: Interrupt,
+    meter: LinkMeter,
+    limitBytesPerSecond: number,
+  ) {
+    this.memory = memory;
+    this.channel = channel;
+    this.clock = clock;
+    this.interrupt = interrupt;
+    this.meter = meter;
+    this.limitBytesPerSecond = limitBytesPerSecond;
+    this.limiter = new RateLimiter(clock, limitBytesPerSecond);
+    this.freeSlots = memory.blocks.map(() => Array.from({ length: SLOTS_PER_BLOCK }, (_, i) => i));
+  }
+
+  /** PAGE_BATCH frames sent so far. */
+  get batches(): number {
+    return this.batchCount;
+  }
+
+  /** Bytes sent and not yet acknowledged. */
+  get inFlightBytes(): number {
+    return Math.max(0, this.channel.sentBytes - this.meter.acknowledgedBytes);
+  }
+
+  /** 0: unlimited. Takes effect with the next frame, also of a sender that waits now. */
+  setLimit(bytesPerSecond: number): void {
+    this.limitBytesPerSecond = bytesPerSecond;
+    this.limiter.setRate(bytesPerSecond);
+    this.interrupt.wake();
+  }
+
+  /**
+   * Tells which pages never held anything, as zero runs. They are never read, so a sparse guest
+   * stays sparse.
+   */
+  async sendEmptyRuns(totals: PageTotals): Promise<void> {
+    for (const block of this.memory.blocks) {
+      for (let next = 0; next < block.layout.pageCount; ) {
+        const slot = await this.turn(block, false);
+        const frame = block.gatherEmpty(bodyAddress(block, slot), next, EMPTY_RUN_ENTRIES_MAX);
+        next = frame.next;
+        this.submit(block, slot, MESSAGE_TYPES.PAGE_BATCH, frame, totals, 0);
+      }
+    }
+  }
+
+  /**
+   * Sends every page that is dirty now, ascending; each mark is cleared before its page is copied.
+   */
+  async sendDirty(
+    totals: PageTotals,
+    options: BatchOptions,
+    pageSent: (pages: number) => void,
+  ): Promise<void> {
+    for (const block of this.memory.blocks) {
+      for (let next = 0; next < block.layout.pageCount; ) {
+        const slot = await this.turn(block, options.limited);
+        const taken = block.takeDirty(next, this.batchPages(options.limited));
+        next = taken.next;
+        if (taken.count === 0) {
+          this.release(block, slot);
+          break;
+        }
+        const startMs = this.clock.nowMs();
+        const address = bodyAddress(block, slot);
+        const frame = block.gather(address, taken.count, options.encode, options.keep, options.age);
+        const encodeMs = this.clock.nowMs() - startMs;
+        this.submit(block, slot, MESSAGE_TYPES.PAGE_BATCH, frame, totals, encodeMs);
+        pageSent(taken.count);
+      }
+    }
+  }
+
+  /** Sends a frame that `fill` writes into a slot's body. For frames that are not page batches. */
+  async sendBody(
+    block: RamBlock,
+    type: MessageType,
+    fill: (body: Buffer, address: number) => { bodyBytes: number; checkedCrc: number },
+  ): Promise<void> {
+    const slot = await this.turn(block, false);
+    const body = block.slot(slot).subarray(FRAME_HEADER_BYTES);
+    const { bodyBytes, checkedCrc } = fill(body, bodyAddress(block, slot));
+    this.write(block, slot, type, { bodyBytes, checkedBytes: bodyBytes, checkedCrc });
+  }
+
+  /** Resolves when the transport has taken everything. */
+  async flush(): Promise<void> {
+    while (this.freeSlots.some((slots) => slots.length < SLOTS_PER_BLOCK))
+      await this.interrupt.wait();
+  }
+
+  /** Waits until a frame may be made: a free slot, room in the window, and the rate limit. */
+  private async turn(block: RamBlock, limited: boolean): Promise<number> {
+    const free = this.freeSlots[block.layout.index];
+    assert(free !== undefined, 'Slots exist for each block');
+    await this.clock.yieldToLoop();
+    this.interrupt.throwIfRaised();
+    while (free.length === 0 || this.windowIsFull()) await this.interrupt.wait();
+    while (limited) {
+      const waitMs = this.limiter.waitMs();
+      if (waitMs <= 0) break;
+      await this.interrupt.waitFor(waitMs);
+    }
+    const slot = free.pop();
+    assert(slot !== undefined, 'Only this loop takes slots');
+    return slot;
+  }
+
+  private windowIsFull(): boolean {
+    return this.channel.duplex && this.inFlightBytes >= this.meter.windowBytes;
+  }
+
+  private batchPages(limited: boolean): number {
+    const limit =
+      limited && this.limitBytesPerSecond > 0 ? this.limitBytesPerSecond / 1000 : undefined;
+    const bytesPerMs = limit ?? this.meter.bytesPerMs;
+    if (bytesPerMs === undefined) return BATCH_PAGES_MAX;
+    const pages = Math.floor((bytesPerMs * FRAME_MS) / PAGE_BYTES);
+    return Math.min(BATCH_PAGES_MAX, Math.max(BATCH_PAGES_MIN, pages));
+  }
+
+  private submit(
+    block: RamBlock,
+    slot: number,
+    type: MessageType,
+    frame: GatherResult,
+    totals: PageTotals,
+    encodeMs: number,
+  ): void {
+    addFrame(totals, frame, encodeMs);
+    if (frame.bodyBytes === 0) return this.release(block, slot);
+    this.batchCount += 1;
+    const { bodyBytes, tableBytes, tableCrc } = frame;
+    this.write(block, slot, type, { bodyBytes, checkedBytes: tableBytes, checkedCrc: tableCrc });
+  }
+
+  private write(
+    block: RamBlock,
+    slot: number,
+    type: MessageType,
+    frame: { bodyBytes: number; checkedBytes: number; checkedCrc: number },
+  ): void {
+    this.limiter.take(FRAME_HEADER_BYTES + frame.bodyBytes);
+    const sent = this.channel.sendSlot(block.slot(slot), {
+      type,
+      block: block.layout.index,
+      ...frame,
+    });
+    sent.then(
+      () => {
+        if (!this.channel.duplex) this.meter.delivered(this.channel.sentBytes, this.clock.nowMs());
+        this.release(block, slot);
+      },
+      (error) => this.interrupt.raise(error),
+    );
+  }
+
+  private release(block: RamBlock, slot: number): void {
+    this.freeSlots[block.layout.index]?.push(slot);
+    this.interrupt.wake();
+  }
+}
+
+function bodyAddress(block: RamBlock, slot: number): number {
+  return block.slotAddress(slot) + FRAME_HEADER_BYTES;
+}

@@ -1,0 +1,201 @@
+import { type Clock, type Deferred, deferred, SternaError } from '../base/index.ts';
+import type { Channel, FrameSink } from '../channel/index.ts';
+import {
+  type BodyResult,
+  carriesPages,
+  decodeError,
+  decodeGuestStarted,
+  decodeHelloAck,
+  decodePing,
+  decodePong,
+  decodeProgress,
+  decodeResumed,
+  decodeSwitchoverAck,
+  decodeVerifyResult,
+  encodePing,
+  encodePong,
+  errorFromBody,
+  type FrameHeader,
+  type GuestStartedBody,
+  type HelloAckBody,
+  MESSAGE_TYPES,
+  type MessageName,
+  messageName,
+  nextState,
+  OPTIONAL_BYTES_MAX,
+  type ResumedBody,
+  SOURCE_ACCEPTS,
+  SOURCE_AWAITS,
+  SOURCE_SENDS,
+  type SourceState,
+  type SwitchoverAckBody,
+  type VerifyResultBody,
+} from '../protocol/index.ts';
+import type { Interrupt } from './interrupt.ts';
+import type { LinkMeter } from './link-meter.ts';
+
+/** Longer bodies never come from a destination. */
+const BODY_BYTES_MAX = OPTIONAL_BYTES_MAX;
+
+/**
+ * The destination, as the source hears and answers it: checks the order of the conversation both
+ * ways, keeps the answers that the engine waits for, feeds the link meter, and raises the interrupt
+ * when the peer fails or falls silent.
+ */
+export class Peer implements FrameSink {
+  readonly helloAck: Deferred<HelloAckBody> = deferred();
+  readonly switchoverAck: Deferred<SwitchoverAckBody> = deferred();
+  readonly resumed: Deferred<ResumedBody> = deferred();
+  readonly verifyResult: Deferred<VerifyResultBody> = deferred();
+  readonly guestStarted: Deferred<GuestStartedBody> = deferred();
+  private readonly channel: Channel;
+  private readonly clock: Clock;
+  private readonly interrupt: Interrupt;
+  private readonly meter: LinkMeter;
+  private readonly body = new Uint8Array(BODY_BYTES_MAX + 64);
+  private conversation: SourceState = 'connected';
+  private pingId = 0;
+  private pongs = 0;
+  private ended = false;
+
+  constructor(channel: Channel, clock: Clock, interrupt: Interrupt, meter: LinkMeter) {
+    this.channel = channel;
+    this.clock = clock;
+    this.interrupt = interrupt;
+    this.meter = meter;
+  }
+
+  get state(): SourceState {
+    return this.conversation;
+  }
+
+  get pongCount(): number {
+    return this.pongs;
+  }
+
+  get pingsUnderWay(): number {
+    return this.pingId - this.pongs;
+  }
+
+  /** Notes that `name` goes out; throws when it must not. */
+  sending(name: MessageName): void {
+    this.step(nextState(SOURCE_SENDS, this.conversation, name));
+  }
+
+  /**
+   * Sends a control message of the conversation. What ends the migration also ends the wait for a
+   * link that is full.
+   */
+  async send(name: Exclude<MessageName, 'PAGE_BATCH'>, body: Uint8Array): Promise<void> {
+    this.sending(name);
+    const taken = this.channel.send(MESSAGE_TYPES[name], body);
+    // The message that tells the peer why goes out after the interrupt was raised.
+    if (this.interrupt.error !== undefined) return taken;
+    let settled = false;
+    const settle = () => {
+      settled = true;
+      this.interrupt.wake();
+    };
+    taken.then(settle, settle);
+    while (!settled) await this.interrupt.wait();
+    await taken;
+  }
+
+  /** A file answers nothing: the conversation goes on as if the answer had come. */
+  assumeAnswer(): void {
+    const answer = SOURCE_AWAITS[this.conversation];
+    if (answer !== undefined) this.step(nextState(SOURCE_ACCEPTS, this.conversation, answer));
+  }
+
+  ping(): void {
+    this.pingId += 1;
+    // A failure to send closes the channel, which raises the interrupt.
+    this.send('PING', encodePing({ id: this.pingId, timeMs: this.clock.nowMs() })).catch(() => {});
+  }
+
+  /** Raises E_CHANNEL_TIMEOUT when nothing came for `limitMs`. */
+  checkAlive(limitMs: number): void {
+    const silentMs = this.clock.nowMs() - this.channel.lastReceivedMs;
+    if (!this.channel.duplex || this.ended || silentMs <= limitMs) return;
+    const error = new SternaError('E_CHANNEL_TIMEOUT', 'Destination fell silent', {
+      detail: { silentMs, limitMs },
+    });
+    this.channel.destroy(error);
+    this.fail(error);
+  }
+
+  /** The conversation is over; a connection that closes from now on is no failure. */
+  finish(): void {
+    this.ended = true;
+  }
+
+  place(header: FrameHeader): Uint8Array | SternaError {
+    if (header.bodyBytes <= BODY_BYTES_MAX && !carriesPages(header.type)) return this.body;
+    return new SternaError(
+      'E_PROTOCOL_UNEXPECTED_MESSAGE',
+      `${messageName(header.type)} came from the destination`,
+    );
+  }
+
+  frame(header: FrameHeader, body: Uint8Array): void {
+    const name = messageName(header.type);
+    if (name === undefined || this.ended) return;
+    this.step(nextState(SOURCE_ACCEPTS, this.conversation, name));
+    this.receive(name, body);
+    this.interrupt.wake();
+  }
+
+  closed(error: SternaError | undefined): void {
+    if (this.ended) return;
+    this.fail(error ?? new SternaError('E_CHANNEL_RESET', 'Destination closed the connection'));
+  }
+
+  private receive(name: MessageName, body: Uint8Array): void {
+    const nowMs = this.clock.nowMs();
+    switch (name) {
+      case 'HELLO_ACK':
+        return this.helloAck.resolve(accept(decodeHelloAck(body)));
+      case 'SWITCHOVER_ACK':
+        return this.switchoverAck.resolve(accept(decodeSwitchoverAck(body)));
+      case 'RESUMED':
+        return this.resumed.resolve(accept(decodeResumed(body)));
+      case 'VERIFY_RESULT':
+        return this.verifyResult.resolve(accept(decodeVerifyResult(body)));
+      case 'GUEST_STARTED':
+        return this.guestStarted.resolve(accept(decodeGuestStarted(body)));
+      case 'PROGRESS':
+        return this.meter.delivered(accept(decodeProgress(body)).receivedBytes, nowMs);
+      case 'PING': {
+        const { id, timeMs } = accept(decodePing(body));
+        this.send('PONG', encodePong({ id, timeMs, peerTimeMs: nowMs })).catch(() => {});
+        return;
+      }
+      case 'PONG': {
+        const pong = accept(decodePong(body));
+        this.pongs += 1;
+        return this.meter.roundTrip(pong.timeMs, nowMs, pong.peerTimeMs);
+      }
+      case 'ERROR':
+        return this.fail(errorFromBody(accept(decodeError(body)), 'destination'));
+      default:
+        return;
+    }
+  }
+
+  private fail(error: SternaError): void {
+    const answers = [this.helloAck, this.switchoverAck, this.resumed, this.verifyResult];
+    for (const answer of [...answers, this.guestStarted]) answer.reject(error);
+    this.interrupt.raise(error);
+  }
+
+  private step(next: SourceState | SternaError): void {
+    if (next instanceof SternaError) throw next;
+    this.conversation = next;
+  }
+}
+
+/** The channel closes with what is thrown here. */
+function accept<T>(result: BodyResult<T>): T {
+  if (result.kind === 'malformed') throw result.error;
+  return result.body;
+}

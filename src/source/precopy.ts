@@ -1,0 +1,161 @@
+import { SternaError } from '../base/index.ts';
+import { encodePassBegin } from '../protocol/index.ts';
+import type { PageTotals } from './counters.ts';
+import type { OutgoingContext } from './outgoing-context.ts';
+import { decidePrecopy, expectedDowntimeMs, type PrecopyRound } from './precopy-policy.ts';
+
+/**
+ * A guess of pause, state, records and wake-ups before anything was measured; two round trips come
+ * on top.
+ */
+const SWITCH_OVERHEAD_MS = 3;
+/** Passes shorter than this would only disturb the guest with flips. */
+const PASS_MS_MIN = 5;
+/** Less than this is not worth a round trip. */
+const DRAIN_BYTES_MIN = 64 * 2 ** 10;
+
+/**
+ * Sends RAM in passes while the guest runs, until the rest fits into the downtime limit (or the
+ * timeout says otherwise). The pages that are still dirty stay marked for the stop-and-copy. Throws
+ * E_PRECOPY_TIMEOUT when it gives up.
+ */
+export async function precopy(context: OutgoingContext): Promise<void> {
+  const { record, clock, parameters, channel } = context;
+  record.status = 'active';
+  context.publish();
+  const startMs = clock.nowMs();
+  record.remainingPages = await markEverythingDirty(context);
+  record.dirtySyncCount = 1;
+  for (let pass = 1; ; pass += 1) {
+    const totals = await sendPass(context, pass, record.remainingPages);
+    await waitUntil(context, startMsOfPass(context) + PASS_MS_MIN);
+    let dirtiedPages = await syncDirtyBitmap(context);
+    const describe = () => describeRound(context, pass, totals, clock.nowMs() - startMs);
+    let round = describe();
+    let decision = decidePrecopy(round, parameters);
+    if (
+      decision.action === 'stop-and-copy' &&
+      channel.duplex &&
+      drainingPays(round, record.dirtyPagesPerSecond)
+    ) {
+      await drain(context);
+      dirtiedPages += await syncDirtyBitmap(context);
+      round = describe();
+      decision = decidePrecopy(round, parameters);
+    }
+    record.expectedDowntimeMs = expectedDowntimeMs(round);
+    record.endPass(clock.nowMs(), dirtiedPages);
+    context.log.debug({ event: 'precopy.pass', ...round, dirtiedPages, decision: decision.action });
+    context.publish();
+    if (decision.action === 'stop-and-copy') return;
+    if (decision.action === 'give-up') {
+      throw new SternaError('E_PRECOPY_TIMEOUT', 'Migration did not converge in time', {
+        detail: {
+          timeoutMs: parameters.timeoutMs,
+          remainingPages: record.remainingPages,
+          passes: pass,
+        },
+      });
+    }
+  }
+}
+
+/**
+ * Every page that ever held something becomes dirty. A second attempt, and a second hop, begin like
+ * the first: what an earlier migration had sent counts for nothing.
+ */
+export async function markEverythingDirty(context: OutgoingContext): Promise<number> {
+  const { machine } = context;
+  await machine.flipDirtyLogs();
+  machine.memory.mergeRetiredLogs();
+  return machine.memory.blocks.reduce(
+    (pages, block) => pages + block.kernels.dirtyAllPopulated(),
+    0,
+  );
+}
+
+async function sendPass(
+  context: OutgoingContext,
+  pass: number,
+  dirtyPages: number,
+): Promise<PageTotals> {
+  const { record, peer, sender, capabilities } = context;
+  const { totals } = record.beginPass(pass, false, dirtyPages, context.clock.nowMs());
+  await peer.send('PASS_BEGIN', encodePassBegin({ pass, dirtyPages }));
+  if (pass === 1) await sender.sendEmptyRuns(totals);
+  // Nothing can be a delta in the first pass: no page was sent before.
+  const encode = capabilities.xbzrle && pass > 1;
+  await sender.sendDirty(
+    totals,
+    { encode, keep: true, age: record.dirtySyncCount, limited: true },
+    (pages) => {
+      record.remainingPages -= pages;
+    },
+  );
+  return totals;
+}
+
+/**
+ * What is still under way would be downtime. Waiting for it pays while the guest dirties more
+ * slowly than the link drains; otherwise the rest would only grow.
+ */
+function drainingPays(round: PrecopyRound, dirtyPagesPerSecond: number): boolean {
+  const dirtyBytesPerMs = (dirtyPagesPerSecond * round.wireBytesPerPage) / 1000;
+  return round.inFlightBytes > DRAIN_BYTES_MIN && dirtyBytesPerMs < (round.linkBytesPerMs ?? 0);
+}
+
+/**
+ * Resolves when the destination has applied everything that was sent: it answers a PING in its
+ * turn.
+ */
+async function drain({ peer, interrupt, parameters }: OutgoingContext): Promise<void> {
+  const pongs = peer.pongCount + peer.pingsUnderWay + 1;
+  peer.ping();
+  await interrupt.until(() => peer.pongCount >= pongs, parameters.stallTimeoutMs, 'answer to PING');
+}
+
+/** A wait of the interrupt ends at each frame that was taken, so it is repeated. */
+async function waitUntil({ clock, interrupt }: OutgoingContext, endMs: number): Promise<void> {
+  for (let leftMs = endMs - clock.nowMs(); leftMs > 0; leftMs = endMs - clock.nowMs()) {
+    await interrupt.waitFor(leftMs);
+  }
+}
+
+/** Reads and clears the vCPUs' logs. Returns the pages that became dirty since the last sync. */
+async function syncDirtyBitmap({ machine, record, clock }: OutgoingContext): Promise<number> {
+  await machine.flipDirtyLogs();
+  const dirtiedPages = machine.memory.mergeRetiredLogs();
+  record.remainingPages += dirtiedPages;
+  record.dirtySyncCount += 1;
+  const spanMs = clock.nowMs() - record.lastSyncMs;
+  record.dirtyPagesPerSecond = spanMs > 0 ? (dirtiedPages * 1000) / spanMs : 0;
+  record.lastSyncMs = clock.nowMs();
+  return dirtiedPages;
+}
+
+function startMsOfPass({ record, clock }: OutgoingContext): number {
+  return record.currentPass?.startMs ?? clock.nowMs();
+}
+
+function describeRound(
+  context: OutgoingContext,
+  pass: number,
+  totals: PageTotals,
+  elapsedMs: number,
+): PrecopyRound {
+  const { record, sender, meter, parameters } = context;
+  // Not the pages that never held anything: the first pass tells of them in a few bytes, and they
+  // will not come again.
+  const pages = Math.max(1, record.currentPass?.dirtyPages ?? 0);
+  const assumed = parameters.availSwitchoverBandwidthBytesPerSecond / 1000;
+  return {
+    pass,
+    remainingPages: record.remainingPages,
+    inFlightBytes: sender.inFlightBytes,
+    wireBytesPerPage: totals.wireBytes / pages,
+    encodeMsPerPage: totals.encodeMs / pages,
+    linkBytesPerMs: assumed > 0 ? assumed : meter.bytesPerMs,
+    overheadMs: SWITCH_OVERHEAD_MS + 2 * meter.roundTripMs,
+    elapsedMs,
+  };
+}

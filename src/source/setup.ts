@@ -1,0 +1,76 @@
+import { PAGE_BYTES, SternaError } from '../base/index.ts';
+import { encodeHello, PROTOCOL_VERSION } from '../protocol/index.ts';
+import type { OutgoingContext } from './outgoing-context.ts';
+
+const SOFTWARE = 'sterna';
+/** Building a guest of 16 GiB with 16 vCPUs takes a few seconds on a small host. */
+const HELLO_LIMIT_MS = 30_000;
+/** On an idle link four round trips tell the shortest one well enough for the clock offset. */
+const PING_COUNT = 4;
+const PING_LIMIT_MS = 10_000;
+
+/** HELLO and its answer: everything that could be wrong is found before a byte of RAM moves. */
+export async function setUp(context: OutgoingContext): Promise<void> {
+  const { channel, peer, record } = context;
+  await peer.send('HELLO', encodeHello(hello(context)));
+  if (!channel.duplex) return peer.assumeAnswer();
+  await answered(context, HELLO_LIMIT_MS, 'answer to HELLO', () => peer.state !== 'greeting');
+  const acknowledged = await peer.helloAck.promise;
+  for (const wanted of wantedCapabilities(context)) {
+    if (acknowledged.capabilities.includes(wanted)) continue;
+    throw new SternaError('E_HANDSHAKE_CAPABILITY', `Destination does not support ${wanted}`, {
+      detail: { supported: acknowledged.capabilities },
+    });
+  }
+  await measureRoundTrip(context);
+  context.log.info({
+    event: 'migration.setup',
+    peer: context.peerName,
+    software: acknowledged.software,
+    roundTripMs: context.meter.roundTripMs,
+    epoch: record.epoch,
+  });
+}
+
+/** Waits for something that the peer's next messages bring about. */
+export async function answered(
+  context: OutgoingContext,
+  limitMs: number,
+  what: string,
+  condition: () => boolean,
+): Promise<void> {
+  await context.interrupt.until(condition, limitMs, what);
+}
+
+async function measureRoundTrip(context: OutgoingContext): Promise<void> {
+  const { peer } = context;
+  for (let count = 1; count <= PING_COUNT; count += 1) {
+    peer.ping();
+    await answered(context, PING_LIMIT_MS, 'answer to PING', () => peer.pongCount >= count);
+  }
+}
+
+function wantedCapabilities({ capabilities }: OutgoingContext): readonly string[] {
+  const onWire = ['xbzrle', 'validate-uuid'] as const;
+  return onWire.filter((name) => capabilities[name]);
+}
+
+function hello(context: OutgoingContext): Parameters<typeof encodeHello>[0] {
+  const { machine, parameters, channel, record } = context;
+  return {
+    protocol: PROTOCOL_VERSION,
+    software: SOFTWARE,
+    role: 'main',
+    migrationId: context.migrationId,
+    guest: { epoch: record.epoch },
+    pageBytes: PAGE_BYTES,
+    machine: machine.description,
+    capabilities: wantedCapabilities(context),
+    parameters: {
+      'x-mode': parameters.mode,
+      'x-verify': parameters.verify,
+      'x-stall-timeout': parameters.stallTimeoutMs,
+    },
+    duplex: channel.duplex,
+  };
+}

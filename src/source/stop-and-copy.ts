@@ -1,0 +1,127 @@
+import {
+  encodeMachineState,
+  encodePassBegin,
+  encodeStopped,
+  encodeSwitchover,
+} from '../protocol/index.ts';
+import type { OutgoingContext } from './outgoing-context.ts';
+import { markEverythingDirty } from './precopy.ts';
+import { answered } from './setup.ts';
+
+/**
+ * Loading a machine state of the largest size and looking through the received map takes far less.
+ */
+const SWITCHOVER_ACK_LIMIT_MS = 10_000;
+
+/** Splits the downtime into named parts that add up to it. */
+export class DowntimeClock {
+  readonly startMs: number;
+  private readonly context: OutgoingContext;
+  private lastMs: number;
+
+  constructor(context: OutgoingContext) {
+    this.context = context;
+    this.startMs = context.clock.nowMs();
+    this.lastMs = this.startMs;
+  }
+
+  /** The time since the last mark was spent on `part`. */
+  mark(part: string): void {
+    const nowMs = this.context.clock.nowMs();
+    const parts = this.context.record.downtimeParts;
+    parts[part] = (parts[part] ?? 0) + nowMs - this.lastMs;
+    this.lastMs = nowMs;
+  }
+
+  get elapsedMs(): number {
+    return this.lastMs - this.startMs;
+  }
+}
+
+/**
+ * Pauses the guest and sends what is left: the pages that are dirty, then the state of vCPUs and
+ * devices. Resolves when the destination could run the guest; nothing is decided yet, and any
+ * failure lets the guest go on here. `guestStands` is called between the two: no record may say
+ * that the guest is being given away while it still runs here.
+ */
+export async function stopAndCopy(
+  context: OutgoingContext,
+  downtime: DowntimeClock,
+  guestStands: () => void,
+): Promise<void> {
+  const { machine, record, channel, peer } = context;
+  record.status = 'device';
+  context.publish();
+  await machine.pause('migration');
+  guestStands();
+  downtime.mark('pause');
+  record.precopyBytes = channel.sentBytes;
+  await finalSync(context);
+  downtime.mark('sync');
+  await sendStopped(context);
+  await sendLastPages(context);
+  downtime.mark('pages');
+  const state = await machine.save();
+  await peer.send('MACHINE_STATE', encodeMachineState(state));
+  const { pageCount } = machine.memory;
+  const strictVerify = context.parameters.verify === 'strict' && channel.duplex;
+  const paused = machine.pauseReasons().includes('operator');
+  const { batches } = context.sender;
+  await peer.send(
+    'SWITCHOVER',
+    encodeSwitchover({ pages: pageCount, batches, strictVerify, paused }),
+  );
+  downtime.mark('state');
+  if (channel.duplex) {
+    await answered(
+      context,
+      SWITCHOVER_ACK_LIMIT_MS,
+      'SWITCHOVER_ACK',
+      () => peer.state !== 'switchover',
+    );
+  } else {
+    peer.assumeAnswer();
+  }
+  downtime.mark('load');
+}
+
+/** The guest stands still, so this sees every store that it ever made. */
+async function finalSync(context: OutgoingContext): Promise<void> {
+  const { machine, record, parameters } = context;
+  if (parameters.mode === 'stop') {
+    record.remainingPages = await markEverythingDirty(context);
+  } else {
+    await machine.flipDirtyLogs();
+    record.remainingPages += machine.memory.mergeRetiredLogs();
+  }
+  record.dirtySyncCount += 1;
+}
+
+async function sendStopped(context: OutgoingContext): Promise<void> {
+  const { machine, record, clock, meter, peer } = context;
+  // Without a measured offset the destination cannot compare the clocks; NaN says so.
+  const offset = meter.clockOffset;
+  const lastStepMs = machine
+    .heartbeats()
+    .map((beat) => beat.lastStepMs + (offset?.ms ?? Number.NaN));
+  record.guestDowntimeErrorUs = offset === undefined ? undefined : offset.errorMs * 1000;
+  await peer.send(
+    'STOPPED',
+    encodeStopped({ pass: record.dirtySyncCount, lastStepMs, pausedAtMs: clock.nowMs() }),
+  );
+}
+
+async function sendLastPages(context: OutgoingContext): Promise<void> {
+  const { record, sender, peer, capabilities, parameters, clock } = context;
+  const pass = record.dirtySyncCount;
+  const dirtyPages = record.remainingPages;
+  const { totals } = record.beginPass(pass, true, dirtyPages, clock.nowMs());
+  await peer.send('PASS_BEGIN', encodePassBegin({ pass, dirtyPages }));
+  if (parameters.mode === 'stop') await sender.sendEmptyRuns(totals);
+  // Nothing is sent after these pages, so the cache is only read.
+  const encode = capabilities.xbzrle && parameters.mode !== 'stop';
+  await sender.sendDirty(totals, { encode, keep: false, age: pass, limited: false }, (pages) => {
+    record.remainingPages -= pages;
+  });
+  record.endPass(clock.nowMs(), 0);
+}

@@ -1,0 +1,130 @@
+import { describe, expect, test } from 'vitest';
+import { PAGE_BYTES } from '../../../src/base/index.ts';
+import type { GatherResult } from '../../../src/guestmem/index.ts';
+import {
+  addFrame,
+  addTotals,
+  emptyTotals,
+  handledPages,
+  passRecord,
+  xbzrleCounters,
+} from '../../../src/source/counters.ts';
+
+const FRAME: GatherResult = {
+  bodyBytes: 9000,
+  tableBytes: 64,
+  tableCrc: 1,
+  zeroPages: 5,
+  rawPages: 2,
+  xbzrlePages: 3,
+  unchangedPages: 4,
+  xbzrleBytes: 300,
+  hitPages: 8,
+  missPages: 2,
+  conflictPages: 1,
+  overflowPages: 1,
+};
+
+/** Nothing changed, so nothing was sent. */
+const UNCHANGED: GatherResult = {
+  ...FRAME,
+  bodyBytes: 0,
+  tableBytes: 0,
+  zeroPages: 0,
+  rawPages: 0,
+  xbzrlePages: 0,
+  xbzrleBytes: 0,
+};
+
+function totalsOf(...frames: readonly GatherResult[]) {
+  const totals = emptyTotals();
+  for (const frame of frames) addFrame(totals, frame, 1.5);
+  return totals;
+}
+
+describe('addFrame()', () => {
+  test('addFrame() counts header and body of what was sent, and pages by kind', () => {
+    expect(totalsOf(FRAME, FRAME)).toEqual({
+      frames: 2,
+      wireBytes: 2 * (32 + 9000),
+      zeroPages: 10,
+      rawPages: 4,
+      xbzrlePages: 6,
+      unchangedPages: 8,
+      xbzrleBytes: 600,
+      hitPages: 16,
+      missPages: 4,
+      conflictPages: 2,
+      overflowPages: 2,
+      encodeMs: 3,
+    });
+  });
+
+  test('addFrame() counts no frame and no bytes when nothing was sent', () => {
+    const totals = totalsOf(UNCHANGED);
+    expect([totals.frames, totals.wireBytes, totals.unchangedPages]).toEqual([0, 0, 4]);
+    expect(handledPages(totals)).toBe(4);
+  });
+
+  test('addTotals() adds every counter', () => {
+    const sum = totalsOf(FRAME);
+    addTotals(sum, totalsOf(FRAME));
+    expect(sum).toEqual(totalsOf(FRAME, FRAME));
+  });
+});
+
+describe('passRecord()', () => {
+  const counters = {
+    pass: 3,
+    stopped: false,
+    startMs: 1000,
+    dirtyPages: 14,
+    totals: totalsOf(FRAME),
+  };
+
+  test('passRecord() counts unchanged pages as handled, not as sent', () => {
+    expect(passRecord(counters, 1007, 6, 25)).toEqual({
+      pass: 3,
+      stopped: false,
+      startMs: 1000,
+      durationMs: 7,
+      dirtyPages: 14,
+      sentPages: 10,
+      sentBytes: 9032,
+      zeroPages: 5,
+      rawPages: 2,
+      xbzrlePages: 3,
+      unchangedPages: 4,
+      dirtiedPages: 6,
+      effectiveBytesPerSecond: (14 * PAGE_BYTES * 1000) / 7,
+      expectedDowntimeMs: 25,
+    });
+  });
+
+  test('passRecord() gives no rate to a pass that took no time', () => {
+    const record = passRecord(counters, 1000, 0, undefined);
+    expect(record.effectiveBytesPerSecond).toBe(0);
+    expect(record.expectedDowntimeMs).toBeNaN();
+  });
+});
+
+describe('xbzrleCounters()', () => {
+  test('xbzrleCounters() sums over the migration, with rates of the last pass', () => {
+    const counters = xbzrleCounters(65_536, totalsOf(FRAME, FRAME), totalsOf(FRAME));
+    expect(counters).toEqual({
+      cacheBytes: 65_536,
+      encodedBytes: 600 + 6 * 16,
+      hitPages: 16,
+      missPages: 4,
+      conflictPages: 2,
+      overflowPages: 2,
+      missRate: 0.2,
+      encodingRate: (3 * PAGE_BYTES) / (300 + 3 * 16),
+    });
+  });
+
+  test('xbzrleCounters() divides by nothing when nothing was looked up', () => {
+    const counters = xbzrleCounters(4096, emptyTotals(), emptyTotals());
+    expect([counters.missRate, counters.encodingRate]).toEqual([0, 0]);
+  });
+});
