@@ -1,0 +1,3 @@
+export { guestDowntime } from './guest-downtime.ts';
+export type { IncomingOptions, IncomingOutcome } from './incoming-contract.ts';
+export { IncomingMigration } from './incoming-migration.ts';
