@@ -1,0 +1,42 @@
+import type { LogLevel } from '../base/index.ts';
+
+export interface AgentOptions {
+  readonly name: string;
+  readonly role: 'source' | 'destination';
+  /** Source: the guest to build. */
+  readonly machine?: GuestOptions;
+  /** Destination: `tcp:HOST:PORT` or `file:PATH`. Without it `migrate-incoming` tells where. */
+  readonly listen?: string;
+  /** Destination: loads the guest and does not start it (QEMU's -S). */
+  readonly startPaused?: boolean;
+  /** Destination: RAM to make resident before a guest comes, bytes (QEMU's -mem-prealloc). */
+  readonly preallocateBytes?: number;
+  /** Destination: the only guest that may come when the source asks for `validate-uuid`. */
+  readonly expectedUuid?: string;
+  /** `unix:PATH` or `tcp:HOST:PORT` on loopback; by default a socket in the state directory. */
+  readonly qmp: readonly string[];
+  /**
+   * By default ~/.local/state/sterna/NAME. `defaultStateDirectory` also looks into an environment.
+   */
+  readonly stateDir?: string;
+  readonly logLevel: LogLevel;
+}
+
+export interface GuestOptions {
+  readonly ramBytes: number;
+  readonly vcpuCount: number;
+  /** A SPEC such as `memwrite,fill=900M,hot=64M`. */
+  readonly workload: string;
+  readonly seed: number;
+  /** Random when it is not given. */
+  readonly uuid?: string;
+  readonly startPaused?: boolean;
+}
+
+/** The one line that a started agent prints; real ports where 0 was asked for. */
+export interface AgentReady {
+  readonly name: string;
+  readonly pid: number;
+  readonly qmp: string[];
+  readonly listen: string | null;
+}

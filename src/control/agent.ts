@@ -1,0 +1,188 @@
+import { randomUUID } from 'node:crypto';
+import { createLogger, deferred, type Logger, SternaError } from '../base/index.ts';
+import type { AgentControl } from './agent-control.ts';
+import type { AgentOptions, AgentReady } from './agent-options.ts';
+import { continueGuest, firstRecord } from './guest-ownership.ts';
+import { GuestSlot } from './guest-slot.ts';
+import { describeGuest, preallocate } from './local-machine.ts';
+import { MigrationHost } from './migration/migration-host.ts';
+import { Migrations } from './migrations.ts';
+import { commandTable } from './qmp/commands/command-table.ts';
+import { eventMessage } from './qmp/qmp-reply.ts';
+import { QmpServer } from './qmp/qmp-server.ts';
+import { FileLedger } from './state/file-ledger.ts';
+import { defaultStateDirectory, StateDirectory } from './state/state-directory.ts';
+import { systemWallClock } from './wall-clock.ts';
+
+export interface Agent {
+  readonly ready: AgentReady;
+  /** Resolves with the exit code when the agent has ended, for whatever reason. */
+  readonly closed: Promise<number>;
+  /** Ends it: cancels what can be cancelled, and the guest goes with it. */
+  close(): Promise<void>;
+}
+
+const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
+type ShutdownReason = 'host-qmp-quit' | 'host-signal';
+
+/**
+ * Starts a source with its guest, or a destination that listens. Rejects with a SternaError, and
+ * then nothing is left.
+ */
+export async function startAgent(options: AgentOptions): Promise<Agent> {
+  const log = createLogger(options.logLevel, { agent: options.name });
+  const path = options.stateDir ?? defaultStateDirectory(options.name, {});
+  const agent = new LocalAgent(options, log, StateDirectory.open(path));
+  try {
+    await agent.start();
+    return agent;
+  } catch (thrown) {
+    await agent.end(1);
+    throw thrown;
+  }
+}
+
+/** The main thread of an agent: control plane only. */
+class LocalAgent implements Agent, AgentControl {
+  readonly name: string;
+  readonly guests: GuestSlot;
+  readonly migrations: Migrations;
+  private readonly options: AgentOptions;
+  private readonly log: Logger;
+  private readonly directory: StateDirectory;
+  private readonly ledger: FileLedger;
+  private readonly host: MigrationHost;
+  private readonly server: QmpServer;
+  private readonly exit = deferred<number>();
+  private readonly onSignal = () => this.shutDown('host-signal');
+  private report: AgentReady | undefined;
+  private ending: Promise<void> | undefined;
+
+  constructor(options: AgentOptions, log: Logger, directory: StateDirectory) {
+    this.name = options.name;
+    this.options = options;
+    this.log = log;
+    this.directory = directory;
+    this.ledger = new FileLedger(directory.path);
+    const startPaused = options.startPaused ?? options.machine?.startPaused ?? false;
+    const { preallocateBytes } = options;
+    const reserve = preallocateBytes === undefined ? undefined : preallocate(preallocateBytes);
+    this.guests = new GuestSlot({ emit: (event) => this.emit(event) }, log, startPaused, reserve);
+    const settings = {
+      name: options.name,
+      logLevel: options.logLevel,
+      stateDirectory: directory.path,
+    };
+    this.host = new MigrationHost(
+      settings,
+      {
+        message: (news) => this.migrations.receive(news),
+        createMachine: (description) => this.guests.receive(description),
+        destroyMachine: () => this.guests.discard(),
+        died: (error) => void this.workerDied(error),
+      },
+      log,
+    );
+    this.migrations = new Migrations({
+      host: this.host,
+      guests: this.guests,
+      ledger: this.ledger,
+      log,
+      expectedUuid: options.expectedUuid,
+      emit: (event, data) => this.emit(event, data),
+    });
+    this.server = new QmpServer(this, commandTable(), log);
+  }
+
+  get ready(): AgentReady {
+    if (this.report === undefined) throw new SternaError('E_STATE', 'The agent is not ready yet');
+    return this.report;
+  }
+
+  get closed(): Promise<number> {
+    return this.exit.promise;
+  }
+
+  async start(): Promise<void> {
+    const { name, listen, role, machine } = this.options;
+    this.host.prepare();
+    if (role === 'source') {
+      if (machine === undefined) {
+        throw new SternaError('E_CONFIG_INVALID', 'A source needs a machine');
+      }
+      const description = describeGuest(name, machine.uuid ?? randomUUID(), machine);
+      // Before it runs: a guest that runs has an owner on record.
+      await firstRecord(this.ledger, description.uuid, this.log);
+      await this.guests.build(description);
+    }
+    const address = listen === undefined ? null : await this.migrations.listen(listen);
+    const qmp: string[] = [];
+    for (const wanted of this.qmpAddresses()) qmp.push(await this.server.listen(wanted));
+    for (const signal of SIGNALS) process.on(signal, this.onSignal);
+    this.report = { name, pid: process.pid, qmp, listen: address };
+    this.log.info({ event: 'agent.ready', role, ...this.report, uuid: this.guests.uuid });
+  }
+
+  async stopGuest(): Promise<void> {
+    await this.guests.stop();
+    this.migrations.guestSettled();
+  }
+
+  async continueGuest(takeOwnership: boolean): Promise<void> {
+    await continueGuest(this.guests, this.ledger, this.log, takeOwnership);
+    this.migrations.guestSettled();
+  }
+
+  quit(): void {
+    this.shutDown('host-qmp-quit');
+  }
+
+  close(): Promise<void> {
+    return this.end(0);
+  }
+
+  /** Idempotent. */
+  end(exitCode: number): Promise<void> {
+    this.ending ??= this.tearDown(exitCode);
+    return this.ending;
+  }
+
+  private async workerDied(error: SternaError): Promise<void> {
+    try {
+      await this.migrations.workerDied(error);
+    } catch (thrown) {
+      // The ledger cannot be read: the guest stays as it is, which is paused if it was being handed
+      // over.
+      this.log.error({ event: 'migration-worker.not-settled', error: String(thrown) });
+    }
+  }
+
+  private shutDown(reason: ShutdownReason): void {
+    this.log.info({ event: 'agent.shutdown', reason });
+    // After the reply to `quit`, as in QEMU.
+    setImmediate(() => {
+      this.emit('SHUTDOWN', { guest: false, reason });
+      void this.end(0);
+    });
+  }
+
+  private async tearDown(exitCode: number): Promise<void> {
+    for (const signal of SIGNALS) process.off(signal, this.onSignal);
+    await this.host.close();
+    await this.guests.close();
+    this.server.close();
+    this.ledger.close();
+    this.directory.close();
+    this.exit.resolve(exitCode);
+  }
+
+  private qmpAddresses(): readonly string[] {
+    const { qmp } = this.options;
+    return qmp.length > 0 ? qmp : [`unix:${this.directory.qmpSocketPath}`];
+  }
+
+  private emit(event: string, data?: unknown): void {
+    this.log.debug({ event: 'qmp.event', name: event, data });
+    this.server.broadcast(eventMessage(event, data, systemWallClock));
+  }
+}

@@ -1,0 +1,2 @@
+export { QmpClient, type QmpClientOptions, type QmpEvent } from './qmp-client.ts';
+export { QmpError } from './qmp-error.ts';

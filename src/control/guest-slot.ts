@@ -1,0 +1,211 @@
+import { type Logger, SternaError } from '../base/index.ts';
+import type { MachineDescription, MemoryReserve, PauseReason } from '../guestmem/index.ts';
+import { createMachine, type LocalMachine, type MachineHandles } from './local-machine.ts';
+
+/** QEMU's run states that a guest can have here (`query-status`). */
+export type RunState =
+  | 'running'
+  | 'paused'
+  | 'inmigrate'
+  | 'finish-migrate'
+  | 'postmigrate'
+  | 'internal-error';
+
+/**
+ * Where the guest is, seen from here. `gone`: granted away; its RAM stays until the next guest
+ * comes, because the destination's is compared with it. `unknown`: it may have been granted, and an
+ * operator decides.
+ */
+type Place = 'none' | 'arriving' | 'here' | 'gone' | 'unknown';
+
+export interface SlotEvents {
+  /** STOP and RESUME. */
+  emit(event: 'STOP' | 'RESUME'): void;
+}
+
+/** The one guest of an agent: from where it was built or came in, until it was given away. */
+export class GuestSlot {
+  private readonly events: SlotEvents;
+  private readonly log: Logger;
+  private machine: LocalMachine | undefined;
+  private place: Place = 'none';
+  private readonly reasons = new Set<PauseReason>();
+  private death: SternaError | undefined;
+  private wasRunning = false;
+  private startPaused: boolean;
+  /** For the first guest that comes. */
+  private readonly reserve: MemoryReserve | undefined;
+
+  constructor(events: SlotEvents, log: Logger, startPaused: boolean, reserve?: MemoryReserve) {
+    this.reserve = reserve;
+    this.events = events;
+    this.log = log;
+    this.startPaused = startPaused;
+  }
+
+  get isRunning(): boolean {
+    return this.place === 'here' && this.death === undefined && this.reasons.size === 0;
+  }
+
+  get runState(): RunState {
+    if (this.death !== undefined) return 'internal-error';
+    if (this.place === 'none' || this.place === 'arriving') return 'inmigrate';
+    if (this.place === 'gone' || this.place === 'unknown') return 'postmigrate';
+    if (this.reasons.has('ownership') || this.reasons.has('migration')) return 'finish-migrate';
+    return this.reasons.has('operator') ? 'paused' : 'running';
+  }
+
+  /** A guest lives here, and its place is not in question. */
+  get isOwned(): boolean {
+    return this.place === 'here' && !this.reasons.has('ownership');
+  }
+
+  /** It was given away, or may have been. */
+  get isAway(): boolean {
+    return this.place === 'gone' || this.place === 'unknown';
+  }
+
+  /** Another guest may come: there is none, and none whose owner is in question. */
+  get isVacant(): boolean {
+    return this.place === 'none' || this.place === 'gone';
+  }
+
+  get isArriving(): boolean {
+    return this.place === 'arriving';
+  }
+
+  get uuid(): string | undefined {
+    return this.machine?.description.uuid;
+  }
+
+  get startsPaused(): boolean {
+    return this.startPaused;
+  }
+
+  /** The guest's machine. Throws E_STATE when there is none. */
+  need(): LocalMachine {
+    if (this.machine === undefined) throw new SternaError('E_STATE', 'There is no guest here');
+    return this.machine;
+  }
+
+  /** What the guest is, or undefined when there is none. */
+  get current(): LocalMachine | undefined {
+    return this.machine;
+  }
+
+  /** A guest of our own. Runs at once unless it was asked not to. */
+  async build(description: MachineDescription): Promise<void> {
+    const machine = await createMachine(description);
+    if (this.startPaused) await this.park(machine);
+    machine.resume('ownership');
+    this.settle(machine, 'here');
+  }
+
+  /** An empty machine for the guest that comes. It stands still until it is granted. */
+  async receive(description: MachineDescription): Promise<MachineHandles> {
+    // The RAM of a guest that was given away makes room first.
+    await this.clear();
+    const machine = await createMachine(description, this.reserve);
+    this.reasons.add('ownership');
+    if (this.startPaused) await this.park(machine);
+    this.settle(machine, 'arriving');
+    return machine.handles();
+  }
+
+  /** What has come so far of a guest is thrown away. */
+  async discard(): Promise<void> {
+    if (this.place === 'arriving') await this.clear();
+  }
+
+  /** An engine has paused it. */
+  notePaused(reason: PauseReason): void {
+    this.reasons.add(reason);
+    this.changed();
+  }
+
+  /** An engine has resumed it. Without the reason `ownership` it is ours. */
+  noteResumed(reason: PauseReason): void {
+    this.reasons.delete(reason);
+    if (reason === 'ownership' && this.place === 'arriving') this.place = 'here';
+    this.changed();
+  }
+
+  /** It does not run here any more. `certain`: the destination has said that it has it. */
+  leave(certain: boolean): void {
+    if (this.place !== 'here') return;
+    this.place = certain ? 'gone' : 'unknown';
+    this.changed();
+  }
+
+  /** It did not leave after all. */
+  comeBack(): void {
+    this.place = 'here';
+    for (const reason of ['migration', 'ownership', 'operator'] as const) {
+      this.need().resume(reason);
+      this.reasons.delete(reason);
+    }
+    this.changed();
+  }
+
+  /** `stop`. Where no guest is yet, it will not be started. */
+  async stop(): Promise<void> {
+    if (this.place === 'none') this.startPaused = true;
+    if (this.machine === undefined || this.isAway || this.death !== undefined) return;
+    await this.park(this.machine);
+    this.changed();
+  }
+
+  /** `cont` for a guest that is here or comes. Throws E_STATE. */
+  continue(): void {
+    if (this.death !== undefined) throw this.death;
+    if (this.place === 'none') this.startPaused = false;
+    if (this.place === 'here' && (this.reasons.has('migration') || this.reasons.has('ownership'))) {
+      throw new SternaError('E_STATE', 'Migration is not finalized yet');
+    }
+    this.machine?.resume('operator');
+    this.reasons.delete('operator');
+    this.changed();
+  }
+
+  async close(): Promise<void> {
+    await this.clear();
+  }
+
+  private async park(machine: LocalMachine): Promise<void> {
+    await machine.pause('operator');
+    this.reasons.add('operator');
+  }
+
+  private settle(machine: LocalMachine, place: Place): void {
+    this.machine = machine;
+    this.place = place;
+    this.death = undefined;
+    machine.onVcpuDeath((error) => this.died(machine, error));
+    // A guest that starts is no RESUME: nobody has seen it stand.
+    this.wasRunning = this.isRunning;
+  }
+
+  private died(machine: LocalMachine, error: SternaError): void {
+    if (this.machine !== machine) return;
+    this.death = error;
+    this.log.error({ event: 'guest.vcpu-died', uuid: this.uuid, detail: error.detail });
+    this.changed();
+  }
+
+  private async clear(): Promise<void> {
+    const { machine } = this;
+    this.machine = undefined;
+    this.place = 'none';
+    this.death = undefined;
+    this.reasons.clear();
+    this.wasRunning = false;
+    if (machine !== undefined) await machine.destroy();
+  }
+
+  private changed(): void {
+    const { isRunning } = this;
+    if (isRunning === this.wasRunning) return;
+    this.wasRunning = isRunning;
+    this.events.emit(isRunning ? 'RESUME' : 'STOP');
+  }
+}

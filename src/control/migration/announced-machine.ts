@@ -1,0 +1,66 @@
+import type {
+  GuestMemory,
+  Heartbeat,
+  Machine,
+  MachineDescription,
+  MachineState,
+  PauseReason,
+} from '../../guestmem/index.ts';
+
+export interface PauseListener {
+  paused(reason: PauseReason): void;
+  resumed(reason: PauseReason): void;
+}
+
+/**
+ * A machine that tells when an engine pauses or resumes it: the main thread owes its clients STOP
+ * and RESUME.
+ */
+export class AnnouncedMachine implements Machine {
+  readonly description: MachineDescription;
+  readonly memory: GuestMemory;
+  private readonly machine: Machine;
+  private readonly listener: PauseListener;
+
+  constructor(machine: Machine, listener: PauseListener) {
+    this.description = machine.description;
+    this.memory = machine.memory;
+    this.machine = machine;
+    this.listener = listener;
+  }
+
+  async pause(reason: PauseReason): Promise<void> {
+    await this.machine.pause(reason);
+    this.listener.paused(reason);
+  }
+
+  resume(reason: PauseReason): void {
+    // The guest first: the news may take its time.
+    this.machine.resume(reason);
+    this.listener.resumed(reason);
+  }
+
+  pauseReasons(): readonly PauseReason[] {
+    return this.machine.pauseReasons();
+  }
+
+  flipDirtyLogs(): Promise<void> {
+    return this.machine.flipDirtyLogs();
+  }
+
+  save(): Promise<MachineState> {
+    return this.machine.save();
+  }
+
+  load(state: MachineState): Promise<void> {
+    return this.machine.load(state);
+  }
+
+  heartbeats(): readonly Heartbeat[] {
+    return this.machine.heartbeats();
+  }
+
+  resetHeartbeats(): void {
+    this.machine.resetHeartbeats();
+  }
+}

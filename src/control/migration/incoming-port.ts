@@ -1,0 +1,193 @@
+import {
+  type Clock,
+  type Logger,
+  type MigrationInfo,
+  type OwnershipLedger,
+  SternaError,
+} from '../../base/index.ts';
+import {
+  type Channel,
+  formatAddress,
+  openFileChannel,
+  parseAddress,
+  TcpListener,
+} from '../../channel/index.ts';
+import { IncomingMigration } from '../../destination/index.ts';
+import type { MachineDescription, MachineFactory, MachineRefusal } from '../../guestmem/index.ts';
+import { initialInfo } from './initial-info.ts';
+import type { IncomingSettings, ListenRequest } from './migration-messages.ts';
+import { unsupported } from './outgoing-job.ts';
+
+/** A connection without HELLO is dropped after ten seconds, and costs a few KiB until then. */
+const CONNECTION_COUNT_MAX = 32;
+
+export interface IncomingPortOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly ledger: OwnershipLedger;
+  readonly factory: MachineFactory;
+  readonly publish: (info: MigrationInfo) => void;
+  readonly ended: (completed: boolean) => void;
+}
+
+interface ActiveMigration {
+  readonly channel: Channel;
+  settled: Promise<void>;
+  failed: boolean;
+}
+
+/**
+ * Where guests come in, one at a time. While one comes, or when the agent has one, others are told
+ * E_BUSY. After a migration that failed the next one can come.
+ */
+export class IncomingPort {
+  private readonly options: IncomingPortOptions;
+  private listener: TcpListener | undefined;
+  private settings: IncomingSettings = { startPaused: false, stallTimeoutMs: 10_000 };
+  private expectedUuid: string | undefined;
+  private occupied = false;
+  private active: ActiveMigration | undefined;
+
+  constructor(options: IncomingPortOptions) {
+    this.options = options;
+  }
+
+  /** Resolves when the incoming migration that runs now, if any, is over and proven. */
+  get settled(): Promise<void> {
+    return this.active?.settled ?? Promise.resolve();
+  }
+
+  /**
+   * Resolves with the real address. A file is read at once. Rejects with E_CONFIG_INVALID or
+   * E_FILE.
+   */
+  async listen(request: ListenRequest): Promise<string> {
+    const { clock, log } = this.options;
+    const address = parseAddress(request.uri);
+    if (address.kind === 'unix') throw unsupported(request.uri);
+    this.settings = request;
+    this.expectedUuid = request.expectedUuid;
+    if (address.kind === 'file') {
+      if (this.isBusy) throw busy();
+      this.accept(await openFileChannel(address.path, clock));
+      return formatAddress(address);
+    }
+    const listener = await TcpListener.listen(address, {
+      clock,
+      log,
+      connectionCountMax: CONNECTION_COUNT_MAX,
+      onConnection: (channel) => this.accept(channel),
+    });
+    this.listener?.close();
+    this.listener = listener;
+    return formatAddress(listener.address);
+  }
+
+  configure(settings: IncomingSettings): void {
+    this.settings = settings;
+  }
+
+  setOccupied(occupied: boolean): void {
+    this.occupied = occupied;
+  }
+
+  /** Ends what is under way. A guest that has been granted stays. */
+  async close(): Promise<void> {
+    this.listener?.close();
+    const { active } = this;
+    if (active === undefined) return;
+    active.channel.destroy(new SternaError('E_CANCELLED', 'Destination is shutting down'));
+    await active.settled;
+  }
+
+  private get isBusy(): boolean {
+    return this.occupied || (this.active !== undefined && !this.active.failed);
+  }
+
+  /**
+   * Every connection gets an engine, which waits for HELLO; the first HELLO that is accepted takes
+   * the place. So a stranger that connects and says nothing keeps nobody out.
+   */
+  private accept(channel: Channel): void {
+    const migration: ActiveMigration = { channel, settled: Promise.resolve(), failed: false };
+    migration.settled = this.run(migration).finally(() => {
+      if (this.active === migration) this.active = undefined;
+    });
+  }
+
+  private async run(migration: ActiveMigration): Promise<void> {
+    const { clock, log, ledger, factory, ended } = this.options;
+    const { startPaused, stallTimeoutMs } = this.settings;
+    const { channel } = migration;
+    log.info({ event: 'migration.incoming', peer: channel.name });
+    const engine = new IncomingMigration({
+      channel,
+      clock,
+      ledger,
+      log,
+      factory: { ...bound(factory), refusal: (description) => this.claim(migration, description) },
+      expectedUuid: this.expectedUuid,
+      startPaused,
+      stallTimeoutMs,
+      observer: { info: (info) => this.note(migration, info) },
+    });
+    const { status } = await engine.run();
+    if (this.active !== migration) return;
+    // Before anything else can be accepted, not when the main thread has heard of it.
+    if (status === 'completed') this.occupied = true;
+    ended(status === 'completed');
+  }
+
+  /** Asked once, when HELLO was checked. Nothing waits between the question and the claim. */
+  private claim(
+    migration: ActiveMigration,
+    description: MachineDescription,
+  ): MachineRefusal | undefined {
+    if (this.isBusy) {
+      const { name } = migration.channel;
+      this.options.log.warn({ event: 'migration.refused', peer: name, code: 'E_BUSY' });
+      return { code: 'E_BUSY', message: 'Destination is busy with another guest' };
+    }
+    const refused = this.options.factory.refusal(description);
+    if (refused === undefined) this.active = migration;
+    return refused;
+  }
+
+  private note(migration: ActiveMigration, info: MigrationInfo): void {
+    const over = info.status === 'failed' || info.status === 'cancelled';
+    if (over) migration.failed = true;
+    // One that was refused, or is only saying farewell while the next one comes, is not what
+    // clients ask about.
+    const current =
+      this.active === migration || (this.active === undefined && !this.occupied && over);
+    if (current) this.options.publish(info);
+  }
+}
+
+/** The methods of a factory that may be an object of a class. */
+function bound(factory: MachineFactory): Omit<MachineFactory, 'refusal'> {
+  return {
+    create: (description) => factory.create(description),
+    destroy: (machine) => factory.destroy(machine),
+  };
+}
+
+function busy(): SternaError {
+  return new SternaError('E_BUSY', 'Destination is busy with another guest', {
+    side: 'destination',
+    guestOwner: 'source',
+    phase: 'setup',
+  });
+}
+
+/** What a destination shows before the first source has come. */
+export function listeningInfo(): MigrationInfo {
+  return initialInfo({
+    side: 'destination',
+    status: 'setup',
+    migrationId: '',
+    mode: 'precopy',
+    epoch: 0,
+    totalBytes: 0,
+  });
+}

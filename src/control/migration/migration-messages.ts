@@ -1,0 +1,72 @@
+import type {
+  ErrorReport,
+  LogLevel,
+  MigrationCapabilities,
+  MigrationInfo,
+  MigrationParameters,
+} from '../../base/index.ts';
+import type { MachineDescription, PauseReason } from '../../guestmem/index.ts';
+import type { MachineHandles } from '../local-machine.ts';
+
+/** What the worker is born with (`workerData`). */
+export interface WorkerSettings {
+  readonly name: string;
+  readonly logLevel: LogLevel;
+  readonly stateDirectory: string;
+}
+
+export interface ListenRequest {
+  /** `tcp:HOST:PORT` or `file:PATH`. */
+  readonly uri: string;
+  readonly expectedUuid: string | undefined;
+  readonly startPaused: boolean;
+  readonly stallTimeoutMs: number;
+}
+
+export interface OutgoingRequest {
+  readonly uri: string;
+  readonly migrationId: string;
+  readonly epoch: number;
+  readonly machine: MachineHandles;
+  readonly parameters: MigrationParameters;
+  readonly capabilities: MigrationCapabilities;
+}
+
+/** What a new incoming migration goes by; those under way keep what they began with. */
+export interface IncomingSettings {
+  readonly startPaused: boolean;
+  readonly stallTimeoutMs: number;
+}
+
+/** Main thread -> worker, each answered by `answered` with the same `id` where there is one. */
+export type HostMessage =
+  | { readonly type: 'listen'; readonly id: number; readonly request: ListenRequest }
+  | { readonly type: 'outgoing'; readonly request: OutgoingRequest }
+  | { readonly type: 'cancel'; readonly id: number }
+  | { readonly type: 'set-parameters'; readonly changes: Partial<MigrationParameters> }
+  | { readonly type: 'set-incoming'; readonly settings: IncomingSettings }
+  /** Whether this agent has a guest of its own: then no other can come. */
+  | { readonly type: 'set-occupied'; readonly occupied: boolean }
+  | { readonly type: 'shutdown'; readonly id: number }
+  | { readonly type: 'answered'; readonly id: number; readonly answer: Answer };
+
+/** Worker -> main thread. */
+export type ServiceMessage =
+  | { readonly type: 'info'; readonly info: MigrationInfo }
+  | { readonly type: 'outgoing-ended'; readonly migrationId: string }
+  | { readonly type: 'incoming-ended'; readonly completed: boolean }
+  | {
+      readonly type: 'create-machine';
+      readonly id: number;
+      readonly description: MachineDescription;
+    }
+  | { readonly type: 'destroy-machine'; readonly id: number }
+  | { readonly type: 'paused'; readonly reason: PauseReason }
+  | { readonly type: 'resumed'; readonly reason: PauseReason }
+  | { readonly type: 'answered'; readonly id: number; readonly answer: Answer };
+
+export type Answer =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly error: ErrorReport };
+
+export type CancelOutcome = 'cancelling' | 'too-late' | 'nothing-runs';

@@ -1,0 +1,132 @@
+import type { Clock, Logger, OwnershipLedger } from '../../base/index.ts';
+import type { Machine, MachineDescription, MachineFactory } from '../../guestmem/index.ts';
+import { attachMachine, type MachineHandles, refusal } from '../local-machine.ts';
+import { AnnouncedMachine } from './announced-machine.ts';
+import { IncomingPort } from './incoming-port.ts';
+import type {
+  CancelOutcome,
+  HostMessage,
+  OutgoingRequest,
+  ServiceMessage,
+} from './migration-messages.ts';
+import { OutgoingJob } from './outgoing-job.ts';
+import { answerOf, PendingAnswers } from './pending-answers.ts';
+
+export interface ServiceOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly ledger: OwnershipLedger;
+  readonly post: (message: ServiceMessage) => void;
+}
+
+/**
+ * A migration that can no longer be cancelled is over within the limits of its hand-over; this is
+ * for one that is not.
+ */
+const SHUTDOWN_LIMIT_MS = 5_000;
+
+/**
+ * The migration worker's half: owns sockets and engines, does what the main thread asks, and tells
+ * what happens.
+ */
+export class MigrationService {
+  private readonly options: ServiceOptions;
+  private readonly answers = new PendingAnswers();
+  private readonly incoming: IncomingPort;
+  private outgoing: { readonly job: OutgoingJob; readonly settled: Promise<void> } | undefined;
+
+  constructor(options: ServiceOptions) {
+    this.options = options;
+    const { clock, log, ledger, post } = options;
+    this.incoming = new IncomingPort({
+      clock,
+      log,
+      ledger,
+      factory: this.factory(),
+      publish: (info) => post({ type: 'info', info }),
+      ended: (completed) => post({ type: 'incoming-ended', completed }),
+    });
+  }
+
+  handle(message: HostMessage): void {
+    switch (message.type) {
+      case 'listen':
+        return this.answer(message.id, () => this.incoming.listen(message.request));
+      case 'outgoing':
+        return this.start(message.request);
+      case 'cancel':
+        return this.answer(message.id, () => this.cancel());
+      case 'set-parameters':
+        return this.outgoing?.job.setParameters(message.changes);
+      case 'set-incoming':
+        return this.incoming.configure(message.settings);
+      case 'set-occupied':
+        return this.incoming.setOccupied(message.occupied);
+      case 'shutdown':
+        return this.answer(message.id, () => this.shutdown());
+      case 'answered':
+        return this.answers.settle(message.id, message.answer);
+    }
+  }
+
+  private start(request: OutgoingRequest): void {
+    const { clock, log, ledger, post } = this.options;
+    const job = new OutgoingJob({
+      request,
+      machine: this.attach(request.machine),
+      clock,
+      log,
+      ledger,
+      publish: (info) => post({ type: 'info', info }),
+    });
+    // A guest that has just come can be sent on; first its RAM is compared with where it came from.
+    // And an attempt that has failed may still be saying farewell to its peer.
+    const ready = Promise.all([this.incoming.settled, this.outgoing?.settled]);
+    const settled = job.run(ready).finally(() => {
+      if (this.outgoing?.job === job) this.outgoing = undefined;
+      post({ type: 'outgoing-ended', migrationId: request.migrationId });
+    });
+    this.outgoing = { job, settled };
+  }
+
+  private cancel(): CancelOutcome {
+    return this.outgoing?.job.cancel() ?? 'nothing-runs';
+  }
+
+  private async shutdown(): Promise<void> {
+    const { outgoing } = this;
+    outgoing?.job.cancel();
+    const over = Promise.all([outgoing?.settled, this.incoming.close()]);
+    await Promise.race([over, this.options.clock.sleep(SHUTDOWN_LIMIT_MS)]);
+  }
+
+  /** The main thread allocates RAM and starts vCPUs; this thread sees the same memory. */
+  private factory(): MachineFactory {
+    const { post } = this.options;
+    return {
+      refusal,
+      create: async (description: MachineDescription) => {
+        const handles = await this.answers.ask((id) =>
+          post({ type: 'create-machine', id, description }),
+        );
+        // That is what main answers to create-machine.
+        return this.attach(handles as MachineHandles);
+      },
+      destroy: async () => {
+        await this.answers.ask((id) => post({ type: 'destroy-machine', id }));
+      },
+    };
+  }
+
+  private attach(handles: MachineHandles): Machine {
+    const { post } = this.options;
+    return new AnnouncedMachine(attachMachine(handles), {
+      paused: (reason) => post({ type: 'paused', reason }),
+      resumed: (reason) => post({ type: 'resumed', reason }),
+    });
+  }
+
+  private answer(id: number, work: () => unknown): void {
+    void answerOf(work).then((answer) => this.options.post({ type: 'answered', id, answer }));
+  }
+}

@@ -1,0 +1,135 @@
+import {
+  type Clock,
+  type Logger,
+  type MigrationInfo,
+  type MigrationParameters,
+  type OwnershipLedger,
+  PAGE_BYTES,
+  SternaError,
+  toSternaError,
+} from '../../base/index.ts';
+import {
+  type Channel,
+  connectTcp,
+  createFileChannel,
+  formatAddress,
+  parseAddress,
+} from '../../channel/index.ts';
+import type { Machine } from '../../guestmem/index.ts';
+import { OutgoingMigration } from '../../source/index.ts';
+import { initialInfo } from './initial-info.ts';
+import type { CancelOutcome, OutgoingRequest } from './migration-messages.ts';
+
+export interface OutgoingJobOptions {
+  readonly request: OutgoingRequest;
+  readonly machine: Machine;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly ledger: OwnershipLedger;
+  readonly publish: (info: MigrationInfo) => void;
+}
+
+/**
+ * One `migrate`: finds the way to the destination, then lets the engine run. It can be cancelled
+ * from its first moment.
+ */
+export class OutgoingJob {
+  private readonly options: OutgoingJobOptions;
+  private readonly connecting = new AbortController();
+  private readonly startMs: number;
+  private parameters: MigrationParameters;
+  private engine: OutgoingMigration | undefined;
+
+  constructor(options: OutgoingJobOptions) {
+    this.options = options;
+    this.startMs = options.clock.nowMs();
+    this.parameters = { ...options.request.parameters };
+  }
+
+  /** `ready`: what must be over before. Never rejects. */
+  async run(ready: Promise<unknown>): Promise<void> {
+    try {
+      await ready;
+      const channel = await this.connect();
+      if (this.connecting.signal.aborted) {
+        channel.destroy();
+        throw cancelled();
+      }
+      await this.migrate(channel);
+    } catch (thrown) {
+      this.neverBegan(toSternaError(thrown, 'E_CHANNEL_REFUSED', 'Migration could not begin'));
+    }
+  }
+
+  cancel(): CancelOutcome {
+    if (this.engine !== undefined) return this.engine.cancel();
+    this.connecting.abort();
+    return 'cancelling';
+  }
+
+  setParameters(changes: Partial<MigrationParameters>): void {
+    this.parameters = { ...this.parameters, ...changes };
+    this.engine?.setParameters(changes);
+  }
+
+  private connect(): Promise<Channel> {
+    const { clock, request } = this.options;
+    const address = parseAddress(request.uri);
+    const { signal } = this.connecting;
+    if (address.kind === 'tcp') {
+      return connectTcp(address, { clock, timeoutMs: this.parameters.stallTimeoutMs, signal });
+    }
+    if (address.kind === 'file') return createFileChannel(address.path, clock);
+    throw unsupported(request.uri);
+  }
+
+  private async migrate(channel: Channel): Promise<void> {
+    const { machine, clock, log, ledger, publish, request } = this.options;
+    const { migrationId, capabilities } = request;
+    this.engine = new OutgoingMigration({
+      machine,
+      channel,
+      clock,
+      ledger,
+      log,
+      migrationId,
+      peer: formatAddress(parseAddress(request.uri)),
+      parameters: this.parameters,
+      capabilities,
+      observer: { info: publish },
+    });
+    await this.engine.run();
+  }
+
+  private neverBegan(error: SternaError): void {
+    const { request, machine, clock, log, publish } = this.options;
+    error.phase ??= 'setup';
+    error.side ??= 'source';
+    error.guestOwner ??= 'source';
+    log.warn({ event: 'migration.never-began', code: error.code, error: error.message });
+    publish(
+      initialInfo({
+        side: 'source',
+        status: error.code === 'E_CANCELLED' ? 'cancelled' : 'failed',
+        migrationId: request.migrationId,
+        mode: this.parameters.mode,
+        epoch: request.epoch,
+        totalBytes: machine.memory.pageCount * PAGE_BYTES,
+        totalTimeMs: clock.nowMs() - this.startMs,
+        error,
+      }),
+    );
+  }
+}
+
+/** For addresses that a migration cannot use. */
+export function unsupported(uri: string): SternaError {
+  return new SternaError(
+    'E_CONFIG_INVALID',
+    `A migration needs tcp:HOST:PORT or file:PATH: ${uri}`,
+  );
+}
+
+function cancelled(): SternaError {
+  return new SternaError('E_CANCELLED', 'Migration was cancelled before it began');
+}

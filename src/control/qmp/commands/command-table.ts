@@ -1,0 +1,16 @@
+import type { QmpCommands } from '../qmp-command.ts';
+import { machineCommands } from './machine-commands.ts';
+import { migrationCommands } from './migration-commands.ts';
+import { sessionCommands } from './session-commands.ts';
+import { settingCommands } from './setting-commands.ts';
+
+/** Every command but `qmp_capabilities`, which is part of the conversation, by its name. */
+export function commandTable(): QmpCommands {
+  const table: QmpCommands = {
+    ...sessionCommands(() => ['qmp_capabilities', ...Object.keys(table)].sort()),
+    ...machineCommands,
+    ...migrationCommands,
+    ...settingCommands,
+  };
+  return table;
+}

@@ -1,0 +1,166 @@
+import type { MigrationInfo, PassRecord, VerifyReport } from '../../base/index.ts';
+import type { Address } from '../../channel/index.ts';
+import { describe } from './qmp-reply.ts';
+
+/** A value of JSON; what is undefined is left out. */
+type Json = Readonly<Record<string, unknown>>;
+
+/**
+ * QEMU's reply to `query-migrate`, units and presence of its fields included (MigrationInfo in
+ * qapi/migration.json), and ours under `x-sterna`. Two differences are meant: the counters outlive
+ * failure and cancellation, and a destination has them too. And `expected-downtime` is absent until
+ * something was measured, instead of being the limit.
+ */
+export function migrationReply(info: MigrationInfo | undefined, listen: Address | undefined): Json {
+  const socketAddress = listen === undefined ? undefined : [socketAddressReply(listen)];
+  if (info === undefined || info.status === 'none')
+    return compact({ 'socket-address': socketAddress });
+  return compact({
+    status: info.status,
+    ...(hasCounters(info) ? counterFields(info) : {}),
+    'error-desc': info.error === undefined ? undefined : describe(info.error),
+    'blocked-reasons': info.blockedReasons.length > 0 ? info.blockedReasons : undefined,
+    'socket-address': socketAddress,
+    'x-sterna': sternaReply(info),
+  });
+}
+
+/** QAPI's SocketAddress, where a port is a string. */
+export function socketAddressReply(address: Address): Json {
+  if (address.kind === 'tcp') {
+    return { type: 'inet', host: address.host, port: String(address.port) };
+  }
+  return address.kind === 'unix'
+    ? { type: 'unix', path: address.path }
+    : { type: 'file', filename: address.path };
+}
+
+function hasCounters(info: MigrationInfo): boolean {
+  return info.status !== 'setup';
+}
+
+function counterFields(info: MigrationInfo): Json {
+  const expected = info.status === 'completed' ? undefined : info.expectedDowntimeMs;
+  return {
+    ram: ramReply(info),
+    'xbzrle-cache': xbzrleReply(info),
+    'total-time': Math.round(info.totalTimeMs),
+    'setup-time': Math.round(info.setupTimeMs),
+    'expected-downtime': expected === undefined ? undefined : Math.round(expected),
+    downtime:
+      info.status !== 'completed' || info.downtimeMs === undefined
+        ? undefined
+        : Math.round(info.downtimeMs),
+  };
+}
+
+function ramReply(info: MigrationInfo): Json {
+  const { ram } = info;
+  return {
+    transferred: ram.transferredBytes,
+    remaining: info.status === 'completed' ? 0 : ram.remainingBytes,
+    total: ram.totalBytes,
+    duplicate: ram.zeroPages,
+    normal: ram.normalPages,
+    'normal-bytes': ram.normalPages * ram.pageBytes,
+    'dirty-pages-rate': Math.round(ram.dirtyPagesPerSecond),
+    mbps: ram.bitsPerSecond / 1e6,
+    'dirty-sync-count': ram.dirtySyncCount,
+    'postcopy-requests': 0,
+    'page-size': ram.pageBytes,
+    'multifd-bytes': 0,
+    'pages-per-second': Math.round(ram.pagesPerSecond),
+    'precopy-bytes': ram.precopyBytes,
+    'downtime-bytes': ram.downtimeBytes,
+    'postcopy-bytes': 0,
+    'dirty-sync-missed-zero-copy': 0,
+  };
+}
+
+function xbzrleReply(info: MigrationInfo): Json | undefined {
+  const { xbzrle } = info;
+  if (xbzrle === undefined) return undefined;
+  return {
+    'cache-size': xbzrle.cacheBytes,
+    bytes: xbzrle.encodedBytes,
+    pages: xbzrle.hitPages,
+    'cache-miss': xbzrle.missPages,
+    'cache-miss-rate': xbzrle.missRate,
+    'encoding-rate': xbzrle.encodingRate,
+    overflow: xbzrle.overflowPages,
+    'x-conflict': xbzrle.conflictPages,
+  };
+}
+
+function sternaReply(info: MigrationInfo): Json {
+  return compact({
+    'migration-id': info.migrationId,
+    side: info.side,
+    epoch: info.epoch,
+    owner: info.owner,
+    mode: info.mode,
+    transferred: info.ram.transferredBytes,
+    'active-time-ms': milliseconds(info.activeTimeMs),
+    'downtime-ms': info.downtimeMs === undefined ? undefined : milliseconds(info.downtimeMs),
+    'guest-downtime-us': info.guestDowntimeUs,
+    'guest-downtime-error-us': info.guestDowntimeErrorUs,
+    'downtime-parts': mapValues(info.downtimeParts, milliseconds),
+    verify: verifyReply(info),
+    'page-kinds': info.pageKinds,
+    passes: info.passes.map(passReply),
+    error: info.error,
+  });
+}
+
+/**
+ * Who polls waits until it is neither absent nor `running`: what has not begun yet counts as
+ * running.
+ */
+function verifyReply(info: MigrationInfo): Json {
+  const { status, pages, mismatches, reason } = info.verify;
+  return compact({
+    status: status === 'pending' ? pendingStatus(info) : status,
+    pages,
+    mismatches: mismatches.length > 0 ? mismatches : undefined,
+    reason,
+  });
+}
+
+function pendingStatus(info: MigrationInfo): VerifyReport['status'] {
+  return info.status === 'failed' || info.status === 'cancelled' ? 'skipped' : 'running';
+}
+
+function passReply(pass: PassRecord): Json {
+  return {
+    pass: pass.pass,
+    stopped: pass.stopped,
+    'start-ms': milliseconds(pass.startMs),
+    'duration-ms': milliseconds(pass.durationMs),
+    'dirty-pages': pass.dirtyPages,
+    'sent-pages': pass.sentPages,
+    'sent-bytes': pass.sentBytes,
+    'zero-pages': pass.zeroPages,
+    'raw-pages': pass.rawPages,
+    'xbzrle-pages': pass.xbzrlePages,
+    'unchanged-pages': pass.unchangedPages,
+    'dirtied-pages': pass.dirtiedPages,
+    'effective-bytes-per-second': Math.round(pass.effectiveBytesPerSecond),
+    'expected-downtime-ms': milliseconds(pass.expectedDowntimeMs),
+  };
+}
+
+/** To the microsecond; JSON has no way to say infinite or unknown but null. */
+function milliseconds(value: number): number | null {
+  return Number.isFinite(value) ? Math.round(value * 1000) / 1000 : null;
+}
+
+function mapValues<In, Out>(
+  record: Readonly<Record<string, In>>,
+  change: (value: In) => Out,
+): Readonly<Record<string, Out>> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]));
+}
+
+function compact(fields: Json): Json {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}

@@ -1,0 +1,109 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { type Deferred, deferred, silentLogger } from '../../../src/base/index.ts';
+import { GuestSlot } from '../../../src/control/guest-slot.ts';
+import { describeGuest } from '../../../src/control/local-machine.ts';
+import { IDLE_GUEST } from './agent-harness.ts';
+
+/**
+ * Run states and events of a real guest, as they follow from what engines and operators do to it.
+ */
+
+const DESCRIPTION = describeGuest('g', '0f0e0d0c-0000-4000-8000-00000000000f', IDLE_GUEST);
+
+describe('GuestSlot', () => {
+  let events: string[] = [];
+  let next: Deferred<string> = deferred();
+  let slot: GuestSlot | undefined;
+
+  afterEach(() => slot?.close());
+
+  function newSlot(startPaused = false): GuestSlot {
+    events = [];
+    next = deferred();
+    const emit = (event: string) => {
+      events.push(event);
+      next.resolve(event);
+    };
+    slot = new GuestSlot({ emit }, silentLogger(), startPaused);
+    return slot;
+  }
+
+  it('build() lets the guest run, without an event', async () => {
+    const guests = newSlot();
+    expect(guests.runState).toBe('inmigrate');
+    await guests.build(DESCRIPTION);
+    expect(guests.runState).toBe('running');
+    expect(guests.need().pauseReasons()).toEqual([]);
+    expect(events).toEqual([]);
+  });
+
+  it('build() leaves the guest paused when it was asked to', async () => {
+    const guests = newSlot(true);
+    await guests.build(DESCRIPTION);
+    expect(guests.runState).toBe('paused');
+    expect(guests.need().pauseReasons()).toEqual(['operator']);
+    guests.continue();
+    expect(guests.runState).toBe('running');
+    expect(events).toEqual(['RESUME']);
+  });
+
+  it('stop() survives a migration that fails', async () => {
+    const guests = newSlot();
+    await guests.build(DESCRIPTION);
+    await guests.stop();
+    guests.notePaused('migration');
+    expect(guests.runState).toBe('finish-migrate');
+    expect(() => guests.continue()).toThrow('Migration is not finalized yet');
+    guests.noteResumed('migration');
+    expect(guests.runState).toBe('paused');
+    expect(events).toEqual(['STOP']);
+  });
+
+  it('receive() waits for the grant, and stop() and continue() before it decide how the guest starts', async () => {
+    const guests = newSlot();
+    await guests.receive(DESCRIPTION);
+    expect(guests.runState).toBe('inmigrate');
+    expect(guests.isOwned).toBe(false);
+    await guests.stop();
+    guests.need().resume('ownership');
+    guests.noteResumed('ownership');
+    expect(guests.runState).toBe('paused');
+    expect(guests.isOwned).toBe(true);
+    guests.continue();
+    expect(guests.runState).toBe('running');
+  });
+
+  it('discard() takes away what has come, and nothing that is here', async () => {
+    const guests = newSlot();
+    await guests.receive(DESCRIPTION);
+    await guests.discard();
+    expect(() => guests.need()).toThrow('There is no guest here');
+    await guests.build(DESCRIPTION);
+    await guests.discard();
+    expect(guests.runState).toBe('running');
+  });
+
+  it('leave() makes room only when the destination has said that it has the guest', async () => {
+    const guests = newSlot();
+    await guests.build(DESCRIPTION);
+    guests.leave(false);
+    expect(guests.runState).toBe('postmigrate');
+    expect([guests.isAway, guests.isVacant]).toEqual([true, false]);
+    guests.comeBack();
+    expect(guests.runState).toBe('running');
+    guests.leave(true);
+    expect([guests.isAway, guests.isVacant]).toEqual([true, true]);
+    expect(events).toEqual(['STOP', 'RESUME', 'STOP']);
+  });
+
+  it('tells of a vCPU that died, and never lets the guest go on', async () => {
+    const guests = newSlot();
+    await guests.build(DESCRIPTION);
+    guests.need().control.quit();
+    expect(await next.promise).toBe('STOP');
+    expect(guests.runState).toBe('internal-error');
+    expect(() => guests.continue()).toThrowError(
+      expect.objectContaining({ code: 'E_WORKER_DIED' }),
+    );
+  });
+});

@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest';
+import { type OwnershipRecord, silentLogger, volatileLedger } from '../../../src/base/index.ts';
+import { continueGuest, firstRecord } from '../../../src/control/guest-ownership.ts';
+
+const UUID = '0f0e0d0c-0000-4000-8000-00000000000b';
+const log = silentLogger();
+
+function record(state: OwnershipRecord['state'], epoch: number): OwnershipRecord {
+  return { uuid: UUID, epoch, state, migrationId: 'm', peer: 'tcp:h:1' };
+}
+
+function guestThatIs(isAway: boolean) {
+  const calls: string[] = [];
+  const guest = {
+    isAway,
+    uuid: UUID,
+    continue: () => calls.push('continue'),
+    comeBack: () => calls.push('come-back'),
+  };
+  return { guest, calls };
+}
+
+describe('firstRecord()', () => {
+  it('begins at epoch 1 when the guest is new', async () => {
+    const ledger = volatileLedger();
+    await firstRecord(ledger, UUID, log);
+    expect(ledger.read(UUID)).toMatchObject({ epoch: 1, state: 'owner' });
+  });
+
+  it('goes on beyond the known epoch when the uuid was used before', async () => {
+    const ledger = volatileLedger();
+    await ledger.write(record('granted', 5));
+    await firstRecord(ledger, UUID, log);
+    expect(ledger.read(UUID)).toMatchObject({ epoch: 6, state: 'owner' });
+  });
+});
+
+describe('continueGuest()', () => {
+  it('lets the guest go on when it is here', async () => {
+    const { guest, calls } = guestThatIs(false);
+    await continueGuest(guest, volatileLedger(), log, false);
+    expect(calls).toEqual(['continue']);
+  });
+
+  it('refuses when the guest was granted, whatever the operator says', async () => {
+    const ledger = volatileLedger();
+    await ledger.write(record('granted', 2));
+    for (const takeOwnership of [false, true]) {
+      const { guest, calls } = guestThatIs(true);
+      await expect(continueGuest(guest, ledger, log, takeOwnership)).rejects.toMatchObject({
+        code: 'E_STATE',
+        guestOwner: 'destination',
+        message: expect.stringContaining('tcp:h:1'),
+      });
+      expect(calls).toEqual([]);
+    }
+  });
+
+  it('refuses when nobody knows, and takes the guest back when the operator decides', async () => {
+    const ledger = volatileLedger();
+    await ledger.write(record('granting', 2));
+    const { guest, calls } = guestThatIs(true);
+    await expect(continueGuest(guest, ledger, log, false)).rejects.toMatchObject({
+      code: 'E_OWNERSHIP_UNKNOWN',
+      guestOwner: 'unknown',
+    });
+    expect(calls).toEqual([]);
+    await continueGuest(guest, ledger, log, true);
+    expect(calls).toEqual(['come-back']);
+    expect(ledger.read(UUID)).toMatchObject({ state: 'owner', epoch: 3 });
+  });
+
+  it('does not run the guest when the decision cannot be recorded', async () => {
+    const ledger = volatileLedger();
+    await ledger.write(record('granting', 2));
+    const { guest, calls } = guestThatIs(true);
+    const broken = { ...ledger, write: () => Promise.reject(new Error('disk full')) };
+    await expect(continueGuest(guest, broken, log, true)).rejects.toThrow('disk full');
+    expect(calls).toEqual([]);
+  });
+});

@@ -1,0 +1,152 @@
+import { describe, expect, it } from 'vitest';
+import {
+  type OwnershipState,
+  SternaError,
+  silentLogger,
+  volatileLedger,
+} from '../../../src/base/index.ts';
+import type { GuestSlot } from '../../../src/control/guest-slot.ts';
+import { initialInfo } from '../../../src/control/migration/initial-info.ts';
+import type { MigrationHost } from '../../../src/control/migration/migration-host.ts';
+import { Migrations } from '../../../src/control/migrations.ts';
+
+/**
+ * What becomes of the guest when the migration worker dies: the ledger decides, never the moment.
+ */
+
+const UUID = '0f0e0d0c-0000-4000-8000-00000000000e';
+const death = () => new SternaError('E_WORKER_DIED', 'Migration worker died');
+
+function agentWith(guest: Partial<Record<keyof GuestSlot, unknown>>, state: OwnershipState) {
+  const calls: string[] = [];
+  const note = (name: string) => (argument?: unknown) => {
+    calls.push(argument === undefined ? name : `${name} ${String(argument)}`);
+  };
+  const machine = {
+    description: { uuid: UUID },
+    memory: { pageCount: 4096 },
+    handles: () => ({}),
+    resume: note('resume'),
+  };
+  const guests = {
+    isOwned: true,
+    isAway: false,
+    isArriving: false,
+    isVacant: false,
+    startsPaused: false,
+    uuid: UUID,
+    runState: 'finish-migrate',
+    need: () => machine,
+    noteResumed: note('note-resumed'),
+    leave: note('leave'),
+    discard: async () => calls.push('discard'),
+    ...guest,
+  };
+  const host = {
+    listen: async ({ uri }: { uri: string }) => {
+      calls.push(`listen ${uri}`);
+      return uri.replace(/:0$/, ':4444');
+    },
+    startOutgoing: note('start-outgoing'),
+    tell: (message: { type: string; occupied?: boolean }) => {
+      if (message.type === 'set-occupied') calls.push(`occupied ${message.occupied}`);
+    },
+  };
+  const ledger = volatileLedger();
+  const ready = ledger.write({ uuid: UUID, epoch: 1, state, migrationId: 'm', peer: 'tcp:h:1' });
+  const migrations = new Migrations({
+    host: host as unknown as MigrationHost,
+    guests: guests as unknown as GuestSlot,
+    ledger,
+    log: silentLogger(),
+    expectedUuid: undefined,
+    emit: () => {},
+  });
+  return { migrations, calls, ready };
+}
+
+describe('Migrations.workerDied()', () => {
+  it('lets the guest go on when it was not granted', async () => {
+    const { migrations, calls, ready } = agentWith({}, 'owner');
+    await ready;
+    migrations.start('tcp:h:1');
+    calls.length = 0;
+    await migrations.workerDied(death());
+    expect(calls).toEqual([
+      'resume ownership',
+      'note-resumed ownership',
+      'resume migration',
+      'note-resumed migration',
+      'occupied true',
+    ]);
+    expect(migrations.latest).toMatchObject({
+      status: 'failed',
+      owner: 'source',
+      error: { code: 'E_WORKER_DIED', guestOwner: 'source' },
+    });
+    expect(migrations.isRunning).toBe(false);
+  });
+
+  it.each(['granting', 'granted'] as const)(
+    'leaves the guest paused when %s is recorded',
+    async (state) => {
+      const { migrations, calls, ready } = agentWith({}, state);
+      await ready;
+      migrations.start('tcp:h:1');
+      calls.length = 0;
+      await migrations.workerDied(death());
+      expect(new Set(calls)).toEqual(new Set(['leave false', 'occupied true']));
+      expect(migrations.latest).toMatchObject({
+        status: 'failed',
+        owner: 'unknown',
+        error: { code: 'E_OWNERSHIP_UNKNOWN', detail: { peer: 'tcp:h:1' } },
+      });
+    },
+  );
+
+  it('does not undo a migration that was complete', async () => {
+    const { migrations, calls, ready } = agentWith({}, 'granted');
+    await ready;
+    migrations.start('tcp:h:1');
+    const { latest } = migrations;
+    if (latest === undefined) throw new Error('start() has published nothing');
+    migrations.receive({
+      type: 'info',
+      info: { ...latest, status: 'completed', owner: 'destination' },
+    });
+    await migrations.workerDied(death());
+    expect(calls).toContain('leave true');
+    expect(calls).not.toContain('resume migration');
+    expect(migrations.latest?.status).toBe('completed');
+  });
+
+  const incoming = initialInfo({
+    side: 'destination',
+    status: 'active',
+    migrationId: 'm',
+    mode: 'precopy',
+    epoch: 2,
+    totalBytes: 0,
+  });
+
+  it('throws half a guest away, and listens again at the same port', async () => {
+    const arriving = { isOwned: false, isArriving: true, isVacant: true };
+    const { migrations, calls, ready } = agentWith(arriving, 'preparing');
+    await ready;
+    await migrations.listen('tcp:127.0.0.1:0');
+    migrations.receive({ type: 'info', info: incoming });
+    calls.length = 0;
+    await migrations.workerDied(death());
+    expect(calls).toEqual(['discard', 'listen tcp:127.0.0.1:4444', 'occupied false']);
+    expect(migrations.latest).toMatchObject({ status: 'failed', owner: 'source' });
+  });
+
+  it('runs a guest whose ownership was recorded here', async () => {
+    const { migrations, calls, ready } = agentWith({ isOwned: false, isArriving: true }, 'owner');
+    await ready;
+    migrations.receive({ type: 'info', info: { ...incoming, status: 'device' } });
+    await migrations.workerDied(death());
+    expect(calls).toEqual(['resume ownership', 'note-resumed ownership']);
+    expect(migrations.latest).toMatchObject({ owner: 'destination' });
+  });
+});
