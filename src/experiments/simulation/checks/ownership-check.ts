@@ -1,0 +1,54 @@
+import type { Checker, EventLog, SimulationEvent } from '../event-log.ts';
+import type { SimulatedHost } from '../simulated-host.ts';
+
+/**
+ * At most one host runs the guest, and only one whose disk says that it owns it; GRANT and RESUMED
+ * go out only behind the records that they depend on; and whoever sent GRANT never runs the guest
+ * again unless the other side said that it does not have it.
+ */
+export class OwnershipCheck implements Checker {
+  private readonly log: EventLog;
+  private readonly hosts: readonly SimulatedHost[];
+  private readonly given = new Set<SimulatedHost>();
+
+  constructor(log: EventLog, hosts: readonly SimulatedHost[]) {
+    this.log = log;
+    this.hosts = hosts;
+  }
+
+  /** A host that gets a guest anew starts from nothing. */
+  forget(host: SimulatedHost): void {
+    this.given.delete(host);
+  }
+
+  saw(event: SimulationEvent): void {
+    if (event.kind === 'sends') this.sends(event.host, event.name);
+    if (event.kind === 'receives' && event.name === 'ERROR' && event.guestOwner === 'source') {
+      this.given.delete(event.host);
+    }
+    this.checkRunning();
+  }
+
+  private sends(host: SimulatedHost, name: string): void {
+    const state = host.record?.state ?? 'nothing';
+    if (name === 'GRANT') {
+      this.given.add(host);
+      if (state !== 'granting')
+        this.log.violation(`${host.name} sends GRANT while its disk says ${state}`);
+    }
+    if (name === 'RESUMED' && state !== 'owner')
+      this.log.violation(`${host.name} sends RESUMED while its disk says ${state}`);
+  }
+
+  private checkRunning(): void {
+    const running = this.hosts.filter((host) => host.isRunning);
+    if (running.length > 1)
+      this.log.violation(`${running.map(({ name }) => name).join(' and ')} run the guest`);
+    for (const host of running) {
+      const state = host.record?.state ?? 'nothing';
+      if (state !== 'owner')
+        this.log.violation(`${host.name} runs the guest while its disk says ${state}`);
+      if (this.given.has(host)) this.log.violation(`${host.name} runs the guest after GRANT`);
+    }
+  }
+}

@@ -1,0 +1,113 @@
+import { createHash, type Hash } from 'node:crypto';
+import type { Clock, GuestOwner, OwnershipRecord } from '../../base/index.ts';
+import type { PauseReason } from '../../guestmem/index.ts';
+import type { MessageName } from '../../protocol/index.ts';
+import type { SimulatedHost } from './simulated-host.ts';
+
+/** What is seen from outside the engines. */
+export type SimulationEvent =
+  | { readonly kind: 'attempt'; readonly host: SimulatedHost; readonly to: SimulatedHost }
+  | {
+      readonly kind: 'paused' | 'resumed';
+      readonly host: SimulatedHost;
+      readonly reason: PauseReason;
+    }
+  | { readonly kind: 'built' | 'destroyed' | 'stepped'; readonly host: SimulatedHost }
+  /** A record is on disk. */
+  | { readonly kind: 'recorded'; readonly host: SimulatedHost; readonly record: OwnershipRecord }
+  | { readonly kind: 'refused'; readonly host: SimulatedHost; readonly what: string }
+  /** Handed to the channel by an engine, or about to be handed to an engine by the channel. */
+  | {
+      readonly kind: 'sends' | 'receives';
+      readonly host: SimulatedHost;
+      readonly name: MessageName;
+      readonly bytes: number;
+      readonly checksum: number;
+      /** Of ERROR. */
+      readonly guestOwner?: GuestOwner | undefined;
+    }
+  | { readonly kind: 'note'; readonly host: SimulatedHost; readonly text: string };
+
+/** Watches a history from outside; reports what must never be to the log. */
+export interface Checker {
+  saw(event: SimulationEvent): void;
+}
+
+const TAIL_LINES_MAX = 40;
+const VIOLATIONS_MAX = 20;
+
+/**
+ * The history as text, folded into a digest: two runs are the same exactly if their digests are.
+ */
+export class EventLog {
+  readonly violations: string[] = [];
+  private readonly clock: Clock;
+  private readonly hash: Hash = createHash('sha256');
+  private readonly checkers: Checker[] = [];
+  private readonly lastLines: string[] = [];
+  private eventCount = 0;
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+  }
+
+  get events(): number {
+    return this.eventCount;
+  }
+
+  /** The last events, for whoever reads a failure. */
+  get tail(): readonly string[] {
+    return this.lastLines;
+  }
+
+  watchWith(...checkers: readonly Checker[]): void {
+    this.checkers.push(...checkers);
+  }
+
+  add(event: SimulationEvent): void {
+    this.eventCount += 1;
+    // Steps are too many for the text; what they did shows in the checksums of the pages.
+    if (event.kind !== 'stepped') this.write(`${event.host.name} ${describe(event)}`);
+    for (const checker of this.checkers) checker.saw(event);
+  }
+
+  /** Something that must never be. */
+  violation(text: string): void {
+    this.write(`VIOLATION ${text}`);
+    if (this.violations.length < VIOLATIONS_MAX) {
+      this.violations.push(`${this.clock.nowMs().toFixed(3)} ms: ${text}`);
+    }
+  }
+
+  digest(): string {
+    return this.hash.copy().digest('hex');
+  }
+
+  private write(text: string): void {
+    const line = `${this.clock.nowMs().toFixed(3)} ${text}`;
+    this.hash.update(`${line}\n`);
+    this.lastLines.push(line);
+    if (this.lastLines.length > TAIL_LINES_MAX) this.lastLines.shift();
+  }
+}
+
+function describe(event: SimulationEvent): string {
+  switch (event.kind) {
+    case 'attempt':
+      return `migrates to ${event.to.name}`;
+    case 'paused':
+    case 'resumed':
+      return `${event.kind} ${event.reason}`;
+    case 'recorded':
+      return `recorded ${event.record.state} ${event.record.epoch}`;
+    case 'refused':
+      return `refused ${event.what}`;
+    case 'sends':
+    case 'receives':
+      return `${event.kind} ${event.name} ${event.bytes} ${event.checksum.toString(16)}`;
+    case 'note':
+      return event.text;
+    default:
+      return event.kind;
+  }
+}

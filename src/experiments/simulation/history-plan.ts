@@ -1,0 +1,199 @@
+import {
+  defaultParameters,
+  type MigrationParameters,
+  PAGE_BYTES,
+  RAM_BYTES_MIN,
+} from '../../base/index.ts';
+import type { MessageName } from '../../protocol/index.ts';
+import { Dice } from './dice.ts';
+
+/**
+ * Everything that one simulated history does, drawn from its seed. Plain data, so that a failure
+ * can print it.
+ */
+export interface HistoryPlan {
+  readonly seed: number;
+  readonly guest: GuestPlan;
+  readonly link: LinkPlan;
+  readonly parameters: MigrationParameters;
+  readonly xbzrle: boolean;
+  /** The destination loads the guest and does not start it. */
+  readonly startPaused: boolean;
+  /** What writing an ownership record takes. */
+  readonly recordMs: number;
+  readonly fault: FaultPlan;
+  /**
+   * A second attempt on a fresh link, without a fault, when the first left the guest at the source.
+   */
+  readonly retry: boolean;
+  /**
+   * Onward migrations after the first, without a fault. The third host's guest goes back to the
+   * first.
+   */
+  readonly hops: number;
+}
+
+export interface GuestPlan {
+  readonly blockPages: readonly number[];
+  readonly vcpuCount: number;
+  /** Pages that hold something when the migration begins. */
+  readonly touchedPages: number;
+  /** Those of them that are written all the time. */
+  readonly hotPages: number;
+  readonly pattern: WritePattern;
+  readonly stepMs: number;
+  readonly writesPerStep: number;
+  /** One write of so many goes anywhere in RAM. */
+  readonly strayEvery: number;
+  /** How long a vCPU takes to its next safepoint. */
+  readonly safepointMs: number;
+}
+
+export type WritePattern = 'uniform' | 'ascending' | 'skewed';
+
+export interface LinkPlan {
+  readonly latencyMs: number;
+  /** 0: no limit. */
+  readonly bandwidthBytesPerSecond: number;
+  readonly bufferBytes: number;
+  /** Longest piece in which bytes arrive; 0: frames arrive whole. */
+  readonly pieceBytesMax: number;
+}
+
+export const FRAME_FAULTS = ['cut', 'stall', 'corrupt', 'duplicate', 'drop'] as const;
+export type FrameFault = (typeof FRAME_FAULTS)[number];
+export const LINK_DIRECTIONS = ['to-destination', 'to-source'] as const;
+export type LinkDirection = (typeof LINK_DIRECTIONS)[number];
+
+export type FaultPlan =
+  | { readonly kind: 'none' }
+  | {
+      readonly kind: 'frame';
+      readonly fate: FrameFault;
+      readonly direction: LinkDirection;
+      /** The frame with this index, or the first one of this type. */
+      readonly at: number | MessageName;
+    }
+  | { readonly kind: 'cancel'; readonly atMs: number }
+  | {
+      readonly kind: 'ledger';
+      readonly side: 'source' | 'destination';
+      /** The n-th write is refused, counted from 1. */
+      readonly write: number;
+      /** All later ones too: a disk that is full and stays so. */
+      readonly lasting: boolean;
+      /** The record is on disk although its write was refused. */
+      readonly stays: boolean;
+    }
+  | { readonly kind: 'factory'; readonly how: 'refuses' | 'fails' };
+
+const RAM_PAGES = RAM_BYTES_MIN / PAGE_BYTES;
+/** One frame before anything was measured: what a slow link is silent for. */
+const FRAME_BYTES_MAX = 2 ** 20;
+
+/** The plan of a seed. */
+export function planHistory(seed: number): HistoryPlan {
+  const dice = new Dice(seed);
+  const guest = planGuest(dice);
+  const link = planLink(dice, guest);
+  return {
+    seed,
+    guest,
+    link,
+    parameters: planParameters(dice, guest, link),
+    xbzrle: dice.chance(0.6),
+    startPaused: dice.chance(0.15),
+    recordMs: dice.pick([0, 0.1, 2, 20]),
+    fault: planFault(dice),
+    retry: dice.chance(0.8),
+    hops: dice.pick([0, 0, 0, 1, 2]),
+  };
+}
+
+function planGuest(dice: Dice): GuestPlan {
+  const touchedPages = dice.scaled(64, 1024);
+  return {
+    blockPages: planBlocks(dice),
+    vcpuCount: dice.between(1, 4),
+    touchedPages,
+    hotPages: dice.between(1, touchedPages),
+    pattern: dice.pick(['uniform', 'ascending', 'skewed']),
+    stepMs: dice.pick([1, 2, 5]),
+    writesPerStep: dice.pick([0, 1, 2, 4]),
+    strayEvery: dice.pick([7, 100, 100_000]),
+    safepointMs: dice.pick([0, 0.05, 0.4]),
+  };
+}
+
+/**
+ * The smallest RAM that HELLO admits, in one to three blocks of uneven sizes, the large one
+ * anywhere.
+ */
+function planBlocks(dice: Dice): number[] {
+  const small = Array.from({ length: dice.between(0, 2) }, () => dice.between(64, 1024));
+  const rest = RAM_PAGES - small.reduce((sum, pages) => sum + pages, 0);
+  const blocks = [...small];
+  blocks.splice(dice.between(0, small.length), 0, rest);
+  return blocks;
+}
+
+function planLink(dice: Dice, { touchedPages }: GuestPlan): LinkPlan {
+  const pieceBytesMax = dice.pick([0, 0, 100, 1460, 65_536]);
+  return {
+    latencyMs: dice.pick([0, 0.05, 0.5, 5, 40]),
+    bandwidthBytesPerSecond: dice.pick([0, 2e6, 10e6, 100e6, 1e9]),
+    bufferBytes: dice.pick([16 * 2 ** 10, 256 * 2 ** 10]),
+    // Each piece is an event: a few thousand show what there is to see.
+    pieceBytesMax:
+      pieceBytesMax && Math.max(pieceBytesMax, Math.ceil((touchedPages * PAGE_BYTES) / 1000)),
+  };
+}
+
+function planParameters(dice: Dice, guest: GuestPlan, link: LinkPlan): MigrationParameters {
+  const easy = guest.writesPerStep <= 1 && link.bandwidthBytesPerSecond !== 2e6;
+  const maxBandwidthBytesPerSecond = dice.pick([0, 0, 4e6, 32e6]);
+  const downtimeLimitMs = dice.pick([5, 40, 300]);
+  // Without a timeout a migration that cannot converge would never end, as it should.
+  const endless = easy && maxBandwidthBytesPerSecond === 0 && downtimeLimitMs === 300;
+  const timeoutMs = dice.pick([50, 300, 1500]);
+  const silentMs =
+    link.bandwidthBytesPerSecond === 0
+      ? 0
+      : (FRAME_BYTES_MAX * 1000) / link.bandwidthBytesPerSecond;
+  return {
+    ...defaultParameters(),
+    mode: dice.chance(0.25) ? 'stop' : 'precopy',
+    maxBandwidthBytesPerSecond,
+    downtimeLimitMs,
+    timeoutMs: endless && dice.chance(0.7) ? 0 : timeoutMs,
+    timeoutAction: dice.chance(0.8) ? 'suspend' : 'cancel',
+    xbzrleCacheBytes: 2 ** dice.between(12, 23),
+    verify: dice.pick(['off', 'after', 'strict']),
+    stallTimeoutMs: Math.ceil(dice.pick([800, 3000, 10_000]) + 3 * silentMs + 10 * link.latencyMs),
+  };
+}
+
+function planFault(dice: Dice): FaultPlan {
+  const share = dice.random.uint32() / 2 ** 32;
+  if (share < 0.25) return { kind: 'none' };
+  if (share < 0.7) {
+    const direction = dice.pick(LINK_DIRECTIONS);
+    const named: readonly [MessageName, ...MessageName[]] =
+      direction === 'to-destination'
+        ? ['STOPPED', 'MACHINE_STATE', 'SWITCHOVER', 'GRANT', 'GRANT', 'VERIFY_END', 'GOODBYE']
+        : ['HELLO_ACK', 'SWITCHOVER_ACK', 'RESUMED', 'RESUMED', 'VERIFY_RESULT', 'GUEST_STARTED'];
+    const at = dice.chance(0.5) ? dice.pick(named) : dice.scaled(1, 60) - 1;
+    return { kind: 'frame', fate: dice.pick(FRAME_FAULTS), direction, at };
+  }
+  if (share < 0.82) return { kind: 'cancel', atMs: dice.scaled(10, 500_000) / 1000 };
+  if (share < 0.94) {
+    return {
+      kind: 'ledger',
+      side: dice.pick(['source', 'destination']),
+      write: dice.between(1, 3),
+      lasting: dice.chance(0.5),
+      stays: dice.chance(0.4),
+    };
+  }
+  return { kind: 'factory', how: dice.pick(['refuses', 'fails']) };
+}

@@ -1,0 +1,110 @@
+import type { OwnershipLedger } from '../../base/index.ts';
+import { SimClock } from '../../base/index.ts';
+import { SimMachine } from '../../guest/index.ts';
+import type { Machine, MachineFactory } from '../../guestmem/index.ts';
+import { BufferCheck } from './checks/buffer-check.ts';
+import { OwnershipCheck } from './checks/ownership-check.ts';
+import { RamCheck } from './checks/ram-check.ts';
+import { Dice } from './dice.ts';
+import { EventLog } from './event-log.ts';
+import type { HistoryPlan } from './history-plan.ts';
+import { SimulatedHost } from './simulated-host.ts';
+
+/** Replaces parts of a simulation by broken ones, to prove that the checkers see it. */
+export interface SimulationParts {
+  /** What an engine gets for the machine that its host has. */
+  readonly machine?: (machine: Machine, host: SimulatedHost) => Machine;
+  readonly ledger?: (ledger: OwnershipLedger, host: SimulatedHost) => OwnershipLedger;
+  readonly factory?: (factory: MachineFactory, host: SimulatedHost) => MachineFactory;
+  /** After each store of a guest. */
+  readonly written?: (machine: SimMachine, pfn: number) => void;
+}
+
+const HOST_NAMES = ['a', 'b', 'c'] as const;
+const UUID = '00000000-0000-4000-8000-000000000001';
+/** The guest has run for this long when the first migration begins. */
+const WARM_UP_MS = 10;
+
+/**
+ * Three hosts, one clock, one guest that runs on one of them. Everything is drawn from the plan's
+ * seed.
+ */
+export class World {
+  readonly plan: HistoryPlan;
+  readonly parts: SimulationParts;
+  readonly uuid = UUID;
+  readonly clock = new SimClock();
+  readonly log = new EventLog(this.clock);
+  readonly hosts: readonly [SimulatedHost, SimulatedHost, SimulatedHost];
+  readonly buffers: BufferCheck;
+  readonly ownership: OwnershipCheck;
+  private readonly dice: Dice;
+  private readonly hotPages: readonly number[];
+  private readonly touchedPages: readonly number[];
+
+  constructor(plan: HistoryPlan, parts: SimulationParts) {
+    this.plan = plan;
+    this.parts = parts;
+    this.dice = new Dice(plan.seed, 1);
+    const [a, b, c] = HOST_NAMES.map((name) => new SimulatedHost(name, this));
+    // As many as there are names.
+    this.hosts = [a, b, c] as [SimulatedHost, SimulatedHost, SimulatedHost];
+    this.buffers = new BufferCheck(this.log);
+    this.ownership = new OwnershipCheck(this.log, this.hosts);
+    this.log.watchWith(this.ownership, new RamCheck(this.log), this.buffers);
+    this.touchedPages = touchedPages(plan, this.dice);
+    this.hotPages = this.touchedPages.slice(0, plan.guest.hotPages);
+  }
+
+  /**
+   * The guest runs on the first host, which has recorded that it owns it. Returns what ends the
+   * stepping.
+   */
+  async start(): Promise<() => void> {
+    const [first] = this.hosts;
+    const { guest: plan, seed } = this.plan;
+    await this.clock.runUntil(
+      first.ledger.write({
+        uuid: this.uuid,
+        epoch: 1,
+        state: 'owner',
+        migrationId: undefined,
+        peer: undefined,
+      }),
+    );
+    const machine = SimMachine.create({
+      clock: this.clock,
+      blockPages: plan.blockPages,
+      vcpuCount: plan.vcpuCount,
+      seed,
+      uuid: this.uuid,
+    });
+    const guest = first.give(machine);
+    for (const pfn of this.touchedPages) guest.store(pfn);
+    const stop = this.clock.every(plan.stepMs, () => this.step());
+    await this.clock.advance(WARM_UP_MS);
+    return stop;
+  }
+
+  private step(): void {
+    for (const host of this.hosts) {
+      if (!host.isRunning) continue;
+      host.guest?.step(this.dice.random, this.hotPages);
+      this.log.add({ kind: 'stepped', host });
+    }
+  }
+}
+
+/** The corners of each block, where mistakes live, and pages anywhere. */
+function touchedPages({ guest }: HistoryPlan, dice: Dice): number[] {
+  const { blockPages } = guest;
+  const total = blockPages.reduce((sum, pages) => sum + pages, 0);
+  let first = 0;
+  const pages: number[] = [];
+  for (const count of blockPages) {
+    pages.push(first, first + count - 1);
+    first += count;
+  }
+  while (pages.length < guest.touchedPages) pages.push(dice.between(0, total - 1));
+  return pages;
+}

@@ -1,0 +1,28 @@
+import { describe, expect, test } from 'vitest';
+import { runHistory } from '../../src/experiments/simulation/index.ts';
+
+/**
+ * `SIM_HISTORIES=10000 npx vitest run test/sim/histories.test.ts` for a long night; `sterna sim`
+ * for a longer one.
+ */
+const COUNT = Number(process.env.SIM_HISTORIES ?? 200);
+const SEEDS_PER_TEST = 50;
+
+describe('runHistory() breaks no rule', () => {
+  const firsts = Array.from({ length: Math.ceil(COUNT / SEEDS_PER_TEST) }, (_, index) => index);
+  test.each(firsts.map((index) => index * SEEDS_PER_TEST + 1))(
+    'from seed %i on',
+    async (first) => {
+      const count = Math.min(SEEDS_PER_TEST, COUNT + 1 - first);
+      let completed = 0;
+      for (let seed = first; seed < first + count; seed += 1) {
+        const { violations, attempts } = await runHistory({ seed });
+        expect(violations, `replay: sterna sim --seed ${seed}`).toEqual([]);
+        if (attempts.some(({ outgoing }) => outgoing.status === 'completed')) completed += 1;
+      }
+      // A simulation in which nothing ever arrives would break no rule either.
+      expect(completed).toBeGreaterThan(count / 2);
+    },
+    600_000,
+  );
+});

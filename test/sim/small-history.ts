@@ -1,0 +1,42 @@
+import { PAGE_BYTES, RAM_BYTES_MIN } from '../../src/base/index.ts';
+import type { HistoryOptions } from '../../src/experiments/simulation/index.ts';
+
+const RAM_PAGES = RAM_BYTES_MIN / PAGE_BYTES;
+
+/**
+ * A guest that is through in a few frames, so that each of them can be tried. Nothing goes wrong
+ * unless it is asked for.
+ */
+export const SMALL_HISTORY = {
+  seed: 1,
+  guest: {
+    blockPages: [RAM_PAGES],
+    vcpuCount: 2,
+    touchedPages: 12,
+    hotPages: 4,
+    pattern: 'uniform',
+    stepMs: 5,
+    writesPerStep: 2,
+    strayEvery: 50,
+    safepointMs: 0.1,
+  },
+  link: {
+    latencyMs: 0.5,
+    bandwidthBytesPerSecond: 100e6,
+    bufferBytes: 256 * 2 ** 10,
+    pieceBytesMax: 0,
+  },
+  parameters: {
+    maxBandwidthBytesPerSecond: 0,
+    downtimeLimitMs: 300,
+    timeoutMs: 0,
+    verify: 'after',
+    stallTimeoutMs: 400,
+  },
+  xbzrle: true,
+  startPaused: false,
+  recordMs: 0.5,
+  fault: { kind: 'none' },
+  retry: true,
+  hops: 0,
+} as const satisfies HistoryOptions;
