@@ -1,0 +1,118 @@
+import { Option } from 'commander';
+import { parseCacheSize, parseInteger, parseMigrationUri, parseNumber } from '../arguments.ts';
+import { type CliContext, coloursFor } from '../context.ts';
+import type { ExitCode } from '../exit-codes.ts';
+import type { FollowedMigration } from '../migration/follow-migration.ts';
+import type { MigrationRequest } from '../migration/migration-request.ts';
+import { outcomeOf } from '../migration/outcome.ts';
+import { runMigration } from '../migration/run-migration.ts';
+import { closingReport } from '../report/closing-report.ts';
+import type { AddCommand } from './command.ts';
+import { type QmpOption, withAgent, withQmpOption } from './qmp-option.ts';
+
+interface MigrateOptions extends QmpOption {
+  readonly mode: 'precopy' | 'stop';
+  readonly verbose?: true;
+  readonly bandwidth?: number;
+  readonly downtime?: number;
+  readonly timeout?: number;
+  readonly timeoutCancel?: true;
+  readonly timeoutSuspend?: true;
+  readonly compMethods?: 'none' | 'xbzrle';
+  readonly compXbzrleCache?: number;
+  readonly verify?: 'after' | 'strict' | 'off';
+  readonly json?: true;
+}
+
+const DAY_SECONDS = 86_400;
+
+export const addMigrate: AddCommand = (program, context, run) => {
+  const command = program
+    .command('migrate')
+    .summary('move the guest of a running agent to another one')
+    .description(
+      'Moves the guest of the agent behind --qmp to the destination that listens at URI.',
+    )
+    .argument('<uri>', 'tcp:HOST:PORT, or file:PATH', parseMigrationUri);
+  withQmpOption(command)
+    .addOption(
+      new Option('--mode <mode>', 'how the RAM moves')
+        .choices(['precopy', 'stop'])
+        .default('precopy'),
+    )
+    .option('--live', 'accepted as virsh has it: pre-copy is always live')
+    .option('--verbose', 'show progress')
+    .option('--bandwidth <MiB/s>', 'limit before the switch, 0 for none', parseNumber(0, 2 ** 30))
+    .option('--downtime <ms>', 'longest acceptable pause', parseInteger(0, 2_000_000))
+    .option('--timeout <s>', 'how long pre-copy may take', parseNumber(0, DAY_SECONDS))
+    .addOption(
+      new Option('--timeout-cancel', 'after the timeout, cancel').conflicts('timeoutSuspend'),
+    )
+    .option('--timeout-suspend', 'after the timeout, pause the guest and finish (the default)')
+    .addOption(
+      new Option('--comp-methods <method>', 'delta compression').choices(['none', 'xbzrle']),
+    )
+    .option('--comp-xbzrle-cache <size>', 'cache of the delta compression', parseCacheSize)
+    .addOption(
+      new Option('--verify <when>', 'compare the RAM of both sides').choices([
+        'after',
+        'strict',
+        'off',
+      ]),
+    )
+    .option('--json', 'JSON lines on standard output: progress, then one result')
+    .action((uri: string, options: MigrateOptions) => run(() => migrate(context, uri, options)));
+};
+
+function requestOf(uri: string, options: MigrateOptions): MigrationRequest {
+  return {
+    uri,
+    mode: options.mode,
+    bandwidthMebibytes: options.bandwidth,
+    downtimeMs: options.downtime,
+    timeoutSeconds: options.timeout,
+    timeoutAction: options.timeoutCancel ? 'cancel' : 'suspend',
+    compression: options.compMethods,
+    xbzrleCacheBytes: options.compXbzrleCache,
+    verify: options.verify,
+  };
+}
+
+async function migrate(
+  context: CliContext,
+  uri: string,
+  options: MigrateOptions,
+): Promise<ExitCode> {
+  const shown = { json: options.json === true, verbose: options.verbose === true };
+  const ended = await withAgent(options.qmp, (qmp) =>
+    runMigration(context, qmp, requestOf(uri, options), shown),
+  );
+  return printOutcome(context, ended, shown.json);
+}
+
+/** The closing report, or with `--json` the result object; then the lines of a failure. */
+export function printOutcome(
+  context: CliContext,
+  ended: FollowedMigration,
+  json: boolean,
+  extra: Readonly<Record<string, unknown>> = {},
+): ExitCode {
+  const { view, reply } = ended;
+  const outcome = outcomeOf(view);
+  if (json) {
+    const result = {
+      event: 'result',
+      status: view.status,
+      'exit-code': outcome.exitCode,
+      'guest-owner': view.owner,
+      verify: { status: view.verify.status, pages: view.verify.pages },
+      ...extra,
+      info: reply,
+    };
+    context.stdout.write(`${JSON.stringify(result)}\n`);
+  } else {
+    context.stdout.write(`${closingReport(view, coloursFor(context))}\n`);
+  }
+  for (const line of outcome.lines) context.stderr.write(`${line}\n`);
+  return outcome.exitCode;
+}

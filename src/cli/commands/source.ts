@@ -1,0 +1,47 @@
+import { parseRam, parseSeed, parseUuid, parseVcpuCount } from '../arguments.ts';
+import type { CliContext } from '../context.ts';
+import type { ExitCode } from '../exit-codes.ts';
+import {
+  type AgentCommandOptions,
+  commonAgentOptions,
+  runAgent,
+  withAgentOptions,
+} from './agent-command.ts';
+import type { AddCommand } from './command.ts';
+
+interface SourceOptions extends AgentCommandOptions {
+  readonly ram: number;
+  readonly vcpus: number;
+  readonly workload: string;
+  readonly seed: number;
+  readonly uuid?: string;
+}
+
+export const addSource: AddCommand = (program, context, run) => {
+  const command = program
+    .command('source')
+    .summary('run a guest that can be migrated away')
+    .description(
+      'Runs a guest. Prints one JSON line on standard output when it is ready; logs go to standard error.',
+    );
+  withAgentOptions(command)
+    .requiredOption('--ram <size>', 'of the guest, 16M to 16G', parseRam)
+    .option('--vcpus <count>', '1 to 16', parseVcpuCount, 1)
+    .requiredOption(
+      '--workload <spec>',
+      'what the guest does, for example memwrite,fill=64M,hot=8M,rate=2000',
+    )
+    .option('--seed <number>', 'of the random numbers of the workload', parseSeed, 1)
+    .option('--uuid <uuid>', 'of the guest (default: a random one)', parseUuid)
+    .action((options: SourceOptions) => run(() => source(context, options)));
+};
+
+function source(context: CliContext, options: SourceOptions): Promise<ExitCode> {
+  const { ram, vcpus, workload, seed, uuid } = options;
+  const machine = {
+    ...{ ramBytes: ram, vcpuCount: vcpus, workload, seed },
+    ...(uuid === undefined ? {} : { uuid }),
+  };
+  const common = commonAgentOptions(options);
+  return runAgent(context, { ...common, role: 'source', machine }, options);
+}

@@ -1,0 +1,54 @@
+import type { QmpClient } from '../../control/client/index.ts';
+
+/**
+ * What the user asked of one migration; what is undefined stays as the agent has it (`sterna set`).
+ */
+export interface MigrationRequest {
+  readonly uri: string;
+  readonly mode: 'precopy' | 'stop';
+  /** MiB per second, 0 = unlimited, as virsh has it. */
+  readonly bandwidthMebibytes?: number | undefined;
+  readonly downtimeMs?: number | undefined;
+  readonly timeoutSeconds?: number | undefined;
+  readonly timeoutAction: 'cancel' | 'suspend';
+  readonly compression?: 'none' | 'xbzrle' | undefined;
+  readonly xbzrleCacheBytes?: number | undefined;
+  readonly verify?: 'after' | 'strict' | 'off' | undefined;
+}
+
+/** Capabilities and parameters first, then the migration: it runs when this resolves. */
+export async function startMigration(qmp: QmpClient, request: MigrationRequest): Promise<void> {
+  await qmp.execute('migrate-set-capabilities', { capabilities: capabilitiesOf(request) });
+  await qmp.execute('migrate-set-parameters', parametersOf(request));
+  await qmp.execute('migrate', { uri: request.uri });
+}
+
+interface CapabilityState {
+  readonly capability: string;
+  readonly state: boolean;
+}
+
+/** The argument of `migrate-set-capabilities`. */
+export function capabilitiesOf(request: MigrationRequest): readonly CapabilityState[] {
+  const events = { capability: 'events', state: true };
+  if (request.compression === undefined) return [events];
+  return [events, { capability: 'xbzrle', state: request.compression === 'xbzrle' }];
+}
+
+/** The arguments of `migrate-set-parameters`. */
+export function parametersOf(request: MigrationRequest): Readonly<Record<string, number | string>> {
+  const { bandwidthMebibytes, downtimeMs, xbzrleCacheBytes, verify } = request;
+  return {
+    // Mode and timeout belong to one migration: a retry must not inherit those of the last one
+    // unseen.
+    'x-mode': request.mode,
+    'x-timeout': Math.round((request.timeoutSeconds ?? 0) * 1000),
+    'x-timeout-action': request.timeoutAction,
+    ...(bandwidthMebibytes === undefined
+      ? {}
+      : { 'max-bandwidth': Math.round(bandwidthMebibytes * 2 ** 20) }),
+    ...(downtimeMs === undefined ? {} : { 'downtime-limit': downtimeMs }),
+    ...(xbzrleCacheBytes === undefined ? {} : { 'xbzrle-cache-size': xbzrleCacheBytes }),
+    ...(verify === undefined ? {} : { 'x-verify': verify }),
+  };
+}

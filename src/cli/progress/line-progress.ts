@@ -1,0 +1,51 @@
+import type { Clock } from '../../base/index.ts';
+import type { TextOutput } from '../context.ts';
+import { type Estimate, Estimator } from '../migration/estimate.ts';
+import type { FollowedMigration } from '../migration/follow-migration.ts';
+import type { MigrationView } from '../migration/migration-view.ts';
+import { formatPercent } from '../report/format.ts';
+import { OncePerSecond } from './once-per-second.ts';
+import {
+  dirtyText,
+  downtimeText,
+  etaText,
+  phaseText,
+  remainingText,
+  throughputText,
+} from './progress-text.ts';
+import type { ProgressView } from './progress-view.ts';
+
+/** One line per second, for a log or a pipe. */
+export class LineProgress implements ProgressView {
+  private readonly output: TextOutput;
+  private readonly due: OncePerSecond;
+  private readonly estimator = new Estimator();
+
+  constructor(output: TextOutput, clock: Clock) {
+    this.output = output;
+    this.due = new OncePerSecond(clock);
+  }
+
+  update({ view }: FollowedMigration): void {
+    const estimate = this.estimator.update(view);
+    // A new pass alone is no reason for a line: late passes take milliseconds.
+    if (!this.due.isDue(view.status)) return;
+    this.output.write(
+      `${view.status === 'active' ? activeLine(view, estimate) : phaseText(view, estimate)}\n`,
+    );
+  }
+
+  close(): void {}
+}
+
+function activeLine(view: MigrationView, estimate: Estimate): string {
+  return [
+    phaseText(view, estimate),
+    formatPercent(estimate.passDone),
+    remainingText(view),
+    dirtyText(view),
+    throughputText(estimate),
+    downtimeText(view),
+    etaText(view, estimate),
+  ].join(', ');
+}

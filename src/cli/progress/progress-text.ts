@@ -1,0 +1,44 @@
+import { formatBytes } from '../../base/index.ts';
+import type { Estimate } from '../migration/estimate.ts';
+import type { MigrationView } from '../migration/migration-view.ts';
+import { formatCount, formatDuration, formatMs, formatRate } from '../report/format.ts';
+
+/** The texts that the line view and the live view share. */
+
+export function phaseText(view: MigrationView, estimate: Estimate): string {
+  if (view.status === 'setup') return 'connecting';
+  if (view.status === 'device') return 'switching over';
+  if (view.status === 'cancelling') return 'cancelling';
+  if (view.status !== 'active') return phaseAfterEnd(view);
+  return view.mode === 'stop' ? 'copying, guest paused' : `pass ${estimate.pass}`;
+}
+
+function phaseAfterEnd(view: MigrationView): string {
+  const comparing = view.verify.status === 'running' || view.verify.status === 'pending';
+  return view.status === 'completed' && comparing ? 'comparing RAM' : view.status;
+}
+
+export function remainingText(view: MigrationView): string {
+  return `${formatBytes(view.ram.remainingBytes)} remaining`;
+}
+
+export function dirtyText(view: MigrationView): string {
+  return `dirty ${formatCount(view.ram.dirtyPagesPerSecond)} pages/s`;
+}
+
+export function throughputText(estimate: Estimate): string {
+  return formatRate(estimate.throughputBytesPerSecond);
+}
+
+export function downtimeText(view: MigrationView): string {
+  const { downtimeMs, expectedDowntimeMs: expected } = view;
+  if (downtimeMs !== undefined) return `downtime ${formatMs(downtimeMs)}`;
+  return `expected downtime ${expected === undefined ? 'not known yet' : formatMs(expected)}`;
+}
+
+/** Never a promise: while the guest dirties faster than pages leave, there is none. */
+export function etaText(view: MigrationView, estimate: Estimate): string {
+  if (view.status !== 'active') return 'ETA -';
+  if (estimate.etaMs !== undefined) return `ETA ${formatDuration(estimate.etaMs)}`;
+  return view.ram.pagesPerSecond === 0 ? 'ETA -' : 'does not converge at this rate';
+}

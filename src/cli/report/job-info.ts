@@ -1,0 +1,93 @@
+import type { MigrationView } from '../migration/migration-view.ts';
+
+/** The lines of `virsh domjobinfo`: its labels, order, column width and units, then ours. */
+export function jobInfoLines(view: MigrationView): string[] {
+  const rows: [label: string, value: string | undefined][] = [
+    ['Job type', jobType(view)],
+    ['Operation', view.side === 'destination' ? 'Incoming migration' : 'Outgoing migration'],
+    ['Time elapsed', `${Math.round(view.totalTimeMs)} ms`],
+    ...dataRows(view),
+    ['Constant pages', String(view.ram.zeroPages)],
+    ['Normal pages', String(view.ram.normalPages)],
+    ['Normal data', size(view.ram.normalPages * view.ram.pageBytes)],
+    ...downtimeRows(view),
+    ['Setup time', `${Math.round(view.setupTimeMs)} ms`],
+    ...xbzrleRows(view),
+    ...ownRows(view),
+  ];
+  return rows
+    .filter((row): row is [string, string] => row[1] !== undefined)
+    .map(([label, value]) => `${`${label}:`.padEnd(17)} ${value}`);
+}
+
+/** libvirt calls a job unbounded when nobody can say when it ends: every pre-copy. */
+function jobType(view: MigrationView): string {
+  if (view.status === 'none') return 'None';
+  if (view.status === 'completed') return 'Completed';
+  if (view.status === 'failed') return 'Failed';
+  if (view.status === 'cancelled') return 'Cancelled';
+  return view.mode === 'stop' ? 'Bounded' : 'Unbounded';
+}
+
+function dataRows(view: MigrationView): [string, string][] {
+  const { transferredBytes, remainingBytes, totalBytes, bitsPerSecond } = view.ram;
+  const data: [string, string][] = [
+    ['processed', size(transferredBytes)],
+    ['remaining', size(remainingBytes)],
+    ['total', size(totalBytes)],
+  ];
+  return [
+    // Only RAM moves in this version, so that both groups say the same.
+    ...data.map(([label, value]): [string, string] => [`Data ${label}`, value]),
+    ...data.map(([label, value]): [string, string] => [`Memory ${label}`, value]),
+    ['Memory bandwidth', `${size(bitsPerSecond / 8)}/s`],
+    ['Dirty rate', `${Math.round(view.ram.dirtyPagesPerSecond)} pages/s`],
+    ['Page size', `${view.ram.pageBytes} bytes`],
+    ['Iteration', String(view.ram.dirtySyncCount)],
+  ];
+}
+
+function downtimeRows(view: MigrationView): [string, string | undefined][] {
+  const { downtimeMs, expectedDowntimeMs } = view;
+  if (downtimeMs !== undefined) return [['Total downtime', `${Math.round(downtimeMs)} ms`]];
+  if (expectedDowntimeMs === undefined) return [];
+  return [['Expected downtime', `${Math.round(expectedDowntimeMs)} ms`]];
+}
+
+function xbzrleRows(view: MigrationView): [string, string][] {
+  if (view.xbzrle === undefined) return [];
+  return [
+    ['Compression cache', size(view.xbzrle.cacheBytes)],
+    ['Compressed data', size(view.xbzrle.encodedBytes)],
+    ['Compressed pages', String(view.xbzrle.pages)],
+    ['Compression cache misses', String(view.xbzrle.missPages)],
+    ['Compression overflows', String(view.xbzrle.overflowPages)],
+  ];
+}
+
+/** What domjobinfo does not have. */
+function ownRows(view: MigrationView): [string, string | undefined][] {
+  const { guestDowntimeUs, verify } = view;
+  const guestMs = guestDowntimeUs === undefined ? undefined : guestDowntimeUs / 1000;
+  return [
+    ['Guest downtime', guestMs === undefined ? undefined : `${guestMs.toFixed(3)} ms`],
+    [
+      'Verification',
+      verify.pages === 0 ? verify.status : `${verify.status}, ${verify.pages} pages`,
+    ],
+    ['Guest owner', view.owner],
+    ['Error', view.error?.message ?? view.errorText],
+  ];
+}
+
+/** As virsh prints sizes: three decimals and a binary unit. */
+function size(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let value = bytes;
+  let index = 0;
+  while (value >= 1024 && index < units.length - 1) {
+    value /= 1024;
+    index += 1;
+  }
+  return `${value.toFixed(3)} ${units[index]}`;
+}
