@@ -1,0 +1,151 @@
+import { expect } from 'vitest';
+import type { ErrorCode } from '../../../src/base/index.ts';
+import type { MigrationReply, Site } from './site.ts';
+import { type GuestArguments, Stage } from './stage.ts';
+import { until } from './until.ts';
+
+export interface ExpectedFailure {
+  readonly source: ErrorCode;
+  /** Left out when the destination never hears of the attempt. */
+  readonly destination?: ErrorCode;
+  readonly status?: 'failed' | 'cancelled';
+}
+
+/**
+ * A guest that goes back and forth between two agents. A test lets a crossing fail, looks at both
+ * sides, and then crosses for certain, so that every fault is followed by a migration between the
+ * very same processes.
+ */
+export class Crossing {
+  readonly stage: Stage;
+  /** Where the guest is. */
+  here: Site;
+  /** Where it goes. */
+  there: Site;
+  private readonly uris = new Map<Site, string>();
+
+  private constructor(stage: Stage, here: Site, there: Site) {
+    this.stage = stage;
+    this.here = here;
+    this.there = there;
+    this.uris.set(there, String(there.agent.ready.listen));
+  }
+
+  static async start(guest?: GuestArguments): Promise<Crossing> {
+    const stage = new Stage();
+    const [here, there] = await Promise.all([
+      stage.source('east', guest),
+      stage.destination('west'),
+    ]);
+    return new Crossing(stage, here, there);
+  }
+
+  /** Where `there` listens. */
+  async uri(): Promise<string> {
+    const { there } = this;
+    const known = this.uris.get(there);
+    if (known !== undefined) return known;
+    // It was a source before: from now on it listens as well. Its last migration may still be
+    // saying goodbye.
+    await until(`${there.name} listens`, () =>
+      there.qmp.execute('migrate-incoming', { uri: 'tcp:127.0.0.1:0' }).then(
+        () => true,
+        (refused: Error) => {
+          expect(refused.message).toContain('There is a guest here already');
+          return undefined;
+        },
+      ),
+    );
+    const [address] = (await there.query())['socket-address'] ?? [];
+    const uri = `tcp:${address?.host}:${address?.port}`;
+    this.uris.set(there, uri);
+    return uri;
+  }
+
+  /**
+   * The guest moves, its RAM is compared, its program finds it whole, and the two sides change
+   * places.
+   */
+  async succeeds(): Promise<MigrationReply> {
+    const { here, there } = this;
+    await here.migrate(await this.uri());
+    const reply = await here.proven();
+    expect(reply['x-sterna'].verify.status).toBe('identical');
+    expect(await here.isRunning()).toBe(false);
+    await there.advances();
+    await there.checkGuest();
+    this.here = there;
+    this.there = here;
+    return reply;
+  }
+
+  /**
+   * Migrates over `uri`, or waits for the attempt that runs already, and expects that it fails and
+   * harms nobody.
+   */
+  async fails(expected: ExpectedFailure, uri?: string): Promise<MigrationReply> {
+    const { here, there } = this;
+    if (uri !== undefined) await here.migrate(uri);
+    const reply = await here.over();
+    expect(reply).toMatchObject({
+      status: expected.status ?? 'failed',
+      'error-desc': expect.stringMatching(/^[A-Z]/),
+      'x-sterna': {
+        owner: 'source',
+        error: {
+          code: expected.source,
+          message: expect.stringMatching(/^[A-Z]/),
+          guestOwner: 'source',
+          phase: expect.any(String),
+          side: expect.stringMatching(/^(source|destination)$/),
+          nextStep: expect.stringMatching(/\.$/),
+        },
+      },
+    });
+    if (expected.destination !== undefined) {
+      const told = await there.migration(
+        'a failed arrival',
+        ({ status, 'x-sterna': ours }) =>
+          (status === 'failed' || status === 'cancelled') && ours.side === 'destination',
+      );
+      expect(told['x-sterna'].error).toMatchObject({
+        code: expected.destination,
+        guestOwner: 'source',
+      });
+      expect(told['x-sterna'].owner).toBe('source');
+    }
+    expect(await there.isRunning()).toBe(false);
+    expect(await here.runState()).toEqual({ running: true, status: 'running' });
+    await here.advances();
+    await here.checkGuest();
+    return reply;
+  }
+}
+
+/**
+ * Starts a crossing for the first test and another one after a test that failed: what it left
+ * behind proves nothing.
+ */
+export class CrossingKeeper {
+  private crossing: Promise<Crossing> | undefined;
+  private readonly guest: GuestArguments | undefined;
+
+  constructor(guest?: GuestArguments) {
+    this.guest = guest;
+  }
+
+  get(): Promise<Crossing> {
+    this.crossing ??= Crossing.start(this.guest);
+    return this.crossing;
+  }
+
+  async afterEach(state: string | undefined): Promise<void> {
+    if (state === 'fail') await this.end();
+  }
+
+  async end(): Promise<void> {
+    const ending = this.crossing;
+    this.crossing = undefined;
+    await (await ending)?.stage.end();
+  }
+}

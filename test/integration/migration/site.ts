@@ -1,0 +1,147 @@
+import { expect } from 'vitest';
+import type { ErrorReport } from '../../../src/base/index.ts';
+import type { QmpClient, QmpEvent } from '../../../src/control/client/index.ts';
+import type { AgentProcess } from '../../../src/experiments/index.ts';
+import { until } from './until.ts';
+
+export type Fields = Readonly<Record<string, unknown>>;
+
+/** What tests read of a reply to `query-migrate`. */
+export interface MigrationReply {
+  readonly status?: string;
+  readonly ram: Readonly<Record<string, number>>;
+  readonly downtime?: number;
+  readonly 'error-desc'?: string;
+  readonly 'xbzrle-cache'?: Readonly<Record<string, number>>;
+  readonly 'socket-address'?: readonly { readonly host: string; readonly port: string }[];
+  readonly 'x-sterna': {
+    readonly owner: string;
+    readonly epoch: number;
+    readonly side: string;
+    readonly mode: string;
+    readonly error?: ErrorReport;
+    readonly verify: { readonly status: string; readonly pages: number };
+    readonly 'page-kinds': Readonly<Record<string, { pages: number; bytes: number }>>;
+    readonly passes: readonly Readonly<Record<string, number | boolean>>[];
+  };
+}
+
+const OVER = ['completed', 'failed', 'cancelled'];
+
+/** One agent, as its operator sees it: a process, and a QMP connection that keeps the events. */
+export class Site {
+  readonly name: string;
+  readonly agent: AgentProcess;
+  readonly qmp: QmpClient;
+  readonly events: QmpEvent[] = [];
+
+  private constructor(name: string, agent: AgentProcess, qmp: QmpClient) {
+    this.name = name;
+    this.agent = agent;
+    this.qmp = qmp;
+    qmp.onEvent((event) => this.events.push(event));
+  }
+
+  static async of(name: string, agent: AgentProcess): Promise<Site> {
+    const site = new Site(name, agent, await agent.connect());
+    await site.enable('events');
+    return site;
+  }
+
+  async enable(capability: string, state = true): Promise<void> {
+    const capabilities = [{ capability, state }];
+    await this.qmp.execute('migrate-set-capabilities', { capabilities });
+  }
+
+  async set(parameters: Fields): Promise<void> {
+    await this.qmp.execute('migrate-set-parameters', parameters);
+  }
+
+  async migrate(uri: string): Promise<void> {
+    await this.qmp.execute('migrate', { uri });
+  }
+
+  async query(): Promise<MigrationReply> {
+    // Our own agent; each test looks at the fields that it needs.
+    return (await this.qmp.execute('query-migrate')) as MigrationReply;
+  }
+
+  /** The first reply for which `condition` holds. */
+  migration(
+    what: string,
+    condition: (reply: MigrationReply) => boolean,
+    limitMs?: number,
+  ): Promise<MigrationReply> {
+    const ask = async () => {
+      const reply = await this.query();
+      return condition(reply) ? reply : undefined;
+    };
+    return until(`${this.name}: ${what}`, ask, limitMs);
+  }
+
+  hasStatus(status: string): Promise<MigrationReply> {
+    return this.migration(status, (reply) => reply.status === status);
+  }
+
+  /** The reply when the migration has ended, well or not. */
+  over(limitMs?: number): Promise<MigrationReply> {
+    return this.migration('an end', ({ status = '' }) => OVER.includes(status), limitMs);
+  }
+
+  /** The reply when the migration has ended, and its proof too. */
+  async proven(): Promise<MigrationReply> {
+    const reply = await this.migration('a proof', (now) => {
+      const compared = now.status !== 'completed' || now['x-sterna'].verify.status !== 'running';
+      return OVER.includes(now.status ?? '') && compared;
+    });
+    expect(reply['x-sterna'].error).toBeUndefined();
+    expect(reply).toMatchObject({ status: 'completed', 'x-sterna': { owner: 'destination' } });
+    return reply;
+  }
+
+  async runState(): Promise<{ readonly running: boolean; readonly status: string }> {
+    return (await this.qmp.execute('query-status')) as { running: boolean; status: string };
+  }
+
+  async isRunning(): Promise<boolean> {
+    return (await this.runState()).running;
+  }
+
+  /** Work that the guest has done, in steps of its program. */
+  async steps(): Promise<number> {
+    const { writes, reads, ticks } = (await this.qmp.execute('x-guest-info')) as Record<
+      'writes' | 'reads' | 'ticks',
+      number
+    >;
+    return writes + reads + ticks;
+  }
+
+  /** Resolves when the guest has done something from now on. */
+  async advances(steps = 1): Promise<void> {
+    const from = await this.steps();
+    await until(`the guest advances at ${this.name}`, async () =>
+      (await this.steps()) >= from + steps ? true : undefined,
+    );
+  }
+
+  /**
+   * Its program finds every page of the guest as it must be. A guest that ran goes on afterwards.
+   */
+  async checkGuest(): Promise<void> {
+    const ran = await this.isRunning();
+    await this.qmp.execute('stop');
+    expect(await this.qmp.execute('x-check-guest')).toMatchObject({ ok: true, problems: [] });
+    if (ran) await this.qmp.execute('cont');
+  }
+
+  /** Resolves when that many events of the name have come since the connection was made. */
+  async event(name: string, data: Fields = {}): Promise<QmpEvent> {
+    return until(`event ${name} at ${this.name}`, () =>
+      this.events.find(
+        (event) =>
+          event.event === name &&
+          Object.entries(data).every(([key, value]) => event.data[key] === value),
+      ),
+    );
+  }
+}

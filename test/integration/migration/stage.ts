@@ -1,0 +1,121 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import { parseTcpAddress } from '../../../src/channel/index.ts';
+import { AgentProcess } from '../../../src/experiments/index.ts';
+import { FaultyProxy } from '../../support/faulty-proxy.ts';
+import type { ProxyFaults } from '../../support/proxy-direction.ts';
+import { FrameLink, type Judge } from './frame-link.ts';
+import { Site } from './site.ts';
+
+export interface GuestArguments {
+  /** As on the command line. */
+  readonly ram?: string;
+  readonly workload?: string;
+  readonly vcpus?: number;
+  readonly more?: readonly string[];
+}
+
+/** Small, and always writing: 8 MiB of noise, a quarter of it rewritten four times a second. */
+export const BUSY = 'memwrite,fill=8M,hot=2M,rate=2000,words=8,step=512';
+
+/** What no agent may ever log, whatever its peer does. */
+const DISASTER = /crashed|Internal error|AssertionError|Unhandled|"level":60/;
+
+/**
+ * Agents and links of one test, in a folder of their own. `end()` looks whether an agent has
+ * crashed.
+ */
+export class Stage {
+  readonly directory = mkdtempSync(join(tmpdir(), 'sterna-migration-'));
+  private readonly agents = new Map<AgentProcess, string>();
+  private readonly sites: Site[] = [];
+  private readonly links: { close(): Promise<void> }[] = [];
+  private readonly disasters: string[] = [];
+
+  source(name: string, guest: GuestArguments = {}): Promise<Site> {
+    const { ram = '16M', workload = BUSY, vcpus = 2, more = [] } = guest;
+    const args = ['--ram', ram, '--workload', workload, '--vcpus', String(vcpus), ...more];
+    return this.start('source', name, args);
+  }
+
+  destination(name: string, more: readonly string[] = []): Promise<Site> {
+    const listen = more.includes('--listen') ? [] : ['--listen', 'tcp:127.0.0.1:0'];
+    return this.start('destination', name, [...listen, ...more]);
+  }
+
+  /** A link that counts and damages bytes. */
+  async proxy(
+    uri: string,
+    faults: { toTarget?: ProxyFaults; toClient?: ProxyFaults } = {},
+  ): Promise<{ readonly proxy: FaultyProxy; readonly uri: string }> {
+    const proxy = await FaultyProxy.start({ target: parseTcpAddress(uri), ...faults });
+    this.links.push(proxy);
+    return { proxy, uri: `tcp:127.0.0.1:${proxy.address.port}` };
+  }
+
+  /** A link that understands the protocol and decides on each frame. */
+  async link(uri: string, judge: Judge): Promise<FrameLink> {
+    const link = await FrameLink.start(uri, judge);
+    this.links.push(link);
+    return link;
+  }
+
+  stateDirectory(name: string): string {
+    return join(this.directory, name);
+  }
+
+  /** As a crash of that agent, which `end()` then does not complain about. */
+  async kill({ agent, qmp }: Site): Promise<void> {
+    this.agents.delete(agent);
+    await agent.kill();
+    await qmp.closed;
+  }
+
+  /** An orderly end of one agent. */
+  async stop({ agent, qmp, name }: Site): Promise<void> {
+    this.agents.delete(agent);
+    expect({ name, ...(await agent.stop()) }).toEqual({ name, code: 0, signal: null });
+    await qmp.closed;
+  }
+
+  async end(): Promise<void> {
+    for (const site of this.sites) site.qmp.close();
+    const exits = [...this.agents].map(async ([agent, name]) => ({
+      name,
+      ...(await agent.stop()),
+    }));
+    const ended = await Promise.all(exits);
+    await Promise.all(this.links.map((link) => link.close()));
+    rmSync(this.directory, { recursive: true, force: true });
+    expect(this.disasters).toEqual([]);
+    expect(ended).toEqual(ended.map(({ name }) => ({ name, code: 0, signal: null })));
+  }
+
+  private async start(
+    role: 'source' | 'destination',
+    name: string,
+    more: readonly string[],
+  ): Promise<Site> {
+    const state = more.includes('--state-dir') ? [] : ['--state-dir', this.stateDirectory(name)];
+    const agent = await AgentProcess.start({
+      role,
+      arguments: ['--name', name, ...state, ...more],
+      onLog: (line) => {
+        if (DISASTER.test(line)) this.disasters.push(`${name}: ${line}`);
+      },
+    });
+    this.agents.set(agent, name);
+    const site = await Site.of(name, agent);
+    this.sites.push(site);
+    return site;
+  }
+}
+
+/** Where a destination listens. */
+export function listenUri({ agent }: Site): string {
+  const { listen } = agent.ready;
+  expect(listen).not.toBeNull();
+  return String(listen);
+}

@@ -1,0 +1,119 @@
+import { dirname, join, normalize } from 'node:path';
+import { expect, test } from 'vitest';
+import { ERROR_CODES } from '../../src/base/index.ts';
+import { buildProgram } from '../../src/cli/index.ts';
+// A plain module: it also runs where nothing is built.
+// @ts-expect-error It has no types.
+import { currentErrorsDocument, errorsDocument } from '../../tools/gen-docs.mjs';
+import { fakeContext } from '../support/cli-context.ts';
+import { exists, listFiles, packageJson, readFile, typescriptFiles } from './support/repository.ts';
+
+const documents = listFiles()
+  .filter((path) => path.endsWith('.md'))
+  .map(readFile);
+
+/** Decisions and history speak of what was; everything else of what is. */
+const isHistory = (path: string) => path.startsWith('docs/adr/') || path === 'CHANGELOG.md';
+
+test('links of the documents lead somewhere', () => {
+  const broken = documents.flatMap(({ path, text }) =>
+    [...withoutCode(text).matchAll(/\]\(([^)\s]+)\)/g)].flatMap(([, target = '']) => {
+      if (/^[a-z]+:/.test(target)) return [];
+      const [file = '', anchor] = target.split('#');
+      const resolved = file === '' ? path : normalize(join(dirname(path), file));
+      if (!exists(resolved)) return [`${path}: ${target}`];
+      if (anchor === undefined || !resolved.endsWith('.md')) return [];
+      return headingsOf(readFile(resolved).text).includes(anchor) ? [] : [`${path}: ${target}`];
+    }),
+  );
+  expect(broken).toEqual([]);
+});
+
+test('files that the documents name exist', () => {
+  const missing = documents
+    .filter(({ path }) => !isHistory(path))
+    .flatMap(({ path, text }) =>
+      [
+        ...text.matchAll(/`((?:src|test|docs|tools|bench|docker|bin|web)\/[\w./-]*\w)\/?`/g),
+      ].flatMap(([, name = '']) => (exists(name) ? [] : [`${path}: ${name}`])),
+    );
+  expect(missing).toEqual([]);
+});
+
+test('npm scripts that the documents name exist', () => {
+  const { scripts } = packageJson();
+  const missing = documents.flatMap(({ path, text }) =>
+    [...text.matchAll(/\bnpm run ([\w:-]+)/g)].flatMap(([, name = '']) =>
+      name in scripts ? [] : [`${path}: npm run ${name}`],
+    ),
+  );
+  expect(missing).toEqual([]);
+});
+
+test('sterna commands that the documents show have these options', () => {
+  const program = buildProgram(fakeContext().context, '0.0.0', async () => {});
+  const commands = new Map(program.commands.map((command) => [command.name(), command]));
+  const wrong = documents
+    .filter(({ path }) => !isHistory(path))
+    .flatMap(({ path, text }) =>
+      commandLines(text).flatMap((line) => {
+        const [name = '', ...words] = line.split(/\s+/);
+        const command = commands.get(name);
+        if (command === undefined) return [`${path}: sterna ${name}`];
+        const known = new Set([...command.options.map((option) => option.long), '--help']);
+        return words
+          .map((word) => /^\[?(--[a-z-]+)/.exec(word)?.[1])
+          .filter((option) => option !== undefined && !known.has(option))
+          .map((option) => `${path}: sterna ${name} ${option}`);
+      }),
+    );
+  expect(wrong).toEqual([]);
+});
+
+test('docs/errors.md is current', () => {
+  // After a change of base/errors.ts: npm run build && node tools/gen-docs.mjs
+  expect(currentErrorsDocument()).toBe(errorsDocument(ERROR_CODES));
+});
+
+test('every error code is used somewhere', () => {
+  const source = typescriptFiles('src')
+    .filter(({ path }) => path !== 'src/base/errors.ts')
+    .map(({ text }) => text)
+    .join('\n');
+  const codes = Object.keys(ERROR_CODES);
+  expect(codes.filter((code) => !new RegExp(`['"]${code}['"]`).test(source))).toEqual([]);
+});
+
+test('numbers of error codes are unique', () => {
+  const numbers = Object.values(ERROR_CODES).map(([number]) => number);
+  expect(new Set(numbers).size).toBe(numbers.length);
+});
+
+/** What stands after `sterna`, in code blocks and in backticks. */
+function commandLines(text: string): string[] {
+  const blocks = [...text.matchAll(/```[a-z]*\n([\s\S]*?)```/g)].flatMap(([, block = '']) =>
+    block.replaceAll('\\\n', ' ').split('\n'),
+  );
+  const spans = [...text.replaceAll(/```[\s\S]*?```/g, '').matchAll(/`([^`\n]+)`/g)].map(
+    ([, span = '']) => span,
+  );
+  return [...blocks, ...spans].flatMap((line) => {
+    const match = /^\s*(?:\$ )?(?:node )?(?:\.\/)?(?:bin\/)?sterna +([a-z][^#|]*)/.exec(line);
+    return match?.[1] === undefined ? [] : [match[1].trim()];
+  });
+}
+
+function withoutCode(text: string): string {
+  return text.replaceAll(/```[\s\S]*?```/g, '').replaceAll(/`[^`\n]*`/g, '');
+}
+
+/** Anchors as GitHub makes them. */
+function headingsOf(text: string): string[] {
+  return [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+      .trim()
+      .replaceAll(' ', '-'),
+  );
+}
