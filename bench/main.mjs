@@ -1,0 +1,46 @@
+// npm run bench [-- NAME...] [--smoke] [--record]
+// Prints one JSON line for each result, with machine and commit; --record also appends it to bench/results/.
+import { appendFileSync, mkdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { converge } from './converge.mjs';
+import { downtime } from './downtime.mjs';
+import { kernels } from './kernels.mjs';
+import { describeMachine } from './machine.mjs';
+import { memory } from './memory.mjs';
+import { softMmu } from './soft-mmu.mjs';
+import { stream } from './stream.mjs';
+
+const BENCHES = [kernels, softMmu, stream, downtime, memory, converge];
+const options = process.argv.slice(2);
+const smoke = options.includes('--smoke');
+const recording = options.includes('--record');
+const names = options.filter((option) => !option.startsWith('--'));
+
+const unknown = names.filter((name) => !BENCHES.some((bench) => bench.name === name));
+if (unknown.length > 0) {
+  process.stderr.write(
+    `No such bench: ${unknown.join(', ')}. There are: ${BENCHES.map((bench) => bench.name).join(', ')}\n`,
+  );
+  process.exit(2);
+}
+
+const machine = describeMachine();
+const results = fileURLToPath(new URL('results/', import.meta.url));
+if (recording) mkdirSync(results, { recursive: true });
+
+for (const bench of BENCHES) {
+  if (names.length > 0 && !names.includes(bench.name)) continue;
+  await bench.run({
+    smoke,
+    record(result) {
+      const line = JSON.stringify({
+        bench: bench.name,
+        ...(smoke ? { smoke } : {}),
+        ...result,
+        machine,
+      });
+      process.stdout.write(`${line}\n`);
+      if (recording) appendFileSync(`${results}${bench.name}.jsonl`, `${line}\n`);
+    },
+  });
+}
