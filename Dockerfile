@@ -1,0 +1,23 @@
+# One image for both sides and for the command line. It is built in two stages, so that compilers stay behind.
+
+FROM node:20-bookworm-slim AS build
+WORKDIR /app
+# The packages first: this layer is reused until they change.
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --no-audit --no-fund
+COPY . .
+RUN npm run build && npm prune --omit=dev --no-audit --no-fund
+
+FROM node:20-bookworm-slim
+WORKDIR /app
+COPY --from=build /app/package.json /app/LICENSE ./
+COPY --from=build /app/bin ./bin
+COPY --from=build /app/docker ./docker
+COPY --from=build /app/dist ./dist
+COPY --from=build /app/node_modules ./node_modules
+# Ownership records and control sockets; a volume that is mounted here first gets this owner.
+RUN mkdir -p /run/sterna && chown node:node /run/sterna
+USER node
+ENV NODE_ENV=production STERNA_SHARED=/run/sterna PATH=/app/bin:$PATH
+ENTRYPOINT ["sterna"]
+CMD ["--help"]
