@@ -1,10 +1,11 @@
 # One image for both sides and for the command line. It is built in two stages, so that compilers stay behind.
 
-FROM node:20-bookworm-slim AS build
+# The full image has the compilers that packages with native parts ask for.
+FROM node:20-bookworm AS build
 WORKDIR /app
-# The packages first: this layer is reused until they change.
+# The packages first: this layer is reused until they change. The headers of Node are in the image already.
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --no-audit --no-fund
+RUN npm ci --no-audit --no-fund --nodedir=/usr/local
 COPY . .
 RUN npm run build && npm prune --omit=dev --no-audit --no-fund
 

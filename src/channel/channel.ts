@@ -78,6 +78,9 @@ export interface FrameSink {
    * file) waits for it; a peer waits for the answer by itself.
    */
   ready?(): Promise<void> | undefined;
-  /** Called once. No error: the peer ended the stream between two frames. */
+  /**
+   * Called once: nothing more comes. No error: the peer ended the stream between two frames. When a connection was left
+   * because of what came (it is malformed, or the sink refused it), the way to the peer is still open: say why, then `end`.
+   */
   closed(error: SternaError | undefined): void;
 }

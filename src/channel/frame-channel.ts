@@ -27,12 +27,14 @@ export class FrameChannel implements Channel {
   /** Set once. Its `error` is undefined when the peer ended the stream between two frames. */
   private closing: { readonly error: SternaError | undefined } | undefined;
   private ending: Promise<void> | undefined;
+  /** The sink knows that nothing more comes. */
+  private reported = false;
 
   constructor(name: string, clock: Clock, open: (events: TransportEvents) => Transport) {
     this.name = name;
     this.clock = clock;
     this.receivedAtMs = clock.nowMs();
-    this.reader = new FrameReader((error) => this.destroy(error));
+    this.reader = new FrameReader((error) => this.unreadable(error));
     this.transport = open({
       buffer: () => this.reader.buffer(),
       callback: (byteCount) => this.read(byteCount),
@@ -152,6 +154,16 @@ export class FrameChannel implements Channel {
     void this.end();
   }
 
+  /**
+   * What comes cannot be read further. Of a connection the other way is whole: the sink can still tell the peer why.
+   * Until it ends the channel, what comes is thrown away, so that the peer is not stuck in the middle of a write.
+   */
+  private unreadable(error: SternaError): void {
+    if (!this.duplex || this.sink === undefined) return this.destroy(error);
+    this.reader.discard();
+    this.reportClosed(this.sink, error);
+  }
+
   private close(error: SternaError | undefined): void {
     if (this.closing !== undefined) return;
     this.closing = { error };
@@ -161,6 +173,8 @@ export class FrameChannel implements Channel {
 
   /** In a microtask: nobody who calls `destroy` or `start` is called back in the middle of it. */
   private reportClosed(sink: FrameSink, error: SternaError | undefined): void {
+    if (this.reported) return;
+    this.reported = true;
     queueMicrotask(() => sink.closed(error));
   }
 }

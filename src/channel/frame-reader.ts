@@ -89,7 +89,7 @@ export class FrameReader implements ReadTarget {
         if (this.pulled && this.sink?.ready?.() !== undefined) return true;
       }
     }
-    return false;
+    return this.discarding;
   }
 
   /** The stream ended: an error if that was inside a frame. */

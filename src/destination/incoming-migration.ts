@@ -113,7 +113,8 @@ export class IncomingMigration implements FrameSink {
 
   frame(header: FrameHeader, body: Uint8Array): void {
     const name = messageName(header.type);
-    if (name === undefined || this.failure !== undefined) return;
+    // What comes after the end is dropped: a proof that was given up must not go on with a part of the hashes.
+    if (name === undefined || this.failure !== undefined || this.settle === undefined) return;
     const next = this.next(name);
     if (next instanceof SternaError) return this.fail(next);
     this.conversation = next;

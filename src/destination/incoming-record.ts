@@ -41,6 +41,7 @@ export class IncomingRecord {
   private readonly startMs: number;
   private endMs: number | undefined;
   private zeroPages = 0;
+  private zeroBytes = 0;
   private rawPages = 0;
   private xbzrlePages = 0;
   private xbzrleBytes = 0;
@@ -53,6 +54,8 @@ export class IncomingRecord {
     this.batches += 1;
     this.receivedPages += result.newPages;
     this.zeroPages += result.zeroPages;
+    const entries = result.rawPages + result.xbzrlePages;
+    this.zeroBytes += tableBytes - entries * PAGE_ENTRY_BYTES;
     this.rawPages += result.rawPages;
     this.xbzrlePages += result.xbzrlePages;
     this.xbzrleBytes += Math.max(0, bodyBytes - tableBytes - result.rawPages * PAGE_BYTES);
@@ -100,7 +103,7 @@ export class IncomingRecord {
       },
       xbzrle: undefined,
       pageKinds: {
-        zero: { pages: this.zeroPages, bytes: 0 },
+        zero: { pages: this.zeroPages, bytes: this.zeroBytes },
         raw: { pages: this.rawPages, bytes: this.rawPages * (PAGE_BYTES + PAGE_ENTRY_BYTES) },
         xbzrle: {
           pages: this.xbzrlePages,

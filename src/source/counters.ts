@@ -10,6 +10,8 @@ export interface PageTotals {
   rawPages: number;
   xbzrlePages: number;
   unchangedPages: number;
+  /** Table entries of zero runs. */
+  zeroBytes: number;
   xbzrleBytes: number;
   hitPages: number;
   missPages: number;
@@ -26,6 +28,7 @@ export function emptyTotals(): PageTotals {
     rawPages: 0,
     xbzrlePages: 0,
     unchangedPages: 0,
+    zeroBytes: 0,
     xbzrleBytes: 0,
     hitPages: 0,
     missPages: 0,
@@ -48,6 +51,7 @@ export function addFrame(totals: PageTotals, frame: GatherResult, encodeMs: numb
   totals.rawPages += frame.rawPages;
   totals.xbzrlePages += frame.xbzrlePages;
   totals.unchangedPages += frame.unchangedPages;
+  totals.zeroBytes += frame.tableBytes - (frame.rawPages + frame.xbzrlePages) * PAGE_ENTRY_BYTES;
   totals.xbzrleBytes += frame.xbzrleBytes;
   totals.hitPages += frame.hitPages;
   totals.missPages += frame.missPages;

@@ -121,7 +121,7 @@ export class OutgoingRecord {
       ram: this.ramCounters(nowMs, sentBytes, all),
       xbzrle: this.cacheBytes === 0 ? undefined : xbzrleCounters(this.cacheBytes, all, last),
       pageKinds: {
-        zero: { pages: all.zeroPages, bytes: 0 },
+        zero: { pages: all.zeroPages, bytes: all.zeroBytes },
         raw: { pages: all.rawPages, bytes: all.rawPages * (PAGE_BYTES + PAGE_ENTRY_BYTES) },
         xbzrle: {
           pages: all.xbzrlePages,

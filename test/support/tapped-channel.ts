@@ -12,6 +12,7 @@ export interface PageTruth {
   batches: number;
   batchBytes: number;
   zeroPages: number;
+  zeroRuns: number;
   rawPages: number;
   xbzrlePages: number;
   xbzrleBytes: number;
@@ -23,6 +24,7 @@ export class TappedChannel implements Channel {
     batches: 0,
     batchBytes: 0,
     zeroPages: 0,
+    zeroRuns: 0,
     rawPages: 0,
     xbzrlePages: 0,
     xbzrleBytes: 0,
@@ -85,8 +87,10 @@ export class TappedChannel implements Channel {
     truth.batches += 1;
     truth.batchBytes += FRAME_HEADER_BYTES + body.length;
     for (const entry of decoded.body) {
-      if (entry.kind === 'ZERO_RUN') truth.zeroPages += entry.pages;
-      else if (entry.kind === 'RAW') truth.rawPages += 1;
+      if (entry.kind === 'ZERO_RUN') {
+        truth.zeroRuns += 1;
+        truth.zeroPages += entry.pages;
+      } else if (entry.kind === 'RAW') truth.rawPages += 1;
       else {
         truth.xbzrlePages += 1;
         truth.xbzrleBytes += entry.payload.length;

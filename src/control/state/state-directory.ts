@@ -1,6 +1,6 @@
-import { chmodSync, mkdirSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { isAbsolute, join } from 'node:path';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { AgentLock } from './agent-lock.ts';
 import { stateDirectoryError } from './state-directory-error.ts';
 
@@ -31,7 +31,7 @@ export class StateDirectory {
    */
   static open(path: string): StateDirectory {
     try {
-      mkdirSync(join(path, 'ownership'), { recursive: true, mode: 0o700 });
+      createDirectories(resolve(path, 'ownership'));
       // The directory may be older than this agent; what lies in it is nobody else's to read.
       chmodSync(path, 0o700);
     } catch (thrown) {
@@ -49,4 +49,14 @@ export class StateDirectory {
   close(): void {
     this.lock.release();
   }
+}
+
+/**
+ * What `recursive: true` does, one level at a time: in a place where nothing can be created (below
+ * /proc) Node's own never returns.
+ */
+function createDirectories(path: string): void {
+  if (existsSync(path)) return;
+  createDirectories(dirname(path));
+  mkdirSync(path, { mode: 0o700 });
 }

@@ -80,6 +80,13 @@ export class Stage {
     await qmp.closed;
   }
 
+  /** The last lines of every log, for the report of a test that failed. */
+  logs(): string {
+    return this.sites
+      .map(({ name, agent }) => [`--- log of ${name}`, ...agent.logLines].join('\n'))
+      .join('\n');
+  }
+
   async end(): Promise<void> {
     for (const site of this.sites) site.qmp.close();
     const exits = [...this.agents].map(async ([agent, name]) => ({

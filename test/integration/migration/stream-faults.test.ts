@@ -1,6 +1,7 @@
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import type { ErrorCode } from '../../../src/base/index.ts';
 import { FRAME_HEADER_BYTES } from '../../../src/protocol/index.ts';
-import { CrossingKeeper, type ExpectedFailure } from './crossing.ts';
+import { CrossingKeeper, type ExpectedFailure, LOST } from './crossing.ts';
 import type { CrossingFrame, Verdict } from './frame-link.ts';
 
 /**
@@ -50,20 +51,20 @@ const payloadOfThePause = () => {
 
 function damage(
   name: string,
-  code: ExpectedFailure['source'],
+  code: ErrorCode,
   when: (frame: CrossingFrame) => boolean,
   how: (frame: CrossingFrame) => Verdict,
 ): Fault {
   const judge = (frame: CrossingFrame) =>
     frame.from === 'source' && when(frame) ? how(frame) : 'pass';
-  return { name, source: code, destination: code, judge };
+  return { name, source: [code], destination: [code], judge };
 }
 
 function cut(name: string, message: string, verdict: Verdict = 'cut', count = 1): Fault {
   return {
     name,
-    source: 'E_CHANNEL_RESET',
-    destination: 'E_CHANNEL_RESET',
+    source: LOST,
+    destination: LOST,
     judge: (frame) =>
       `${frame.from} ${frame.name}` === message && frame.count === count ? verdict : 'pass',
   };
@@ -73,7 +74,7 @@ const tableAt = ({ header }: CrossingFrame) =>
   FRAME_HEADER_BYTES + header.bodyBytes - header.checkedBytes;
 
 const FAULTS: readonly Fault[] = [
-  { ...cut('HELLO is lost with the link', 'source HELLO') },
+  cut('HELLO is lost with the link', 'source HELLO'),
   cut('HELLO_ACK is lost with the link', 'destination HELLO_ACK'),
   cut('the link breaks in pass 1', 'source PAGE_BATCH', 'cut', 5),
   cut('the link breaks when the guest has stopped', 'source STOPPED'),
@@ -115,15 +116,15 @@ const FAULTS: readonly Fault[] = [
   ),
   {
     name: 'an answer is damaged',
-    source: 'E_PROTOCOL_CHECKSUM',
-    destination: 'E_PROTOCOL_CHECKSUM',
+    source: ['E_PROTOCOL_CHECKSUM'],
+    destination: ['E_PROTOCOL_CHECKSUM'],
     judge: (frame) =>
       frame.name === 'PROGRESS' && frame.count === 1 ? flipped(frame, FRAME_HEADER_BYTES) : 'pass',
   },
   {
     name: 'SWITCHOVER_ACK is damaged',
-    source: 'E_PROTOCOL_CHECKSUM',
-    destination: 'E_PROTOCOL_CHECKSUM',
+    source: ['E_PROTOCOL_CHECKSUM'],
+    destination: ['E_PROTOCOL_CHECKSUM'],
     judge: (frame) =>
       frame.name === 'SWITCHOVER_ACK' ? flipped(frame, FRAME_HEADER_BYTES) : 'pass',
   },
@@ -138,10 +139,10 @@ describe('a migration over a link that fails', () => {
   });
 
   it.each([
-    ['within HELLO, by a reset', 20, 'reset', 'E_CHANNEL_RESET'],
-    ['within HELLO, politely', 50, 'end', 'E_PROTOCOL_TRUNCATED'],
-    ['within a frame of pass 1, by a reset', 1_234_567, 'reset', 'E_CHANNEL_RESET'],
-    ['within a frame of pass 1, politely', 1_234_567, 'end', 'E_PROTOCOL_TRUNCATED'],
+    ['within HELLO, by a reset', 20, 'reset', LOST],
+    ['within HELLO, politely', 50, 'end', ['E_PROTOCOL_TRUNCATED']],
+    ['within a frame of pass 1, by a reset', 1_234_567, 'reset', LOST],
+    ['within a frame of pass 1, politely', 1_234_567, 'end', ['E_PROTOCOL_TRUNCATED']],
   ] as const)(
     'migrate() leaves the guest at the source when the stream is cut %s',
     async (_where, cutAfterBytes, cutWith, destination) => {
@@ -149,7 +150,7 @@ describe('a migration over a link that fails', () => {
       const { uri } = await crossing.stage.proxy(await crossing.uri(), {
         toTarget: { cutAfterBytes, cutWith },
       });
-      await crossing.fails({ source: 'E_CHANNEL_RESET', destination }, uri);
+      await crossing.fails({ source: LOST, destination }, uri);
       await crossing.succeeds();
     },
   );
@@ -165,8 +166,8 @@ describe('a migration over a link that fails', () => {
       const { uri } = await crossing.stage.proxy(await crossing.uri(), {
         [direction]: { corruptAtByte: 4 },
       });
-      const code = 'E_PROTOCOL_VERSION';
-      const reply = await crossing.fails({ source: code, destination: code }, uri);
+      const code = 'E_PROTOCOL_VERSION' as const;
+      const reply = await crossing.fails({ source: [code], destination: [code] }, uri);
       expect(reply['x-sterna'].error).toMatchObject({ detail: { version: 17, supported: 1 } });
       await crossing.succeeds();
     },
@@ -178,8 +179,8 @@ describe('a migration over a link that fails', () => {
     const { uri } = await crossing.stage.proxy(await crossing.uri(), {
       toTarget: { stallAfterBytes: 2 ** 20 },
     });
-    const code = 'E_CHANNEL_TIMEOUT';
-    const reply = await crossing.fails({ source: code, destination: code }, uri);
+    const code = 'E_CHANNEL_TIMEOUT' as const;
+    const reply = await crossing.fails({ source: [code], destination: [code] }, uri);
     expect(reply['x-sterna'].error?.detail).toMatchObject({ limitMs: 600 });
     await crossing.here.set({ 'x-stall-timeout': 10_000 });
     await crossing.succeeds();
@@ -191,8 +192,8 @@ describe('a migration over a link that fails', () => {
     const link = await crossing.stage.link(await crossing.uri(), ({ name }) =>
       name === 'MACHINE_STATE' ? 'hold' : 'pass',
     );
-    const code = 'E_CHANNEL_TIMEOUT';
-    const reply = await crossing.fails({ source: code, destination: code }, link.uri);
+    const code = 'E_CHANNEL_TIMEOUT' as const;
+    const reply = await crossing.fails({ source: [code], destination: [code] }, link.uri);
     expect(reply['x-sterna'].error?.phase).toBe('device');
     await crossing.here.set({ 'x-stall-timeout': 10_000 });
     await crossing.succeeds();

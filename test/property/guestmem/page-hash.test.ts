@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { PAGE_BYTES, Random } from '../../../src/base/index.ts';
@@ -101,6 +102,31 @@ describe('hashPage()', () => {
     }
     expect(seen.size).toBe(20_000);
   });
+});
+
+describe('docs/protocol.md, Page hash', () => {
+  const path = new URL('../../../docs/protocol.md', import.meta.url);
+  const section = readFileSync(path, 'utf8').split('## Page hash')[1]!.split('\n## ')[0]!;
+  const pages: Readonly<Record<string, Uint8Array>> = {
+    zeros: new Uint8Array(PAGE_BYTES),
+    'zeros, but octet 0 is 1': makePage({ kind: 'one-byte', at: 0, value: 1 }),
+    'octet i is i mod 256': Uint8Array.from({ length: PAGE_BYTES }, (_, index) => index & 255),
+    'every octet is FF': makePage({ kind: 'filled', value: 255 }),
+  };
+  const rows = [...section.matchAll(/^\| (.+) \| ([\d,]+|any) \| `([0-9a-f]{16})` \|$/gm)];
+
+  test('has examples', () => {
+    expect(rows).toHaveLength(6);
+  });
+
+  test.each(rows.map(([, page, pfn, hash]) => [page!, pfn!, hash!]))(
+    'says of the page (%s), number %s, what the kernel does: %s',
+    (page, pfn, hash) => {
+      const number = pfn === 'any' ? 12_345 : Number(pfn.replaceAll(',', ''));
+      const actual = kernelHash(pages[page]!, number);
+      expect(actual.toString(16).padStart(16, '0')).toBe(hash);
+    },
+  );
 });
 
 describe('copyAndHash()', () => {

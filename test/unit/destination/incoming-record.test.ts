@@ -24,7 +24,7 @@ describe('IncomingRecord', () => {
     expect([record.batches, record.appliedPages, record.receivedPages]).toEqual([2, 16, 6]);
     const info = record.info(2000, 50_000);
     expect(info.pageKinds).toEqual({
-      zero: { pages: 10, bytes: 0 },
+      zero: { pages: 10, bytes: 2 * 16 },
       raw: { pages: 4, bytes: 4 * (PAGE_BYTES + 16) },
       xbzrle: { pages: 2, bytes: 2 * (96 + 16) },
       unchanged: { pages: 0, bytes: 0 },

@@ -47,7 +47,7 @@ describe('statistics against what really was on the wire', () => {
     const { pair, result } = await migrate();
     const { truth } = pair.sourceChannel;
     const wire = {
-      zero: { pages: truth.zeroPages, bytes: 0 },
+      zero: { pages: truth.zeroPages, bytes: truth.zeroRuns * 16 },
       raw: { pages: truth.rawPages, bytes: truth.rawPages * (PAGE_BYTES + 16) },
       xbzrle: { pages: truth.xbzrlePages, bytes: truth.xbzrleBytes + truth.xbzrlePages * 16 },
     };

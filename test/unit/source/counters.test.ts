@@ -12,7 +12,8 @@ import {
 
 const FRAME: GatherResult = {
   bodyBytes: 9000,
-  tableBytes: 64,
+  // One run of zeros, and the pages that are neither zero nor unchanged.
+  tableBytes: 96,
   tableCrc: 1,
   zeroPages: 5,
   rawPages: 2,
@@ -51,6 +52,7 @@ describe('addFrame()', () => {
       rawPages: 4,
       xbzrlePages: 6,
       unchangedPages: 8,
+      zeroBytes: 32,
       xbzrleBytes: 600,
       hitPages: 16,
       missPages: 4,
