@@ -136,12 +136,6 @@ export class PageSender {
     this.write(block, slot, type, { bodyBytes, checkedBytes: bodyBytes, checkedCrc });
   }
 
-  /** Resolves when the transport has taken everything. */
-  async flush(): Promise<void> {
-    while (this.freeSlots.some((slots) => slots.length < SLOTS_PER_BLOCK))
-      await this.interrupt.wait();
-  }
-
   /** Waits until a frame may be made: a free slot, room in the window, and the rate limit. */
   private async turn(block: RamBlock, limited: boolean): Promise<number> {
     const free = this.freeSlots[block.layout.index];

@@ -125,6 +125,10 @@ export class Crossing {
   }
 }
 
+function oneOf(codes: readonly ErrorCode[]): unknown {
+  return expect.stringMatching(new RegExp(`^(${codes.join('|')})$`));
+}
+
 /**
  * Starts a crossing for the first test and another one after a test that failed: what it left
  * behind proves nothing.

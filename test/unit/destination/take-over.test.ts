@@ -96,7 +96,7 @@ describe('TakeOver', () => {
     expect(ledger.states.at(-1)).toBe('preparing 2');
   });
 
-  test('own() that cannot be recorded leaves the guest with the source once that is on record', async () => {
+  test('own() that fails leaves the guest with the source, on record', async () => {
     const ledger = new RecordingLedger(['owner']);
     const taking = takeOver(ledger);
     await taking.prepare(helloOf(1));

@@ -91,7 +91,7 @@ describe('downtime-limit', () => {
     expect(await passesFor(40)).toBeGreaterThan(5);
   });
 
-  test('expected-downtime is what the last pages then take, also of a guest that is nearly empty', async () => {
+  test('expected-downtime is what the last pages of a nearly empty guest take', async () => {
     const pair = pairFor({
       link: SLOW,
       parameters: ASSUMED,

@@ -155,7 +155,7 @@ describe('a link that falls silent', () => {
     },
   );
 
-  test('at RESUMED ends with the guest at the destination, and the source does not guess', async () => {
+  test('at RESUMED ends with the guest at the destination alone', async () => {
     const options = failAt(BACK, 'RESUMED', 'stall');
     const { pair, result } = await migrate({ ...options, parameters: { stallTimeoutMs: 1500 } });
     expect(result.source.error).toMatchObject({

@@ -154,6 +154,17 @@ describe('pre-copy', () => {
     expect(pair.runningMachines()).toEqual([]);
   });
 
+  test('run() leaves a guest paused that an operator had stopped before the migration', async () => {
+    const pair = new EnginePair({ link: LINK });
+    fillGuest(pair.machine);
+    await pair.machine.pause('operator');
+    const result = await pair.run();
+    expect(result.source.status).toBe('completed');
+    expect([...pair.arrived.reasons]).toEqual(['operator']);
+    expect(ramDifferences(pair.machine.memory, pair.arrived.memory)).toEqual([]);
+    expect(pair.runningMachines()).toEqual([]);
+  });
+
   test('run() tells the downtime that the guest saw, and parts that add up', async () => {
     const { result } = await migrate({
       sourceHooks: THREE_ROUNDS,

@@ -146,7 +146,7 @@ describe('ledgers that fail', () => {
     expectRefused(await migrate({ destinationLedger }), 'E_STATE_DIRECTORY');
   });
 
-  test('at owner: the destination abandons the guest and says so, and the source goes on', async () => {
+  test('at owner: the destination abandons the guest, and the source goes on', async () => {
     const destinationLedger = new RecordingLedger(['owner']);
     const { pair, result } = await migrate({ destinationLedger });
     for (const side of [result.source, result.destination]) {

@@ -54,7 +54,7 @@ describe('verify', () => {
     expect(ramDifferences(pair.machine.memory, pair.arrived.memory)).toEqual([]);
   });
 
-  test('verify=strict finds a byte that changed at the destination, and nobody is handed over', async () => {
+  test('verify=strict finds a byte that changed, and hands nothing over', async () => {
     const pair = pairFor('strict', {
       onFrame: (frame, current) => {
         if (frame.name === 'SWITCHOVER_ACK') damageDestination(current);
@@ -112,7 +112,7 @@ describe('verify', () => {
     });
   });
 
-  test('verify=after is not disturbed by a guest that goes on writing at the destination', async () => {
+  test('verify=after is not disturbed by a guest that goes on writing', async () => {
     const pair = pairFor('after', {
       onFrame: (frame, current) => {
         if (frame.name === 'VERIFY_HASHES') dirtySparsely(current.arrived, 9);

@@ -77,7 +77,7 @@ describe('Interrupt', () => {
     expect(clock.nowMs()).toBe(200);
   });
 
-  test('until() throws E_CHANNEL_TIMEOUT with the name after its limit, however often it is woken', async () => {
+  test('until() throws E_CHANNEL_TIMEOUT after its limit, however often it is woken', async () => {
     const { clock, interrupt } = setUp();
     const stop = clock.every(30, () => interrupt.wake());
     const failed = interrupt.until(() => false, 100, 'SWITCHOVER_ACK').catch((error) => error);
