@@ -1,4 +1,4 @@
-import { type GuestOwner, SternaError } from '../base/index.ts';
+import { type GuestOwner, PAGE_BYTES, SternaError } from '../base/index.ts';
 import type { Machine } from '../guestmem/index.ts';
 import {
   type BodyResult,
@@ -164,6 +164,7 @@ export class MessageHandlers {
     record.mode = hello.parameters['x-mode'] === 'stop' ? 'stop' : 'precopy';
     record.epoch = hello.guest.epoch;
     this.checkUuid(hello);
+    checkPageSize(hello);
     const { machine: description } = hello;
     const refusal = options.factory.refusal(description);
     if (refusal !== undefined) throw new SternaError(refusal.code, refusal.message);
@@ -344,6 +345,14 @@ export class MessageHandlers {
     const { clock, channel } = this.options;
     return this.record.info(clock.nowMs(), channel.receivedBytes).totalTimeMs;
   }
+}
+
+/** Blocks were measured in pages of that size when HELLO was decoded, so this comes before any of them is built. */
+function checkPageSize({ pageBytes }: HelloBody): void {
+  if (pageBytes === PAGE_BYTES) return;
+  throw new SternaError('E_HANDSHAKE_RAM_LAYOUT', 'Source has pages of another size', {
+    detail: { pageBytes, expected: PAGE_BYTES },
+  });
 }
 
 /** The channel closes with what is thrown here. */

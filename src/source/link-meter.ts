@@ -49,6 +49,11 @@ export class LinkMeter {
     this.startSpan(nowMs);
   }
 
+  /** The sender had nothing under way: the time until the next delivery is not the link's. */
+  idle(): void {
+    this.spanStartMs = undefined;
+  }
+
   /** A PONG came. `peerTimeMs` is the peer's clock somewhere between `sentMs` and `nowMs`. */
   roundTrip(sentMs: number, nowMs: number, peerTimeMs: number): void {
     const roundTripMs = nowMs - sentMs;
