@@ -22,9 +22,11 @@ import { TakeOver } from './take-over.ts';
 
 const PUBLISH_MS = 50;
 const ALIVE_CHECK_MS = 100;
-/** A stranger that connects and says nothing is dropped after this long. */
+/** A stranger that connects and says nothing is dropped after this long, or the stall timeout if that is shorter. */
 const HELLO_LIMIT_MS = 10_000;
 const FAREWELL_MS = 1_000;
+/** More than an honest source ever leaves unread: it reads all the time. */
+const UNTAKEN_FRAMES_MAX = 64;
 
 /**
  * One incoming migration over one channel. Frames drive it: the conversation table says what may
@@ -43,6 +45,8 @@ export class IncomingMigration implements FrameSink {
   private readonly startMs: number;
   /** The handler that waits now. */
   private busy: Promise<void> | undefined;
+  /** Sent, and not taken by the transport yet. */
+  private untakenFrames = 0;
   private settle: ((outcome: IncomingOutcome) => void) | undefined;
   /**
    * Why this migration is being undone. The conversation alone does not tell: an ERROR of the
@@ -172,8 +176,15 @@ export class IncomingMigration implements FrameSink {
     const next = nextState(DESTINATION_SENDS, this.conversation, name);
     if (next instanceof SternaError) return this.fail(next);
     this.conversation = next;
+    // A source that does not read gets no more of these: they would be kept here, as many as it asks for.
+    const isChatter = name === 'PONG' || name === 'PROGRESS';
+    if (isChatter && this.untakenFrames >= UNTAKEN_FRAMES_MAX) return;
+    this.untakenFrames += 1;
+    const taken = () => {
+      this.untakenFrames -= 1;
+    };
     // A failure closes the channel, and closed() handles it.
-    this.options.channel.send(MESSAGE_TYPES[name], body).catch(() => {});
+    this.options.channel.send(MESSAGE_TYPES[name], body).then(taken, taken);
   }
 
   private finish(): void {
@@ -192,7 +203,9 @@ export class IncomingMigration implements FrameSink {
     if (this.settle === undefined || !channel.duplex || this.busy !== undefined) return;
     const greeted = this.conversation !== 'connected';
     const silentMs = clock.nowMs() - (greeted ? channel.lastReceivedMs : this.startMs);
-    const limitMs = greeted ? this.handlers.stallTimeoutMs(stallTimeoutMs) : HELLO_LIMIT_MS;
+    const limitMs = greeted
+      ? this.handlers.stallTimeoutMs(stallTimeoutMs)
+      : Math.min(HELLO_LIMIT_MS, stallTimeoutMs);
     if (silentMs <= limitMs) return;
     const error = new SternaError('E_CHANNEL_TIMEOUT', 'Source fell silent', {
       detail: { silentMs, limitMs },

@@ -33,6 +33,8 @@ export class IncomingRecord {
   verify: VerifyReport = { status: 'pending', pages: 0, mismatches: [] };
   /** Bytes received when the source said that its guest stands still. */
   precopyBytes: number | undefined;
+  /** Bytes received when GRANT came. What follows is the comparison, not the downtime. */
+  grantedBytes: number | undefined;
   /** Different pages that have come. */
   receivedPages = 0;
   /** Page entries applied, repetitions counted. */
@@ -99,7 +101,10 @@ export class IncomingRecord {
         bitsPerSecond: (receivedBytes * 8) / seconds,
         pagesPerSecond: this.appliedPages / seconds,
         precopyBytes: this.precopyBytes ?? receivedBytes,
-        downtimeBytes: this.precopyBytes === undefined ? 0 : receivedBytes - this.precopyBytes,
+        downtimeBytes:
+          this.precopyBytes === undefined
+            ? 0
+            : (this.grantedBytes ?? receivedBytes) - this.precopyBytes,
       },
       xbzrle: undefined,
       pageKinds: {

@@ -277,6 +277,7 @@ export class MessageHandlers {
     }
     this.refuseMismatch();
     this.owned = true;
+    record.grantedBytes = options.channel.receivedBytes;
     const recordMs = await takeOver.own();
     machine.resetHeartbeats();
     machine.resume('ownership');
@@ -330,12 +331,16 @@ export class MessageHandlers {
     this.conversation.publish();
   }
 
-  /**
-   * A source that grants after a mismatch (it was compared before GRANT: strict, or from a file) is
-   * refused.
-   */
+  /** What was to be compared before GRANT (strict, or from a file) must have been found identical. */
   private refuseMismatch(): void {
-    if (this.record.verify.status !== 'mismatch') return;
+    const { status } = this.record.verify;
+    if (this.strictVerify && status !== 'identical' && status !== 'mismatch') {
+      throw new SternaError(
+        'E_PROTOCOL_UNEXPECTED_MESSAGE',
+        'GRANT came before the RAM was compared',
+      );
+    }
+    if (status !== 'mismatch') return;
     throw new SternaError('E_VERIFY_MISMATCH', 'RAM differs from that of the source', {
       detail: { pages: this.record.verify.mismatches.join(' ') },
     });

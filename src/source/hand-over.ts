@@ -52,7 +52,9 @@ export class HandOver {
     if (!channel.duplex) return this.grantToFile(downtime);
     this.grantMayBeSent = true;
     record.owner = 'unknown';
-    await peer.send('GRANT', encodeGrant({ epoch: this.nextEpoch }));
+    const granted = peer.send('GRANT', encodeGrant({ epoch: this.nextEpoch }));
+    record.grantedBytes = channel.sentBytes;
+    await granted;
     await this.context.interrupt.until(() => peer.state !== 'granted', RESUMED_LIMIT_MS, 'RESUMED');
     await peer.resumed.promise;
     downtime.mark('grant');

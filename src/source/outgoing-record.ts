@@ -55,6 +55,8 @@ export class OutgoingRecord {
   cacheBytes = 0;
   /** Bytes that were on the wire when the guest was paused. */
   precopyBytes: number | undefined;
+  /** Bytes that were on the wire when GRANT was. What follows is the comparison, not the downtime. */
+  grantedBytes: number | undefined;
   /** Time of the last bitmap sync. */
   lastSyncMs: number;
   private readonly start: RecordStart;
@@ -163,7 +165,8 @@ export class OutgoingRecord {
       bitsPerSecond: spanMs > 0 ? (wireBytes * 8 * 1000) / spanMs : 0,
       pagesPerSecond: spanMs > 0 ? (pages * 1000) / spanMs : (record?.sentPages ?? 0),
       precopyBytes: this.precopyBytes ?? sentBytes,
-      downtimeBytes: this.precopyBytes === undefined ? 0 : sentBytes - this.precopyBytes,
+      downtimeBytes:
+        this.precopyBytes === undefined ? 0 : (this.grantedBytes ?? sentBytes) - this.precopyBytes,
     };
   }
 

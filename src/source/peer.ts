@@ -36,6 +36,8 @@ import type { LinkMeter } from './link-meter.ts';
 
 /** Longer bodies never come from a destination. */
 const BODY_BYTES_MAX = OPTIONAL_BYTES_MAX;
+/** An honest peer asks twice a second. */
+const UNTAKEN_PONGS_MAX = 16;
 
 /**
  * The destination, as the source hears and answers it: checks the order of the conversation both
@@ -56,6 +58,7 @@ export class Peer implements FrameSink {
   private conversation: SourceState = 'connected';
   private pingId = 0;
   private pongs = 0;
+  private untakenPongs = 0;
   private ended = false;
 
   constructor(channel: Channel, clock: Clock, interrupt: Interrupt, meter: LinkMeter) {
@@ -167,8 +170,7 @@ export class Peer implements FrameSink {
         return this.meter.delivered(accept(decodeProgress(body)).receivedBytes, nowMs);
       case 'PING': {
         const { id, timeMs } = accept(decodePing(body));
-        this.send('PONG', encodePong({ id, timeMs, peerTimeMs: nowMs })).catch(() => {});
-        return;
+        return this.answerPing(encodePong({ id, timeMs, peerTimeMs: nowMs }));
       }
       case 'PONG': {
         const pong = accept(decodePong(body));
@@ -180,6 +182,16 @@ export class Peer implements FrameSink {
       default:
         return;
     }
+  }
+
+  /** A peer that asks and does not read the answers gets no more of them: they would be kept here. */
+  private answerPing(pong: Uint8Array): void {
+    if (this.untakenPongs >= UNTAKEN_PONGS_MAX) return;
+    this.untakenPongs += 1;
+    const taken = () => {
+      this.untakenPongs -= 1;
+    };
+    this.send('PONG', pong).then(taken, taken);
   }
 
   private fail(error: SternaError): void {

@@ -3,18 +3,22 @@ import { encodeHello, PROTOCOL_VERSION } from '../protocol/index.ts';
 import type { OutgoingContext } from './outgoing-context.ts';
 
 const SOFTWARE = 'sterna';
-/** Building a guest of 16 GiB with 16 vCPUs takes a few seconds on a small host. */
-const HELLO_LIMIT_MS = 30_000;
+/**
+ * The destination says nothing while it builds the machine, which takes a few seconds for 16 GiB and 16 vCPUs on a small
+ * host: so much longer than any other silence may be its answer to HELLO.
+ */
+const HELLO_STALL_TIMEOUTS = 3;
 /** On an idle link four round trips tell the shortest one well enough for the clock offset. */
 const PING_COUNT = 4;
 const PING_LIMIT_MS = 10_000;
 
 /** HELLO and its answer: everything that could be wrong is found before a byte of RAM moves. */
 export async function setUp(context: OutgoingContext): Promise<void> {
-  const { channel, peer, record } = context;
+  const { channel, peer, record, parameters } = context;
   await peer.send('HELLO', encodeHello(hello(context)));
   if (!channel.duplex) return peer.assumeAnswer();
-  await answered(context, HELLO_LIMIT_MS, 'answer to HELLO', () => peer.state !== 'greeting');
+  const limitMs = HELLO_STALL_TIMEOUTS * parameters.stallTimeoutMs;
+  await answered(context, limitMs, 'answer to HELLO', () => peer.state !== 'greeting');
   const acknowledged = await peer.helloAck.promise;
   for (const wanted of wantedCapabilities(context)) {
     if (acknowledged.capabilities.includes(wanted)) continue;

@@ -116,6 +116,24 @@ function describeEnd(open: () => Promise<ChannelPair>): void {
     expect(sink.closings).toEqual([undefined]);
   });
 
+  test('send() tells the peer why when what it sent was refused', async () => {
+    const { a, b } = await open();
+    const reason = new SternaError('E_PROTOCOL_BAD_BODY', 'Not this one');
+    const sinks = [new RecordingSink(), new RecordingSink({ place: () => reason })] as const;
+    a.start(sinks[0]);
+    b.start(sinks[1]);
+    // More than the buffers on the way hold: the peer is in the middle of it when it is refused.
+    const sent = Array.from({ length: 8 }, () =>
+      a.send(MESSAGE_TYPES.MACHINE_STATE, patternBytes(1, 2 ** 20)),
+    );
+    expect(await sinks[1].untilClosed()).toBe(reason);
+    await Promise.all([b.send(MESSAGE_TYPES.ERROR, patternBytes(2, 100)), b.end()]);
+    await sinks[0].untilClosed();
+    expect(sinks[0].frames.map(({ body }) => body)).toEqual([patternBytes(2, 100)]);
+    expect(sinks[1].closings).toEqual([reason]);
+    await Promise.allSettled(sent);
+  });
+
   test('send() rejects when the peer has ended', async () => {
     const { a, b } = await open();
     const sink = new RecordingSink();

@@ -8,7 +8,8 @@ import { honestConversation } from './support/honest-conversation.ts';
 import { hostileFrames } from './support/hostile-frames.ts';
 import { OutgoingTarget } from './support/outgoing-target.ts';
 
-const RUNS = FUZZ_RUNS / 12;
+/** A stalled conversation takes many simulated seconds. */
+const RUNS = FUZZ_RUNS / 20;
 const MODES: readonly Partial<MigrationParameters>[] = [
   { mode: 'precopy', verify: 'after' },
   { mode: 'stop', verify: 'strict' },

@@ -22,9 +22,9 @@ import {
   type SourceState,
 } from '../../../src/protocol/index.ts';
 import { sampleStream } from '../../unit/protocol/message-samples.ts';
+import { FUZZ_RUNS, fuzzSettings } from '../fuzz-settings.ts';
 
-/** `FUZZ_RUNS=100000 npx vitest run test/fuzz/protocol` for a long night. */
-const RUNS = Number(process.env.FUZZ_RUNS ?? 1500);
+const RUNS = FUZZ_RUNS;
 const BUFFER_BYTES_MAX = FRAME_HEADER_BYTES + PAGE_BATCH_BYTES_MAX;
 const NAMES = Object.keys(MESSAGE_TYPES) as MessageName[];
 const CORPUS = new URL('./corpus/', import.meta.url);
@@ -39,9 +39,10 @@ const edits = fc.array(fc.tuple(fc.nat(), fc.uint8Array({ minLength: 1, maxLengt
 
 describe('protocol under hostile bytes', () => {
   test('FrameDecoder says only typed errors and stays small when bytes are random', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 2000 }), chunkSizes, readAll), {
-      numRuns: RUNS,
-    });
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 2000 }), chunkSizes, readAll),
+      fuzzSettings(RUNS),
+    );
   });
 
   test('FrameDecoder says only typed errors when a sound stream was damaged', () => {
@@ -49,7 +50,7 @@ describe('protocol under hostile bytes', () => {
       fc.property(names, edits, chunkSizes, (sent, changes, sizes) => {
         readAll(edited(sampleStream(sent), changes), sizes);
       }),
-      { numRuns: RUNS },
+      fuzzSettings(RUNS),
     );
   });
 
@@ -59,7 +60,7 @@ describe('protocol under hostile bytes', () => {
         const stream = sampleStream(sent);
         readAll(resealed(edited(stream, changes), stream), sizes);
       }),
-      { numRuns: RUNS },
+      fuzzSettings(RUNS),
     );
   });
 
@@ -68,7 +69,7 @@ describe('protocol under hostile bytes', () => {
       fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
         for (const decode of Object.values(CONTROL_DECODERS)) expectTyped(decode(bytes));
       }),
-      { numRuns: RUNS },
+      fuzzSettings(RUNS),
     );
     expect(Object.keys(Object.prototype)).toEqual([]);
   });
@@ -91,7 +92,7 @@ describe('protocol under hostile bytes', () => {
           else expect(there.code).toBe('E_PROTOCOL_UNEXPECTED_MESSAGE');
         }
       }),
-      { numRuns: RUNS },
+      fuzzSettings(RUNS),
     );
   });
 
@@ -103,7 +104,7 @@ describe('protocol under hostile bytes', () => {
         const summary = await dumpStream([damaged], () => {}, { strict, pages: true });
         for (const { error } of summary.problems) expect(error.code).toMatch(/^E_PROTOCOL_/);
       }),
-      { numRuns: RUNS / 5 },
+      fuzzSettings(RUNS / 5),
     );
   });
 

@@ -31,7 +31,7 @@ export class Stage {
   readonly directory = mkdtempSync(join(tmpdir(), 'sterna-migration-'));
   private readonly agents = new Map<AgentProcess, string>();
   private readonly sites: Site[] = [];
-  private readonly links: { close(): Promise<void> }[] = [];
+  private readonly cleanups: (() => Promise<void>)[] = [];
   private readonly disasters: string[] = [];
 
   source(name: string, guest: GuestArguments = {}): Promise<Site> {
@@ -51,15 +51,25 @@ export class Stage {
     faults: { toTarget?: ProxyFaults; toClient?: ProxyFaults } = {},
   ): Promise<{ readonly proxy: FaultyProxy; readonly uri: string }> {
     const proxy = await FaultyProxy.start({ target: parseTcpAddress(uri), ...faults });
-    this.links.push(proxy);
+    this.atEnd(() => proxy.close());
     return { proxy, uri: `tcp:127.0.0.1:${proxy.address.port}` };
   }
 
   /** A link that understands the protocol and decides on each frame. */
   async link(uri: string, judge: Judge): Promise<FrameLink> {
     const link = await FrameLink.start(uri, judge);
-    this.links.push(link);
+    this.atEnd(() => link.close());
     return link;
+  }
+
+  /** Links and ports of a test are closed after its agents. */
+  atEnd(cleanUp: () => Promise<void>): void {
+    this.cleanups.push(cleanUp);
+  }
+
+  /** For names that no other agent of the stage has. */
+  get siteCount(): number {
+    return this.sites.length;
   }
 
   stateDirectory(name: string): string {
@@ -94,7 +104,7 @@ export class Stage {
       ...(await agent.stop()),
     }));
     const ended = await Promise.all(exits);
-    await Promise.all(this.links.map((link) => link.close()));
+    await Promise.all(this.cleanups.map((cleanUp) => cleanUp()));
     rmSync(this.directory, { recursive: true, force: true });
     expect(this.disasters).toEqual([]);
     expect(ended).toEqual(ended.map(({ name }) => ({ name, code: 0, signal: null })));

@@ -50,6 +50,10 @@ test.each([
 ] as const)('faults: %s ends the connection with %s', async (fate, code, sequences) => {
   const run = await runWithFate(fate);
   expect([run.sequences, run.codes]).toEqual([sequences, [code]]);
+  // Unless the link itself is gone, the way back is open, and stays so until the receiver closes.
+  expect(run.sinks.a.closings).toHaveLength(fate === 'cut' ? 1 : 0);
+  run.b.destroy();
+  await run.clock.advance(10);
   expect(run.sinks.a.closings.map((error) => error?.code)).toEqual(['E_CHANNEL_RESET']);
   await expect(run.a.send(PING, new Uint8Array(1))).rejects.toMatchObject({
     code: 'E_CHANNEL_RESET',

@@ -69,6 +69,8 @@ describe('IncomingRecord', () => {
     expect(record.info(1, 700).ram).toMatchObject({ precopyBytes: 700, downtimeBytes: 0 });
     record.precopyBytes = 700;
     expect(record.info(1, 900).ram).toMatchObject({ precopyBytes: 700, downtimeBytes: 200 });
+    record.grantedBytes = 950;
+    expect(record.info(1, 2000).ram.downtimeBytes).toBe(250);
   });
 
   test('info() is plain data, with the error and copies of what still changes', () => {

@@ -103,6 +103,8 @@ describe('OutgoingRecord', () => {
       precopyBytes: 70_000,
       downtimeBytes: 20_000,
     });
+    record.grantedBytes = 91_000;
+    expect(record.info(1002, 99_000).ram.downtimeBytes).toBe(21_000);
   });
 
   test.each<[MigrationStatus, number]>([

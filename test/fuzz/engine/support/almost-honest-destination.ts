@@ -40,6 +40,10 @@ export class AlmostHonestDestination {
     target.peer.onFrame = (name, body) => this.hear(name, body);
   }
 
+  get answerCount(): number {
+    return this.answers;
+  }
+
   private hear(name: MessageName, body: Uint8Array): void {
     for (const frame of this.answersTo(name, body)) {
       const deviation = this.deviations.get(this.answers);

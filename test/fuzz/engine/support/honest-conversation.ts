@@ -37,7 +37,7 @@ export function smallGuest(clock: SimClock): SimMachine {
 /** The guest writes now and then until the returned function is called. */
 export function letRun(machine: SimMachine, clock: SimClock): () => void {
   const random = new Random(7);
-  return clock.every(2, () => machine.step(random, 1, HOT_PAGES));
+  return clock.every(4, () => machine.step(random, 2, HOT_PAGES));
 }
 
 /** Records one migration that goes well. */
@@ -46,7 +46,7 @@ export async function honestConversation(
   verify: VerifyMode,
 ): Promise<Conversation> {
   const clock = new SimClock();
-  const connection = connect(clock);
+  const connection = connect(clock, 'a');
   const machine = smallGuest(clock);
   const stop = letRun(machine, clock);
   const shared = { clock, log: silentLogger(), observer: { info: () => {} } };

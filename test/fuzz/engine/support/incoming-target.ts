@@ -18,7 +18,7 @@ import { decodeGrant, decodeHello } from '../../../../src/protocol/index.ts';
 import { CanaryAreas } from './canary-areas.ts';
 import { bodyOf, nameOf } from './frames.ts';
 import { UUID } from './honest-conversation.ts';
-import { connect, RawPeer, WatchedChannel } from './raw-peer.ts';
+import { connect, type LinkOptions, RawPeer, WatchedChannel } from './raw-peer.ts';
 
 /** What this destination can hold; HELLO may ask for 16 GiB. */
 const RAM_BYTES_HERE = 64 * 2 ** 20;
@@ -41,9 +41,9 @@ export class IncomingTarget {
   private readonly grants = new Set<number>();
   private readonly hellos: number[] = [];
 
-  constructor(options: { readonly bufferBytes?: number } = {}) {
+  constructor(options: LinkOptions = {}) {
     const { clock } = this;
-    const connection = connect(clock, options.bufferBytes);
+    const connection = connect(clock, 'b', options);
     this.peer = new RawPeer(connection, 'a');
     this.channel = new WatchedChannel(clock, connection, 'b');
     this.engine = new IncomingMigration({

@@ -15,7 +15,7 @@ import { CanaryAreas } from './canary-areas.ts';
 import { bodyOf, nameOf } from './frames.ts';
 import { letRun, smallGuest, UUID } from './honest-conversation.ts';
 import { expectTyped } from './incoming-target.ts';
-import { connect, RawPeer, WatchedChannel } from './raw-peer.ts';
+import { connect, type LinkOptions, RawPeer, WatchedChannel } from './raw-peer.ts';
 
 const LIMIT_MS = 180_000;
 const UNTAKEN_FRAMES_MAX = 256;
@@ -33,12 +33,9 @@ export class OutgoingTarget {
   private saidResumed = false;
   private saidNotHere = false;
 
-  constructor(
-    parameters: Partial<MigrationParameters> = {},
-    options: { readonly bufferBytes?: number } = {},
-  ) {
+  constructor(parameters: Partial<MigrationParameters> = {}, options: LinkOptions = {}) {
     const { clock } = this;
-    const connection = connect(clock, options.bufferBytes);
+    const connection = connect(clock, 'a', options);
     this.channel = new WatchedChannel(clock, connection, 'a');
     this.peer = new RawPeer(connection, 'b');
     this.machine = smallGuest(clock);

@@ -92,7 +92,8 @@ export class WatchedChannel extends FrameChannel {
       duplex: transport.duplex,
       startReading: () => transport.startReading(),
       write: (bytes, done) => {
-        frames?.push(bytes.slice());
+        // Not slice(), which for a Buffer is a view.
+        frames?.push(new Uint8Array(bytes));
         transport.write(bytes, done);
       },
       end: () => transport.end(),
@@ -148,10 +149,25 @@ export class WatchedChannel extends FrameChannel {
   }
 }
 
-export function connect(clock: SimClock, bufferBytes?: number): MemoryConnection {
+export interface LinkOptions {
+  readonly bufferBytes?: number;
+  /** From this frame of the engine's on nothing of what it says is taken any more: a peer that does not read. */
+  readonly deafFrom?: number;
+}
+
+/** `engine`: its end of the connection. */
+export function connect(
+  clock: SimClock,
+  engine: 'a' | 'b',
+  options: LinkOptions = {},
+): MemoryConnection {
+  const { bufferBytes, deafFrom } = options;
+  const outgoing = engine === 'a' ? 'a-to-b' : 'b-to-a';
   return new MemoryConnection({
     clock,
     latencyMs: 0.1,
     ...(bufferBytes === undefined ? {} : { bufferBytes }),
+    faults: (direction, index) =>
+      deafFrom !== undefined && direction === outgoing && index >= deafFrom ? 'stall' : 'deliver',
   });
 }
