@@ -51,9 +51,11 @@ export class TcpTransport implements Transport {
   }
 
   reset(): void {
-    // RST instead of FIN, or the peer would take the end for a graceful one.
-    if (!this.socket.connecting && !this.socket.destroyed) this.socket.resetAndDestroy();
-    else this.socket.destroy();
+    // RST instead of FIN, or the peer would take the end for a graceful one. But not behind a FIN that is on its way:
+    // libuv refuses that, node:net then never closes the handle, and the thread that has it can never end.
+    const { connecting, destroyed, writableEnded } = this.socket;
+    if (connecting || destroyed || writableEnded) this.socket.destroy();
+    else this.socket.resetAndDestroy();
   }
 
   private lost(): SternaError {

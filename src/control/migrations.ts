@@ -270,10 +270,8 @@ export class Migrations {
 
   /** After a migration: is the guest still ours? The engine has decided, and the ledger has it. */
   private settleGuest(): void {
-    const { guests, ledger, host } = this.options;
-    const uuid = guests.uuid;
-    const record = uuid === undefined ? undefined : ledger.read(uuid);
-    if (record?.state === 'granted' || record?.state === 'granting') {
+    const { guests, host } = this.options;
+    if (this.isGivenAway()) {
       const certain = this.info?.status === 'completed';
       guests.leave(certain);
     } else if (guests.runState === 'finish-migrate') {
@@ -285,6 +283,19 @@ export class Migrations {
       guests.noteResumed('migration');
     }
     host.tell({ type: 'set-occupied', occupied: !guests.isVacant });
+  }
+
+  private isGivenAway(): boolean {
+    const { guests, ledger, log } = this.options;
+    const { uuid } = guests;
+    try {
+      const state = uuid === undefined ? undefined : ledger.read(uuid)?.state;
+      return state === 'granted' || state === 'granting';
+    } catch (thrown) {
+      // The disk is gone. The engine knows whether it has sent GRANT, and nobody else could have.
+      log.error({ event: 'ownership.read-failed', error: String(thrown) });
+      return this.info?.side === 'source' && this.info.owner !== 'source';
+    }
   }
 
   private publish(info: MigrationInfo): void {

@@ -22,7 +22,10 @@ import { TakeOver } from './take-over.ts';
 
 const PUBLISH_MS = 50;
 const ALIVE_CHECK_MS = 100;
-/** A stranger that connects and says nothing is dropped after this long, or the stall timeout if that is shorter. */
+/**
+ * A stranger that connects and says nothing is dropped after this long, or the stall timeout if
+ * that is shorter.
+ */
 const HELLO_LIMIT_MS = 10_000;
 const FAREWELL_MS = 1_000;
 /** More than an honest source ever leaves unread: it reads all the time. */
@@ -117,7 +120,8 @@ export class IncomingMigration implements FrameSink {
 
   frame(header: FrameHeader, body: Uint8Array): void {
     const name = messageName(header.type);
-    // What comes after the end is dropped: a proof that was given up must not go on with a part of the hashes.
+    // What comes after the end is dropped: a proof that was given up must not go on with a part of
+    // the hashes.
     if (name === undefined || this.failure !== undefined || this.settle === undefined) return;
     const next = this.next(name);
     if (next instanceof SternaError) return this.fail(next);
@@ -176,7 +180,8 @@ export class IncomingMigration implements FrameSink {
     const next = nextState(DESTINATION_SENDS, this.conversation, name);
     if (next instanceof SternaError) return this.fail(next);
     this.conversation = next;
-    // A source that does not read gets no more of these: they would be kept here, as many as it asks for.
+    // A source that does not read gets no more of these: they would be kept here, as many as it
+    // asks for.
     const isChatter = name === 'PONG' || name === 'PROGRESS';
     if (isChatter && this.untakenFrames >= UNTAKEN_FRAMES_MAX) return;
     this.untakenFrames += 1;

@@ -26,6 +26,7 @@ import {
   type MachineStateBody,
   type MessageName,
   MISMATCH_COUNT_MAX,
+  rehearseSwitch,
   type SwitchoverBody,
 } from '../protocol/index.ts';
 import { observeGuestDowntime } from './guest-downtime.ts';
@@ -172,6 +173,7 @@ export class MessageHandlers {
     const machine = await options.factory.create(description);
     this.machine = machine;
     if (options.startPaused) await machine.pause('operator');
+    await rehearse(machine);
     this.loader = new PageLoader(machine.memory);
     record.totalPages = machine.memory.pageCount;
     record.status = 'active';
@@ -331,7 +333,9 @@ export class MessageHandlers {
     this.conversation.publish();
   }
 
-  /** What was to be compared before GRANT (strict, or from a file) must have been found identical. */
+  /**
+   * What was to be compared before GRANT (strict, or from a file) must have been found identical.
+   */
   private refuseMismatch(): void {
     const { status } = this.record.verify;
     if (this.strictVerify && status !== 'identical' && status !== 'mismatch') {
@@ -352,12 +356,22 @@ export class MessageHandlers {
   }
 }
 
-/** Blocks were measured in pages of that size when HELLO was decoded, so this comes before any of them is built. */
+/**
+ * Blocks were measured in pages of that size when HELLO was decoded, so this comes before any of
+ * them is built.
+ */
 function checkPageSize({ pageBytes }: HelloBody): void {
   if (pageBytes === PAGE_BYTES) return;
   throw new SternaError('E_HANDSHAKE_RAM_LAYOUT', 'Source has pages of another size', {
     detail: { pageBytes, expected: PAGE_BYTES },
   });
+}
+
+/** What the pause will ask of this side, once, while the guest does not wait for it. */
+async function rehearse(machine: Machine): Promise<void> {
+  rehearseSwitch();
+  await machine.load(await machine.save());
+  machine.resetHeartbeats();
 }
 
 /** The channel closes with what is thrown here. */

@@ -172,8 +172,9 @@ export class SimMachine implements Machine {
     }
     this.writes.splice(0, writes.length, ...writes);
     this.stepCount = steps;
-    for (let pfn = 0; pfn < this.history.length; pfn += 1) {
-      this.history[pfn] = simPageVersion(this.page(pfn).page);
+    for (const { layout, ram } of this.memory.blocks) {
+      for (let local = 0; local < layout.pageCount; local += 1)
+        this.history[layout.firstPfn + local] = simPageVersion(ram, local * PAGE_BYTES);
     }
   }
 

@@ -27,8 +27,8 @@ export function simPage(seed: number, pfn: number, version: number): Uint8Array 
  * The version that a page says it has. A page that goes back to zero has only versions 0 and 1 to
  * tell.
  */
-export function simPageVersion(page: Buffer): number {
-  return page.readUInt32LE(0);
+export function simPageVersion(ram: Buffer, offsetBytes = 0): number {
+  return ram.readUInt32LE(offsetBytes);
 }
 
 /** False for pages that go back to zero: how often they were written cannot be told from them. */

@@ -55,7 +55,9 @@ export class OutgoingRecord {
   cacheBytes = 0;
   /** Bytes that were on the wire when the guest was paused. */
   precopyBytes: number | undefined;
-  /** Bytes that were on the wire when GRANT was. What follows is the comparison, not the downtime. */
+  /**
+   * Bytes that were on the wire when GRANT was. What follows is the comparison, not the downtime.
+   */
   grantedBytes: number | undefined;
   /** Time of the last bitmap sync. */
   lastSyncMs: number;

@@ -104,6 +104,15 @@ export class Peer implements FrameSink {
     await taken;
   }
 
+  /**
+   * Sends without waiting until the transport has taken it: each wait is a turn of the event loop,
+   * and in the pause they add up. A failure closes the channel, which raises the interrupt.
+   */
+  post(name: Exclude<MessageName, 'PAGE_BATCH'>, body: Uint8Array): void {
+    this.sending(name);
+    this.channel.send(MESSAGE_TYPES[name], body).catch((error) => this.interrupt.raise(error));
+  }
+
   /** A file answers nothing: the conversation goes on as if the answer had come. */
   assumeAnswer(): void {
     const answer = SOURCE_AWAITS[this.conversation];
@@ -184,7 +193,9 @@ export class Peer implements FrameSink {
     }
   }
 
-  /** A peer that asks and does not read the answers gets no more of them: they would be kept here. */
+  /**
+   * A peer that asks and does not read the answers gets no more of them: they would be kept here.
+   */
   private answerPing(pong: Uint8Array): void {
     if (this.untakenPongs >= UNTAKEN_PONGS_MAX) return;
     this.untakenPongs += 1;

@@ -1,11 +1,11 @@
 import { PAGE_BYTES, SternaError } from '../base/index.ts';
-import { encodeHello, PROTOCOL_VERSION } from '../protocol/index.ts';
+import { encodeHello, PROTOCOL_VERSION, rehearseSwitch } from '../protocol/index.ts';
 import type { OutgoingContext } from './outgoing-context.ts';
 
 const SOFTWARE = 'sterna';
 /**
- * The destination says nothing while it builds the machine, which takes a few seconds for 16 GiB and 16 vCPUs on a small
- * host: so much longer than any other silence may be its answer to HELLO.
+ * The destination says nothing while it builds the machine, which takes a few seconds for 16 GiB
+ * and 16 vCPUs on a small host: so much longer than any other silence may be its answer to HELLO.
  */
 const HELLO_STALL_TIMEOUTS = 3;
 /** On an idle link four round trips tell the shortest one well enough for the clock offset. */
@@ -26,6 +26,7 @@ export async function setUp(context: OutgoingContext): Promise<void> {
       detail: { supported: acknowledged.capabilities },
     });
   }
+  rehearseSwitch();
   await measureRoundTrip(context);
   context.log.info({
     event: 'migration.setup',

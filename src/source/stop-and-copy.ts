@@ -51,27 +51,25 @@ export async function stopAndCopy(
 ): Promise<void> {
   const { machine, record, channel, peer } = context;
   record.status = 'device';
-  context.publish();
   await machine.pause('migration');
   guestStands();
   downtime.mark('pause');
   record.precopyBytes = channel.sentBytes;
   await finalSync(context);
   downtime.mark('sync');
-  await sendStopped(context);
+  sendStopped(context);
   await sendLastPages(context);
   downtime.mark('pages');
   const state = await machine.save();
-  await peer.send('MACHINE_STATE', encodeMachineState(state));
+  peer.post('MACHINE_STATE', encodeMachineState(state));
   const { pageCount } = machine.memory;
   const strictVerify = context.parameters.verify === 'strict' && channel.duplex;
   const paused = machine.pauseReasons().includes('operator');
   const { batches } = context.sender;
-  await peer.send(
-    'SWITCHOVER',
-    encodeSwitchover({ pages: pageCount, batches, strictVerify, paused }),
-  );
+  peer.post('SWITCHOVER', encodeSwitchover({ pages: pageCount, batches, strictVerify, paused }));
   downtime.mark('state');
+  // Told while the destination loads: it takes time that the guest would wait for.
+  context.publish();
   if (channel.duplex) {
     await answered(
       context,
@@ -97,7 +95,7 @@ async function finalSync(context: OutgoingContext): Promise<void> {
   record.dirtySyncCount += 1;
 }
 
-async function sendStopped(context: OutgoingContext): Promise<void> {
+function sendStopped(context: OutgoingContext): void {
   const { machine, record, clock, meter, peer } = context;
   // Without a measured offset the destination cannot compare the clocks; NaN says so.
   const offset = meter.clockOffset;
@@ -105,7 +103,7 @@ async function sendStopped(context: OutgoingContext): Promise<void> {
     .heartbeats()
     .map((beat) => beat.lastStepMs + (offset?.ms ?? Number.NaN));
   record.guestDowntimeErrorUs = offset === undefined ? undefined : offset.errorMs * 1000;
-  await peer.send(
+  peer.post(
     'STOPPED',
     encodeStopped({ pass: record.dirtySyncCount, lastStepMs, pausedAtMs: clock.nowMs() }),
   );
@@ -116,7 +114,7 @@ async function sendLastPages(context: OutgoingContext): Promise<void> {
   const pass = record.dirtySyncCount;
   const dirtyPages = record.remainingPages;
   const { totals } = record.beginPass(pass, true, dirtyPages, clock.nowMs());
-  await peer.send('PASS_BEGIN', encodePassBegin({ pass, dirtyPages }));
+  peer.post('PASS_BEGIN', encodePassBegin({ pass, dirtyPages }));
   if (parameters.mode === 'stop') await sender.sendEmptyRuns(totals);
   // Nothing is sent after these pages, so the cache is only read.
   const encode = capabilities.xbzrle && parameters.mode !== 'stop';

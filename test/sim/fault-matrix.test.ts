@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { MigrationParameters } from '../../src/base/index.ts';
 import {
+  type FaultPlan,
   FRAME_FAULTS,
   type HistoryResult,
   LINK_DIRECTIONS,
@@ -12,7 +13,7 @@ import { SMALL_HISTORY } from './small-history.ts';
 type Mode = Partial<MigrationParameters>;
 const MODES: readonly (readonly [string, Mode])[] = [
   // A downtime limit that takes a few passes to meet.
-  ['precopy', { mode: 'precopy', downtimeLimitMs: 5, timeoutMs: 40 }],
+  ['precopy', { mode: 'precopy', downtimeLimitMs: 5, timeoutMs: 20 }],
   ['stop', { mode: 'stop', verify: 'strict' }],
 ];
 
@@ -27,11 +28,14 @@ describe('runHistory() breaks no rule whatever happens to whichever frame', () =
     const frameCount = await framesOf(mode, direction);
     expect(frameCount).toBeGreaterThan(10);
     for (let at = 0; at < frameCount; at += 1) {
-      const result = await runSmall(mode, { kind: 'frame', fate, direction, at });
+      // A second attempt finds a destination that is not clean. One way to fail at each place is
+      // enough for that.
+      const retry = fate === 'cut';
+      const result = await runSmall(mode, { kind: 'frame', fate, direction, at }, retry);
       const cell = `${fate} of frame ${at} ${direction}`;
       expect(result.violations, `${cell}\n${result.tail.join('\n')}`).toEqual([]);
-      expect(result.tail.length).toBeGreaterThan(0);
-      expect(arrived(result), cell).toBe(true);
+      expect(result.attempts[0]?.frameWasHit, cell).toBe(true);
+      if (retry) expect(arrived(result), cell).toBe(true);
     }
   });
 });
@@ -65,7 +69,7 @@ describe('runHistory() breaks no rule whichever record a disk refuses', () => {
 
 test('runHistory() breaks no rule whenever it is cancelled', async () => {
   for (const [, mode] of MODES) {
-    for (let atMs = 0; atMs < 60; atMs += 0.9) {
+    for (let atMs = 0; atMs < 50; atMs += 1.7) {
       const result = await runSmall(mode, { kind: 'cancel', atMs });
       expect(result.violations, `at ${atMs} ms\n${result.tail.join('\n')}`).toEqual([]);
       expect(arrived(result)).toBe(true);
@@ -73,12 +77,9 @@ test('runHistory() breaks no rule whenever it is cancelled', async () => {
   }
 });
 
-function runSmall(
-  mode: Mode,
-  fault: Parameters<typeof runHistory>[0]['fault'] & {},
-): Promise<HistoryResult> {
+function runSmall(mode: Mode, fault: FaultPlan, retry = true): Promise<HistoryResult> {
   const parameters = { ...SMALL_HISTORY.parameters, ...mode };
-  return runHistory({ ...SMALL_HISTORY, parameters, fault });
+  return runHistory({ ...SMALL_HISTORY, parameters, fault, retry });
 }
 
 async function framesOf(mode: Mode, direction: LinkDirection): Promise<number> {

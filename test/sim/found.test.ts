@@ -2,7 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { type HistoryOptions, runHistory } from '../../src/experiments/simulation/index.ts';
 import { SMALL_HISTORY } from './small-history.ts';
 
-/** Histories that once broke a rule. Their plans are written out: a seed means something else when plans change. */
+/**
+ * Histories that once broke a rule. Their plans are written out: a seed means something else when
+ * plans change.
+ */
 const FOUND: readonly (readonly [string, Partial<HistoryOptions>])[] = [
   [
     'the source says ERROR, and the destination never ended',

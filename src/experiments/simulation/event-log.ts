@@ -34,6 +34,8 @@ export interface Checker {
 }
 
 const TAIL_LINES_MAX = 40;
+/** Hashing each line by itself would take longer than everything else here. */
+const LINES_PER_HASH = 256;
 const VIOLATIONS_MAX = 20;
 
 /**
@@ -44,7 +46,9 @@ export class EventLog {
   private readonly clock: Clock;
   private readonly hash: Hash = createHash('sha256');
   private readonly checkers: Checker[] = [];
-  private readonly lastLines: string[] = [];
+  private readonly lines: string[] = [];
+  /** Those at the beginning of `lines` that the hash has seen. */
+  private hashedLines = 0;
   private eventCount = 0;
 
   constructor(clock: Clock) {
@@ -57,7 +61,7 @@ export class EventLog {
 
   /** The last events, for whoever reads a failure. */
   get tail(): readonly string[] {
-    return this.lastLines;
+    return this.lines.slice(-TAIL_LINES_MAX);
   }
 
   watchWith(...checkers: readonly Checker[]): void {
@@ -79,15 +83,18 @@ export class EventLog {
     }
   }
 
+  /** Once, at the end. */
   digest(): string {
-    return this.hash.copy().digest('hex');
+    this.hash.update(this.lines.slice(this.hashedLines).join('\n'));
+    return this.hash.digest('hex');
   }
 
   private write(text: string): void {
-    const line = `${this.clock.nowMs().toFixed(3)} ${text}`;
-    this.hash.update(`${line}\n`);
-    this.lastLines.push(line);
-    if (this.lastLines.length > TAIL_LINES_MAX) this.lastLines.shift();
+    this.lines.push(`${this.clock.nowMs().toFixed(3)} ${text}`);
+    if (this.lines.length < this.hashedLines + LINES_PER_HASH) return;
+    this.hash.update(`${this.lines.slice(this.hashedLines).join('\n')}\n`);
+    this.lines.splice(0, this.lines.length - TAIL_LINES_MAX);
+    this.hashedLines = this.lines.length;
   }
 }
 

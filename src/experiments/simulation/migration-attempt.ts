@@ -19,6 +19,8 @@ export interface AttemptResult {
   readonly destination: MigrationInfo;
   /** Frames that departed in each direction: the indexes at which a fault can be put. */
   readonly frames: Readonly<Record<LinkDirection, number>>;
+  /** A frame met the fate that was planned for it. */
+  readonly frameWasHit: boolean;
 }
 
 /** A migration that has not ended after this has hung: the longest limit of the engines is 30 s. */
@@ -34,7 +36,7 @@ export class MigrationAttempt {
   private readonly fault: FaultPlan;
   private readonly number: number;
   private readonly frames: Record<LinkDirection, number> = { 'to-destination': 0, 'to-source': 0 };
-  private faultIsDone = false;
+  private frameWasHit = false;
 
   constructor(
     world: World,
@@ -55,6 +57,7 @@ export class MigrationAttempt {
     const { world, source, destination, fault } = this;
     const { clock, log, plan } = world;
     const check = new OutcomeCheck(log, plan, source);
+    world.attemptBegins();
     log.add({ kind: 'attempt', host: source, to: destination });
     this.breakHosts();
     const link = this.connect();
@@ -88,6 +91,7 @@ export class MigrationAttempt {
       source: end.sourceInfo,
       destination: end.destinationInfo,
       frames: this.frames,
+      frameWasHit: this.frameWasHit,
     };
   }
 
@@ -161,10 +165,10 @@ export class MigrationAttempt {
   private decideFate(direction: LinkDirection, index: number, header: FrameHeader): FrameFate {
     const { fault } = this;
     this.frames[direction] = index + 1;
-    if (fault.kind !== 'frame' || this.faultIsDone || fault.direction !== direction)
+    if (fault.kind !== 'frame' || this.frameWasHit || fault.direction !== direction)
       return 'deliver';
     if (fault.at !== index && fault.at !== messageName(header.type)) return 'deliver';
-    this.faultIsDone = true;
+    this.frameWasHit = true;
     const host = direction === 'to-destination' ? this.source : this.destination;
     this.note(host, `${fault.fate} at frame ${index} ${messageName(header.type)}`);
     return fault.fate;

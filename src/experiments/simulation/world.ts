@@ -24,6 +24,12 @@ const HOST_NAMES = ['a', 'b', 'c'] as const;
 const UUID = '00000000-0000-4000-8000-000000000001';
 /** The guest has run for this long when the first migration begins. */
 const WARM_UP_MS = 10;
+/**
+ * An attempt that takes longer waits for a limit. The guest then steps less often: it is not looked
+ * at.
+ */
+const BUSY_MS = 2500;
+const IDLE_STEPS = 10;
 
 /**
  * Three hosts, one clock, one guest that runs on one of them. Everything is drawn from the plan's
@@ -41,6 +47,7 @@ export class World {
   private readonly dice: Dice;
   private readonly hotPages: readonly number[];
   private readonly touchedPages: readonly number[];
+  private attemptMs = 0;
 
   constructor(plan: HistoryPlan, parts: SimulationParts) {
     this.plan = plan;
@@ -81,9 +88,24 @@ export class World {
     });
     const guest = first.give(machine);
     for (const pfn of this.touchedPages) guest.store(pfn);
-    const stop = this.clock.every(plan.stepMs, () => this.step());
+    const stop = new AbortController();
+    void this.stepUntil(stop.signal);
     await this.clock.advance(WARM_UP_MS);
-    return stop;
+    return () => stop.abort();
+  }
+
+  /** The guest steps often from now on. */
+  attemptBegins(): void {
+    this.attemptMs = this.clock.nowMs();
+  }
+
+  private async stepUntil(signal: AbortSignal): Promise<void> {
+    const { stepMs } = this.plan.guest;
+    while (!signal.aborted) {
+      const isBusy = this.clock.nowMs() - this.attemptMs < BUSY_MS;
+      await this.clock.sleep(isBusy ? stepMs : stepMs * IDLE_STEPS, signal);
+      if (!signal.aborted) this.step();
+    }
   }
 
   private step(): void {

@@ -8,5 +8,6 @@ export * from './hello-machine.ts';
 export * from './machine-state.ts';
 export * from './pass.ts';
 export * from './ping.ts';
+export * from './rehearsal.ts';
 export * from './switchover.ts';
 export * from './verify.ts';

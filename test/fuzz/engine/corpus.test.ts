@@ -44,7 +44,10 @@ async function play(peer: RawPeer, clock: SimClock, steps: readonly Step[]): Pro
   }
 }
 
-/** The first line names the error; `#` begins a comment; then `send` with lines of hexadecimal, and `wait MS`. */
+/**
+ * The first line names the error; `#` begins a comment; then `send` with lines of hexadecimal, and
+ * `wait MS`.
+ */
 function readScript(text: string): { expected: string | undefined; steps: Step[] } {
   const [first = '', ...lines] = text.trimEnd().split('\n');
   const steps: Step[] = [];

@@ -64,7 +64,8 @@ describe('IncomingMigration under a hostile source', () => {
 
   test('keeps its promises when each hostile message comes at each place', async () => {
     const [capture = []] = captures.map(({ fromSource }) => fromSource).slice(2);
-    // Deeper places are reached by few runs of the properties above. Every message everywhere would take too long here.
+    // Deeper places are reached by few runs of the properties above. Every message everywhere would
+    // take too long here.
     const stride = Math.max(1, Math.round(1500 / FUZZ_RUNS) * 31);
     for (let cell = 0; cell < pool.length * capture.length; cell += stride) {
       const at = cell % capture.length;

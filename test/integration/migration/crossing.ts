@@ -73,9 +73,13 @@ export class Crossing {
     expect(await here.isRunning()).toBe(false);
     await there.advances();
     await there.checkGuest();
-    this.here = there;
-    this.there = here;
+    this.turn();
     return reply;
+  }
+
+  /** The guest has moved: the two sides change places. */
+  turn(): void {
+    [this.here, this.there] = [this.there, this.here];
   }
 
   /**
@@ -121,7 +125,7 @@ export class Crossing {
   }
 }
 
-function oneOf(codes: readonly ErrorCode[]): unknown {
+export function oneOf(codes: readonly ErrorCode[]): unknown {
   return expect.stringMatching(new RegExp(`^(${codes.join('|')})$`));
 }
 

@@ -98,8 +98,9 @@ export class FrameLink {
     const counts = new Map<string, number>();
     let over = false;
     input.on('error', () => output.resetAndDestroy());
-    input.on('end', () => this.inTurn(() => output.end()));
-    input.on('close', () => this.inTurn(() => output.end()));
+    // The death of a side is not held back; what was held is lost with it.
+    input.on('end', () => output.end());
+    input.on('close', () => output.end());
     input.on('data', (chunk: Buffer) => {
       if (over) return;
       decoder.push(chunk);
@@ -136,7 +137,9 @@ export class FrameLink {
       return true;
     }
     if (verdict === 'hold') this.held ??= [];
-    this.inTurn(() => output.write(typeof verdict === 'string' ? bytes : verdict));
+    this.inTurn(() => {
+      if (output.writable) output.write(typeof verdict === 'string' ? bytes : verdict);
+    });
     return false;
   }
 

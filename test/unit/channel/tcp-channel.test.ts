@@ -121,6 +121,27 @@ test('TcpListener closes connections above its bound until one has gone', async 
   while (accepted.length < 3) await loopTurn();
 });
 
+test('destroy() frees the connection when the peer has just ended it', async () => {
+  const accepted: Channel[] = [];
+  const { address } = await listen((channel) => {
+    const sink = new RecordingSink();
+    channel.start(sink);
+    accepted.push(channel);
+    // The channel is sending its own end at this moment.
+    void sink.untilClosed().then(() => channel.destroy());
+  }, 1);
+  const first = await connectRaw(address);
+  const over = once(first, 'close');
+  first.resume();
+  first.end();
+  await over;
+  while (accepted.length < 2) {
+    const next = await connectRaw(address);
+    await loopTurn();
+    next.destroy();
+  }
+});
+
 test('TcpListener.close() frees the port and keeps the connections', async () => {
   const accepted: Channel[] = [];
   const listener = await listen((channel) => accepted.push(channel));

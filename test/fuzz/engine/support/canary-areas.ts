@@ -4,8 +4,9 @@ const PATTERN = Buffer.alloc(SLOT_COUNT * SLOT_BYTES, 0xa5);
 const AREA_BYTES = 2 ** 16;
 
 /**
- * Parts of a block's memory that no migration may write into: a bad address shows there. Below the kernels' context, the
- * slots that an engine does not use; and where no guest runs, the dirty maps and what lies behind RAM.
+ * Parts of a block's memory that no migration may write into: a bad address shows there. Below the
+ * kernels' context, the slots that an engine does not use; and where no guest runs, the dirty maps
+ * and what lies behind RAM.
  */
 export class CanaryAreas {
   private readonly areas: readonly Buffer[];

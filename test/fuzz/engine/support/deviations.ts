@@ -82,7 +82,9 @@ export const deviations: fc.Arbitrary<PlacedDeviation[]> = fc.array(
   { minLength: 1, maxLength: 3 },
 );
 
-/** A copy of `frame` with other bytes in its body; with `seal` its checksums are right all the same. */
+/**
+ * A copy of `frame` with other bytes in its body; with `seal` its checksums are right all the same.
+ */
 export function edited(frame: Uint8Array, edits: readonly Edit[], seal: boolean): Uint8Array {
   const copy = new Uint8Array(frame);
   const bodyBytes = copy.length - 32;

@@ -24,7 +24,10 @@ import {
 import { blockFrame, controlFrame } from './frames.ts';
 import { BLOCK_PAGES, UUID } from './honest-conversation.ts';
 
-/** Messages that are well-formed and mean harm, or nothing. Any of them may come at any moment, from either side. */
+/**
+ * Messages that are well-formed and mean harm, or nothing. Any of them may come at any moment, from
+ * either side.
+ */
 export function hostileFrames(): readonly Uint8Array[] {
   return [...hellos(), ...sourceFrames(), ...pageFrames(), ...destinationFrames(), ...bombs()];
 }

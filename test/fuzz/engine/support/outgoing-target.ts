@@ -29,7 +29,9 @@ export class OutgoingTarget {
   readonly engine: OutgoingMigration;
   private readonly ledger: OwnershipLedger = volatileLedger();
   private readonly canaries: readonly CanaryAreas[];
-  /** The peer has said that it has the guest, or that it does not: then the source may believe it. */
+  /**
+   * The peer has said that it has the guest, or that it does not: then the source may believe it.
+   */
   private saidResumed = false;
   private saidNotHere = false;
 

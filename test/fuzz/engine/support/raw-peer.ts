@@ -14,7 +14,9 @@ import { numbered } from './frames.ts';
 
 const READ_BYTES = 64 * 2 ** 10;
 
-/** The end of a connection that keeps to nothing: it writes bytes. What comes is decoded and kept. */
+/**
+ * The end of a connection that keeps to nothing: it writes bytes. What comes is decoded and kept.
+ */
 export class RawPeer {
   /** Called with each frame that the engine sent, when it arrives. */
   onFrame: (name: MessageName, body: Uint8Array) => void = () => {};
@@ -151,7 +153,10 @@ export class WatchedChannel extends FrameChannel {
 
 export interface LinkOptions {
   readonly bufferBytes?: number;
-  /** From this frame of the engine's on nothing of what it says is taken any more: a peer that does not read. */
+  /**
+   * From this frame of the engine's on nothing of what it says is taken any more: a peer that does
+   * not read.
+   */
   readonly deafFrom?: number;
 }
 

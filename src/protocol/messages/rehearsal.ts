@@ -1,0 +1,27 @@
+import { decodeGrant, decodeResumed, encodeGrant, encodeResumed } from './grant.ts';
+import { decodeMachineState, encodeMachineState } from './machine-state.ts';
+import { decodePassBegin, decodeStopped, encodePassBegin, encodeStopped } from './pass.ts';
+import {
+  decodeSwitchover,
+  decodeSwitchoverAck,
+  encodeSwitchover,
+  encodeSwitchoverAck,
+} from './switchover.ts';
+
+const EPOCH = 1;
+
+/**
+ * Runs the codecs of the messages that are sent only in the pause. JavaScript is compiled when it
+ * first runs: that takes milliseconds, which the guest would wait for.
+ */
+export function rehearseSwitch(): void {
+  const section = { name: 'rehearsal', version: 1, bytes: new Uint8Array(1) };
+  decodeStopped(encodeStopped({ pass: 1, lastStepMs: [0], pausedAtMs: 0 }));
+  decodePassBegin(encodePassBegin({ pass: 1, dirtyPages: 0 }));
+  decodeMachineState(encodeMachineState({ sections: [section] }));
+  const switchover = { pages: 0, batches: 0, strictVerify: false, paused: false };
+  decodeSwitchover(encodeSwitchover(switchover));
+  decodeSwitchoverAck(encodeSwitchoverAck({ epoch: EPOCH, loadMs: 0 }));
+  decodeGrant(encodeGrant({ epoch: EPOCH }));
+  decodeResumed(encodeResumed({ epoch: EPOCH, running: true, parts: {} }));
+}
