@@ -13,6 +13,9 @@ import { answered } from './setup.ts';
  */
 const SWITCHOVER_ACK_LIMIT_MS = 10_000;
 
+/** A link of which nothing is known may be as slow as this (100 KB/s). */
+const UNMEASURED_BYTES_PER_MS = 100;
+
 /** Splits the downtime into named parts that add up to it. */
 export class DowntimeClock {
   readonly startMs: number;
@@ -73,7 +76,7 @@ export async function stopAndCopy(
   if (channel.duplex) {
     await answered(
       context,
-      SWITCHOVER_ACK_LIMIT_MS,
+      SWITCHOVER_ACK_LIMIT_MS + drainMs(context),
       'SWITCHOVER_ACK',
       () => peer.state !== 'switchover',
     );
@@ -81,6 +84,11 @@ export async function stopAndCopy(
     peer.assumeAnswer();
   }
   downtime.mark('load');
+}
+
+/** How long what is under way may take: the answer comes behind it. */
+function drainMs({ sender, meter }: OutgoingContext): number {
+  return sender.inFlightBytes / (meter.bytesPerMs ?? UNMEASURED_BYTES_PER_MS);
 }
 
 /** The guest stands still, so this sees every store that it ever made. */
