@@ -79,8 +79,9 @@ export interface FrameSink {
    */
   ready?(): Promise<void> | undefined;
   /**
-   * Called once: nothing more comes. No error: the peer ended the stream between two frames. When a connection was left
-   * because of what came (it is malformed, or the sink refused it), the way to the peer is still open: say why, then `end`.
+   * Called once: nothing more comes. No error: the peer ended the stream between two frames. When a
+   * connection was left because of what came (it is malformed, or the sink refused it), the way to
+   * the peer is still open: say why, then `end`.
    */
   closed(error: SternaError | undefined): void;
 }

@@ -155,8 +155,9 @@ export class FrameChannel implements Channel {
   }
 
   /**
-   * What comes cannot be read further. Of a connection the other way is whole: the sink can still tell the peer why.
-   * Until it ends the channel, what comes is thrown away, so that the peer is not stuck in the middle of a write.
+   * What comes cannot be read further. Of a connection the other way is whole: the sink can still
+   * tell the peer why. Until it ends the channel, what comes is thrown away, so that the peer is
+   * not stuck in the middle of a write.
    */
   private unreadable(error: SternaError): void {
     if (!this.duplex || this.sink === undefined) return this.destroy(error);

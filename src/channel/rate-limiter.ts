@@ -3,10 +3,10 @@ import type { Clock } from '../base/index.ts';
 /**
  * Time that may be caught up after a late timer. Without it half the rate is lost to the
  * granularity of timers at 125 MB/s. With 2 ms an idle host keeps the mean within 0.2 %, but one
- * that has other work loses a third (docs/benchmarks.md), so the level may rise to 20 ms; a burst is
- * that and one frame at most.
+ * that has other work loses a third (docs/benchmarks.md), so the level may rise to 10 ms; a burst
+ * is that and one frame at most.
  */
-const DEPTH_MS = 20;
+const DEPTH_MS = 10;
 /** What there is at the beginning: nothing was late yet. */
 const START_MS = 2;
 

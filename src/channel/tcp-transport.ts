@@ -13,6 +13,7 @@ export class TcpTransport implements Transport {
   private readonly clock: Clock;
   private readonly closed: Deferred<void> = deferred();
   private readonly events: TransportEvents;
+  private isGathering = false;
 
   constructor(name: string, socket: Socket, clock: Clock, events: TransportEvents) {
     this.name = name;
@@ -36,6 +37,7 @@ export class TcpTransport implements Transport {
   write(bytes: Uint8Array, done: (error?: SternaError) => void): void {
     // A Buffer over the same (shared) memory: node:net hands it to the kernel without a copy.
     const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.gather();
     this.socket.write(view, (error) => {
       if (error) return done(channelError(this.name, error));
       // A write in flight when the socket is destroyed is called back without an error.
@@ -51,11 +53,26 @@ export class TcpTransport implements Transport {
   }
 
   reset(): void {
-    // RST instead of FIN, or the peer would take the end for a graceful one. But not behind a FIN that is on its way:
-    // libuv refuses that, node:net then never closes the handle, and the thread that has it can never end.
+    // RST instead of FIN, or the peer would take the end for a graceful one. But not behind a FIN
+    // that is on its way: libuv refuses that, node:net then never closes the handle, and the thread
+    // that has it can never end.
     const { connecting, destroyed, writableEnded } = this.socket;
     if (connecting || destroyed || writableEnded) this.socket.destroy();
     else this.socket.resetAndDestroy();
+  }
+
+  /**
+   * What is written before the next tick goes out in one system call: the messages of the pause
+   * follow each other without a wait, and each call of its own would cost the guest 0.2 ms.
+   */
+  private gather(): void {
+    if (this.isGathering) return;
+    this.isGathering = true;
+    this.socket.cork();
+    process.nextTick(() => {
+      this.isGathering = false;
+      this.socket.uncork();
+    });
   }
 
   private lost(): SternaError {

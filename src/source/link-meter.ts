@@ -25,8 +25,15 @@ interface RateSample {
 
 export class LinkMeter {
   private deliveredBytes = 0;
+  private deliveredMs = 0;
   private spanStartMs: number | undefined;
   private spanStartBytes = 0;
+  /**
+   * Of the same span, from before a pause: many short passes are a measurement as well as a long
+   * one.
+   */
+  private carriedMs = 0;
+  private carriedBytes = 0;
   private samples: RateSample[] = [];
   private shortestRoundTripMs: number | undefined;
   private offset: { readonly ms: number; readonly errorMs: number } | undefined;
@@ -35,13 +42,16 @@ export class LinkMeter {
   delivered(bytes: number, nowMs: number): void {
     if (bytes <= this.deliveredBytes) return;
     this.deliveredBytes = bytes;
+    this.deliveredMs = nowMs;
     if (this.spanStartMs === undefined) {
       this.startSpan(nowMs);
       return;
     }
-    const spanMs = nowMs - this.spanStartMs;
+    const spanMs = this.carriedMs + nowMs - this.spanStartMs;
     if (spanMs < SAMPLE_SPAN_MS) return;
-    const bytesPerMs = (bytes - this.spanStartBytes) / spanMs;
+    const bytesPerMs = (this.carriedBytes + bytes - this.spanStartBytes) / spanMs;
+    this.carriedMs = 0;
+    this.carriedBytes = 0;
     this.samples = this.samples.filter(
       (sample) => sample.atMs > nowMs - KEEP_MS && sample.bytesPerMs > bytesPerMs,
     );
@@ -49,9 +59,13 @@ export class LinkMeter {
     this.startSpan(nowMs);
   }
 
-  /** The sender had nothing under way: the time until the next delivery is not the link's. */
-  idle(): void {
-    this.spanStartMs = undefined;
+  /** The sender had nothing under way, and begins again now: the time between is not the link's. */
+  idle(nowMs: number): void {
+    if (this.spanStartMs !== undefined) {
+      this.carriedMs += Math.max(0, this.deliveredMs - this.spanStartMs);
+      this.carriedBytes += this.deliveredBytes - this.spanStartBytes;
+    }
+    this.startSpan(nowMs);
   }
 
   /** A PONG came. `peerTimeMs` is the peer's clock somewhere between `sentMs` and `nowMs`. */

@@ -81,7 +81,7 @@ async function sendPass(
 ): Promise<PageTotals> {
   const { record, peer, sender, capabilities } = context;
   const { totals } = record.beginPass(pass, false, dirtyPages, context.clock.nowMs());
-  if (sender.inFlightBytes === 0) context.meter.idle();
+  if (sender.inFlightBytes === 0) context.meter.idle(context.clock.nowMs());
   await peer.send('PASS_BEGIN', encodePassBegin({ pass, dirtyPages }));
   if (pass === 1) await sender.sendEmptyRuns(totals);
   // Nothing can be a delta in the first pass: no page was sent before.

@@ -26,7 +26,7 @@ export async function setUp(context: OutgoingContext): Promise<void> {
       detail: { supported: acknowledged.capabilities },
     });
   }
-  rehearseSwitch();
+  await rehearse(context);
   await measureRoundTrip(context);
   context.log.info({
     event: 'migration.setup',
@@ -45,6 +45,19 @@ export async function answered(
   condition: () => boolean,
 ): Promise<void> {
   await context.interrupt.until(condition, limitMs, what);
+}
+
+/**
+ * What the pause will ask of this side, once, while the guest does not wait for it. The record says
+ * again what is true: this side owns the guest.
+ */
+async function rehearse(context: OutgoingContext): Promise<void> {
+  const { machine, ledger, record, migrationId, peerName } = context;
+  const { uuid } = machine.description;
+  rehearseSwitch();
+  machine.heartbeats();
+  machine.pauseReasons();
+  await ledger.write({ uuid, epoch: record.epoch, state: 'owner', migrationId, peer: peerName });
 }
 
 async function measureRoundTrip(context: OutgoingContext): Promise<void> {

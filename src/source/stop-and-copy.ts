@@ -71,8 +71,8 @@ export async function stopAndCopy(
   const { batches } = context.sender;
   peer.post('SWITCHOVER', encodeSwitchover({ pages: pageCount, batches, strictVerify, paused }));
   downtime.mark('state');
-  // Told while the destination loads: it takes time that the guest would wait for.
-  context.publish();
+  // Told behind the writes, while the destination loads: the guest would wait for it.
+  void context.clock.yieldToLoop().then(context.publish);
   if (channel.duplex) {
     await answered(
       context,
@@ -126,8 +126,9 @@ async function sendLastPages(context: OutgoingContext): Promise<void> {
   if (parameters.mode === 'stop') await sender.sendEmptyRuns(totals);
   // Nothing is sent after these pages, so the cache is only read.
   const encode = capabilities.xbzrle && parameters.mode !== 'stop';
-  await sender.sendDirty(totals, { encode, keep: false, age: pass, limited: false }, (pages) => {
-    record.remainingPages -= pages;
-  });
+  if (dirtyPages > 0)
+    await sender.sendDirty(totals, { encode, keep: false, age: pass, limited: false }, (pages) => {
+      record.remainingPages -= pages;
+    });
   record.endPass(clock.nowMs(), 0);
 }

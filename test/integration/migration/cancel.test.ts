@@ -4,7 +4,10 @@ import { CONVERGES, expectEqualMemory, NEVER_CONVERGES, savedMemory } from './gu
 import { listenUri, Stage } from './stage.ts';
 import { until } from './until.ts';
 
-/** A migration can be cancelled until GRANT, at any moment, and then it never was: the next one is like the first. */
+/**
+ * A migration can be cancelled until GRANT, at any moment, and then it never was: the next one is
+ * like the first.
+ */
 
 const keeper = new CrossingKeeper();
 
@@ -98,7 +101,10 @@ describe('migrate_cancel', () => {
   });
 });
 
-/** Cancels a number of steps after the guest was stopped; both outcomes are right, but not both at once. */
+/**
+ * Cancels a number of steps after the guest was stopped; both outcomes are right, but not both at
+ * once.
+ */
 async function cancelInTheSwitch(crossing: Crossing, attempt: number): Promise<string> {
   const { here, there } = crossing;
   const seen = here.events.length;

@@ -46,13 +46,8 @@ export class Crossing {
   /** Where `there` listens, ready for a guest. */
   async uri(): Promise<string> {
     const { there } = this;
-    // A former source listens as well from now on; while its last migration says goodbye it takes no guest.
-    await until(`${there.name} takes a guest`, () =>
-      there.qmp.execute('migrate-incoming', { uri: 'tcp:127.0.0.1:0' }).then(
-        () => true,
-        ({ message }: Error) => message.includes('listens for a guest already') || undefined,
-      ),
-    );
+    // A former source listens as well from now on.
+    await there.listen('tcp:127.0.0.1:0');
     const known = this.uris.get(there);
     if (known !== undefined) return known;
     const [address] = (await there.query())['socket-address'] ?? [];

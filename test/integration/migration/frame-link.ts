@@ -75,6 +75,12 @@ export class FrameLink {
     for (const go of held) go();
   }
 
+  /** Both sides lose the connection now, and with it what was held. */
+  cut(): void {
+    this.held = undefined;
+    for (const socket of this.sockets) socket.resetAndDestroy();
+  }
+
   async close(): Promise<void> {
     const closed = once(this.server, 'close');
     this.server.close();
@@ -98,9 +104,8 @@ export class FrameLink {
     const counts = new Map<string, number>();
     let over = false;
     input.on('error', () => output.resetAndDestroy());
-    // The death of a side is not held back; what was held is lost with it.
-    input.on('end', () => output.end());
-    input.on('close', () => output.end());
+    input.on('end', () => this.inTurn(() => output.end()));
+    input.on('close', () => this.inTurn(() => output.end()));
     input.on('data', (chunk: Buffer) => {
       if (over) return;
       decoder.push(chunk);

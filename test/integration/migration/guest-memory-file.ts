@@ -3,7 +3,10 @@ import { expect } from 'vitest';
 import { PAGE_BYTES } from '../../../src/base/index.ts';
 import type { Site } from './site.ts';
 
-/** All RAM of a guest, by QEMU's own command: no engine, no hash and no kernel of ours has a part in it. */
+/**
+ * All RAM of a guest, by QEMU's own command: no engine, no hash and no kernel of ours has a part in
+ * it.
+ */
 export async function savedMemory(site: Site, path: string, ramBytes: number): Promise<Buffer> {
   await site.qmp.execute('pmemsave', { val: 0, size: ramBytes, filename: path });
   const memory = readFileSync(path);
@@ -23,8 +26,8 @@ export function expectEqualMemory(there: Buffer, here: Buffer): void {
 }
 
 /**
- * QEMU's check of its test guest: along each vCPU's share of the pages, byte 0 drops at most once, and by exactly one,
- * where the sweep was interrupted.
+ * QEMU's check of its test guest: along each vCPU's share of the pages, byte 0 drops at most once,
+ * and by exactly one, where the sweep was interrupted.
  */
 export function expectAbSweep(memory: Buffer, vcpuCount: number): void {
   const firstPfn = 2 ** 20 / PAGE_BYTES;
@@ -43,12 +46,18 @@ export function expectAbSweep(memory: Buffer, vcpuCount: number): void {
   }
 }
 
-/** A pass cannot end well: the guest dirties more than that, and no pause is short enough (as QEMU's tests do it). */
+/**
+ * A pass cannot end well: the guest dirties more than that, and no pause is short enough (as QEMU's
+ * tests do it).
+ */
 export const NEVER_CONVERGES = { 'max-bandwidth': 48 * 2 ** 20, 'downtime-limit': 1 };
 /** And now it will. */
 export const CONVERGES = { 'max-bandwidth': 0, 'downtime-limit': 30_000 };
 
-/** Lets passes go by that cannot be the last ones, then lets the migration end. Nothing here is a race. */
+/**
+ * Lets passes go by that cannot be the last ones, then lets the migration end. Nothing here is a
+ * race.
+ */
 export async function throughPasses(site: Site, uri: string, passes: number): Promise<void> {
   await site.set(NEVER_CONVERGES);
   await site.migrate(uri);

@@ -17,7 +17,10 @@ describe('onward migration', () => {
 
   afterEach(() => stage.end());
 
-  /** Moves the guest, compares the RAM of both sides by pmemsave, and lets it write at the new place. */
+  /**
+   * Moves the guest, compares the RAM of both sides by pmemsave, and lets it write at the new
+   * place.
+   */
   async function hop(from: Site, to: Site, epoch: number): Promise<void> {
     await throughPasses(from, listenUri(to), 2);
     const reply = await from.proven();
@@ -78,7 +81,8 @@ describe('onward migration', () => {
       await from.migrate(listenUri(to));
       await from.proven();
     }
-    // A new guest under an old name, in a place that does not know of the past: its epoch is 1 again.
+    // A new guest under an old name, in a place that does not know of the past: its epoch is 1
+    // again.
     const copy = await stage.source('copy', { workload: WORKLOAD, more: ['--uuid', uuid] });
     await copy.migrate(listenUri(second));
     const refused = await copy.over();

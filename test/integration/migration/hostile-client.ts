@@ -21,7 +21,7 @@ export class HostileClient {
   private constructor(socket: Socket) {
     this.socket = socket;
     const decoder = new FrameDecoder();
-    this.over = once(socket, 'close');
+    this.over = new Promise((resolve) => socket.once('close', resolve));
     // A reset after the answer is as good an end as any.
     socket.on('error', () => {});
     socket.on('data', (chunk: Buffer) => {

@@ -9,7 +9,10 @@ import {
 import type { MigrationReply, Site } from './site.ts';
 import { listenUri, Stage } from './stage.ts';
 
-/** The RAM that arrived is the RAM that was sent: compared byte by byte, and by nothing of the engine. */
+/**
+ * The RAM that arrived is the RAM that was sent: compared byte by byte, and by nothing of the
+ * engine.
+ */
 
 const MIB = 2 ** 20;
 const RAM_BYTES = 16 * MIB;
@@ -27,17 +30,19 @@ const HOT = 'hot=3M,rate=30000,words=8,step=512';
 
 const CASES: readonly Case[] = [
   { name: 'memwrite in page order', workload: `memwrite,fill=8M,${HOT}` },
-  { name: 'memwrite at random', workload: `memwrite,fill=8M,${HOT},pattern=random`, vcpus: 2 },
-  { name: 'memwrite by Zipf', workload: `memwrite,fill=8M,${HOT},pattern=zipf` },
+  {
+    name: 'memwrite at random on 5 vCPUs',
+    workload: `memwrite,fill=8M,${HOT},pattern=random`,
+    vcpus: 5,
+  },
   { name: 'memwrite with XBZRLE', workload: `memwrite,fill=8M,${HOT}`, xbzrle: true },
   {
-    name: 'memwrite at random with a small XBZRLE cache',
-    workload: `memwrite,fill=8M,${HOT},pattern=random,read=30`,
+    name: 'memwrite by Zipf with a small XBZRLE cache',
+    workload: `memwrite,fill=8M,${HOT},pattern=zipf,read=30`,
     xbzrle: true,
     vcpus: 2,
     parameters: { 'xbzrle-cache-size': MIB },
   },
-  { name: 'memwrite on 5 vCPUs', workload: `memwrite,fill=8M,${HOT}`, vcpus: 5 },
   { name: 'ab', workload: 'ab', vcpus: 1 },
   { name: 'ab with XBZRLE on 2 vCPUs', workload: 'ab', vcpus: 2, xbzrle: true },
   { name: 'idle', workload: 'idle,fill=5M' },
@@ -77,25 +82,14 @@ describe('memory after a migration', () => {
     await destination.checkGuest();
     await destination.qmp.execute('cont');
     await destination.advances(100);
-    await destination.checkGuest();
-  });
-
-  it('has changed at the destination when the guest runs there, and no more after stop', async () => {
-    const [source, destination] = await Promise.all([
-      stage.source('source', { workload: 'ab', vcpus: 1 }),
-      stage.destination('destination'),
-    ]);
-    await source.migrate(listenUri(destination));
-    await source.proven();
-    await destination.advances(10_000);
     await destination.qmp.execute('stop');
-    const save = (site: Site, name: string) =>
-      savedMemory(site, stage.stateDirectory(name), RAM_BYTES);
-    const frozen = await save(source, 'source.bin');
-    const stopped = await save(destination, 'stopped.bin');
-    expect(stopped.equals(frozen)).toBe(false);
-    expectAbSweep(stopped, 1);
-    expectEqualMemory(await save(destination, 'later.bin'), stopped);
+    // It really ran, and really stands still again.
+    const save = (name: string) => savedMemory(destination, stage.stateDirectory(name), RAM_BYTES);
+    const stopped = await save('stopped.bin');
+    expect(stopped.equals(arrived)).toBe(workload.startsWith('idle'));
+    expectEqualMemory(await save('later.bin'), stopped);
+    if (workload === 'ab') expectAbSweep(stopped, vcpus);
+    await destination.checkGuest();
   });
 });
 
@@ -110,7 +104,10 @@ async function move(source: Site, uri: string, { workload, mode }: Case): Promis
   return source.migrate(uri);
 }
 
-/** That the migration did what the case is about: a comparison after a single pass would prove little. */
+/**
+ * That the migration did what the case is about: a comparison after a single pass would prove
+ * little.
+ */
 function expectTelling(reply: MigrationReply, { workload, mode, xbzrle }: Case): void {
   const { passes, verify, 'page-kinds': kinds } = reply['x-sterna'];
   expect(verify.status).toBe('skipped');

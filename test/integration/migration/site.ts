@@ -61,6 +61,16 @@ export class Site {
     await this.qmp.execute('migrate', { uri });
   }
 
+  /** `migrate-incoming`. While its last migration says goodbye an agent takes no guest. */
+  async listen(uri: string): Promise<void> {
+    await until(`${this.name} takes a guest`, () =>
+      this.qmp.execute('migrate-incoming', { uri }).then(
+        () => true,
+        ({ message }: Error) => message.includes('listens for a guest already') || undefined,
+      ),
+    );
+  }
+
   async query(): Promise<MigrationReply> {
     // Our own agent; each test looks at the fields that it needs.
     return (await this.qmp.execute('query-migrate')) as MigrationReply;

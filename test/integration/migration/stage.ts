@@ -35,7 +35,7 @@ export class Stage {
   private readonly disasters: string[] = [];
 
   source(name: string, guest: GuestArguments = {}): Promise<Site> {
-    const { ram = '16M', workload = BUSY, vcpus = 2, more = [] } = guest;
+    const { ram = '16M', workload = BUSY, vcpus = 1, more = [] } = guest;
     const args = ['--ram', ram, '--workload', workload, '--vcpus', String(vcpus), ...more];
     return this.start('source', name, args);
   }

@@ -6,7 +6,10 @@ import type { Site } from './site.ts';
 import { listenUri, Stage } from './stage.ts';
 import { until } from './until.ts';
 
-/** Ownership cannot be recorded. Then it does not move: the guest goes on at the source, and the error names the disk. */
+/**
+ * Ownership cannot be recorded. Then it does not move: the guest goes on at the source, and the
+ * error names the disk.
+ */
 
 describe('a migration whose state directory fails', () => {
   let stage: Stage;
@@ -17,7 +20,10 @@ describe('a migration whose state directory fails', () => {
 
   afterEach(() => stage.end());
 
-  /** Like a disk that went away: what was a folder is none any more. Also for root, which may write anything. */
+  /**
+   * Like a disk that went away: what was a folder is none any more. Also for root, which may write
+   * anything.
+   */
   function loseRecords(site: Site): void {
     const records = join(stage.stateDirectory(site.name), 'ownership');
     rmSync(records, { recursive: true });

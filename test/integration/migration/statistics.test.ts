@@ -31,7 +31,8 @@ describe('statistics of a migration', () => {
     await source.enable('xbzrle');
     await throughPasses(source, uri, 3);
     await source.proven();
-    // The last frame, GOODBYE, goes out after the proof: the counters are final when all of it is in them.
+    // The last frame, GOODBYE, goes out after the proof: the counters are final when all of it is
+    // in them.
     sent = await source.migration('final counters', ({ ram }) => {
       forwardedBytes = proxy.toTarget.forwardedBytes;
       return (
@@ -86,7 +87,8 @@ describe('statistics of a migration', () => {
     expect(kinds.xbzrle?.pages).toBe(sumOf('xbzrlePages'));
     expect(kinds.xbzrle?.pages).toBeGreaterThan(100);
     const deltaBytes = truth.xbzrleBytes + sumOf('xbzrlePages') * PAGE_ENTRY_BYTES;
-    // Behind the deltas of a batch up to 7 bytes of padding follow, which a destination cannot tell from them.
+    // Behind the deltas of a batch up to 7 bytes of padding follow, which a destination cannot tell
+    // from them.
     const batches = truth.messages.get('PAGE_BATCH') ?? 0;
     expect(kinds.xbzrle?.bytes).toBeGreaterThanOrEqual(deltaBytes);
     expect(kinds.xbzrle?.bytes).toBeLessThanOrEqual(deltaBytes + 7 * batches);

@@ -18,7 +18,10 @@ import { type Crossing, CrossingKeeper } from './crossing.ts';
 import { HostileClient } from './hostile-client.ts';
 import { until } from './until.ts';
 
-/** Whoever reaches a migration port can send bytes to it. It is not crashed, not grown, not kept busy, and runs nothing. */
+/**
+ * Whoever reaches a migration port can send bytes to it. It is not crashed, not grown, not kept
+ * busy, and runs nothing.
+ */
 
 const keeper = new CrossingKeeper();
 

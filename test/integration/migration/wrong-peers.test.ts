@@ -14,7 +14,10 @@ import type { Judge } from './frame-link.ts';
 import { portOfNobody, strangePort } from './strange-peers.ts';
 import { until } from './until.ts';
 
-/** What answers is no destination, or one that will not have this guest. The guest goes on where it is. */
+/**
+ * What answers is no destination, or one that will not have this guest. The guest goes on where it
+ * is.
+ */
 
 const keeper = new CrossingKeeper();
 

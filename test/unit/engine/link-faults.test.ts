@@ -102,7 +102,7 @@ describe('a link that is cut', () => {
     });
     expect(result.destination).toMatchObject({ status: 'failed', error: { guestOwner: 'source' } });
     expect(pair.runningMachines()).toEqual([]);
-    expect(statesOf(pair.sourceLedger)).toEqual(['granting 2']);
+    expect(statesOf(pair.sourceLedger)).toEqual(['owner 1', 'granting 2']);
     expect(statesOf(pair.destinationLedger)).toEqual(['preparing 2', 'abandoned 2']);
     expect(result.sourceInfo).toMatchObject({ status: 'failed', owner: 'unknown' });
   });
@@ -115,7 +115,7 @@ describe('a link that is cut', () => {
     });
     expect(result.destination.status).toBe('completed');
     expect(pair.runningMachines()).toEqual([pair.arrived]);
-    expect(statesOf(pair.sourceLedger)).toEqual(['granting 2']);
+    expect(statesOf(pair.sourceLedger)).toEqual(['owner 1', 'granting 2']);
     expect(statesOf(pair.destinationLedger)).toEqual(['preparing 2', 'owner 2']);
     expect(ramDifferences(pair.machine.memory, pair.arrived.memory)).toEqual([]);
   });
@@ -133,7 +133,7 @@ describe('a link that is cut', () => {
     expect(pair.runningMachines()).toEqual([pair.arrived]);
     const hadResult = name === 'GUEST_STARTED' || name === 'GOODBYE';
     expect(result.sourceInfo.verify.status).toBe(hadResult ? 'identical' : 'skipped');
-    expect(statesOf(pair.sourceLedger)).toEqual(['granting 2', 'granted 2']);
+    expect(statesOf(pair.sourceLedger)).toEqual(['owner 1', 'granting 2', 'granted 2']);
   });
 });
 

@@ -153,7 +153,11 @@ describe('ledgers that fail', () => {
       expect(side).toMatchObject({ error: { code: 'E_STATE_DIRECTORY', guestOwner: 'source' } });
     }
     expect(destinationLedger.states).toEqual(['preparing 2', 'abandoned 2']);
-    expect((pair.sourceLedger as RecordingLedger).states).toEqual(['granting 2', 'owner 1']);
+    expect((pair.sourceLedger as RecordingLedger).states).toEqual([
+      'owner 1',
+      'granting 2',
+      'owner 1',
+    ]);
     expect(pair.runningMachines()).toEqual([pair.machine]);
   });
 
@@ -184,7 +188,7 @@ describe('ledgers that fail', () => {
     const sourceLedger = new RecordingLedger(['granted']);
     const { pair, result } = await migrate({ sourceLedger });
     expect(result.source.status).toBe('completed');
-    expect(sourceLedger.states).toEqual(['granting 2']);
+    expect(sourceLedger.states).toEqual(['owner 1', 'granting 2']);
     expect(pair.runningMachines()).toEqual([pair.arrived]);
   });
 });

@@ -48,9 +48,19 @@ describe('LinkMeter', () => {
   test('idle() keeps a pause of the sender out of the rate', () => {
     const meter = new LinkMeter();
     meter.delivered(1000, 0);
-    meter.idle();
-    meter.delivered(2000, 5000);
-    meter.delivered(22_000, 5020);
+    meter.idle(5000);
+    meter.delivered(2000, 5001);
+    meter.delivered(21_000, 5020);
+    expect(meter.bytesPerMs).toBe(1000);
+  });
+
+  test('idle() adds up passes that are each too short for a measurement', () => {
+    const meter = new LinkMeter();
+    for (let pass = 0; pass < 5; pass += 1) {
+      expect(meter.bytesPerMs).toBeUndefined();
+      meter.idle(1000 * pass);
+      meter.delivered(4000 * (pass + 1), 1000 * pass + 4);
+    }
     expect(meter.bytesPerMs).toBe(1000);
   });
 

@@ -1,0 +1,119 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Verdict } from './frame-link.ts';
+import type { Site } from './site.ts';
+import { listenUri, Stage } from './stage.ts';
+import { runSterna } from './sterna-command.ts';
+
+/**
+ * The link dies around GRANT. Nobody guesses; at most one side runs; the command line says so and
+ * says what decides.
+ */
+
+describe('a link that is lost around GRANT', () => {
+  let stage: Stage;
+  let source: Site;
+  let destination: Site;
+
+  beforeEach(async () => {
+    stage = new Stage();
+    [source, destination] = await Promise.all([
+      stage.source('source'),
+      stage.destination('destination'),
+    ]);
+  });
+
+  afterEach(() => stage.end());
+
+  const sterna = (command: string, ...more: string[]) =>
+    runSterna([command, '--qmp', source.agent.qmpAddress, ...more]);
+
+  async function migrateOverLinkThatDoes(message: string, verdict: Verdict): Promise<void> {
+    const link = await stage.link(listenUri(destination), ({ name }) =>
+      name === message ? verdict : 'pass',
+    );
+    const run = await sterna('migrate', link.uri);
+    expect(run.exitCode).toBe(4);
+    expect(run.stderr).toContain('[E_OWNERSHIP_UNKNOWN]');
+    expect(run.stderr).toContain('which side owns the guest is not known');
+    expect(run.stderr).toMatch(/next: .*sterna resume --take-ownership/);
+    expect(run.stdout).toContain('Migration failed');
+    expect((await source.query())['x-sterna']).toMatchObject({
+      owner: 'unknown',
+      error: { code: 'E_OWNERSHIP_UNKNOWN', guestOwner: 'unknown' },
+    });
+    expect(await source.isRunning()).toBe(false);
+  }
+
+  /** Neither QMP nor the command line lets the guest run at the source without a decision. */
+  async function expectNotResumable(): Promise<void> {
+    await expect(source.qmp.execute('cont')).rejects.toMatchObject({
+      sternaError: { code: 'E_OWNERSHIP_UNKNOWN', guestOwner: 'unknown' },
+    });
+    const resumed = await sterna('resume');
+    expect(resumed.exitCode).toBe(4);
+    expect(resumed.stderr).toContain('[E_OWNERSHIP_UNKNOWN]');
+    await expect(source.migrate(listenUri(destination))).rejects.toMatchObject({
+      sternaError: { code: 'E_STATE' },
+    });
+    expect(await source.isRunning()).toBe(false);
+  }
+
+  it('before GRANT has crossed it leaves nobody running until the operator decides', async () => {
+    await migrateOverLinkThatDoes('GRANT', 'cut');
+    const told = await destination.hasStatus('failed');
+    expect(told['x-sterna']).toMatchObject({ owner: 'source', error: { guestOwner: 'source' } });
+    expect(await destination.isRunning()).toBe(false);
+    await expectNotResumable();
+
+    const taken = await sterna('resume', '--take-ownership');
+    expect(taken.exitCode).toBe(0);
+    expect(taken.stderr).toContain('Never start it at the other side');
+    await source.advances();
+    await source.checkGuest();
+    expect(await destination.isRunning()).toBe(false);
+    // Epoch 2 may have been granted, 3 was taken, and the next hand-over makes it 4.
+    await source.migrate(listenUri(destination));
+    expect((await source.proven())['x-sterna']).toMatchObject({
+      epoch: 4,
+      verify: { status: 'identical' },
+    });
+    await destination.checkGuest();
+  });
+
+  it.each([
+    ['after GRANT has crossed', 'GRANT', 'pass-and-cut'],
+    ['when the answer to GRANT is on its way', 'RESUMED', 'cut'],
+  ] as const)(
+    '%s it leaves the guest running at the destination only',
+    async (_when, message, verdict) => {
+      await migrateOverLinkThatDoes(message, verdict);
+      const told = await destination.hasStatus('completed');
+      expect(told['x-sterna']).toMatchObject({ owner: 'destination', epoch: 2 });
+      await expectNotResumable();
+      await destination.advances();
+      await destination.checkGuest();
+      const [before, after] = [await source.steps(), await source.steps()];
+      expect(after).toBe(before);
+
+      // Nor does a restart of the source bring it back. What it has become since does, with an
+      // epoch beyond that in doubt.
+      await stage.kill(source);
+      const state = ['--state-dir', stage.stateDirectory('source')];
+      const restarted = await stage.destination('restarted', state);
+      expect(await restarted.runState()).toEqual({ running: false, status: 'inmigrate' });
+      await destination.migrate(listenUri(restarted));
+      expect((await destination.proven())['x-sterna'].epoch).toBe(3);
+      await restarted.checkGuest();
+    },
+  );
+
+  it('--take-ownership is refused where nothing is in doubt', async () => {
+    await source.migrate(listenUri(destination));
+    await source.proven();
+    const taken = await sterna('resume', '--take-ownership');
+    expect(taken.exitCode).toBe(1);
+    expect(taken.stderr).toContain('[E_STATE]');
+    expect(await source.isRunning()).toBe(false);
+    expect(await destination.isRunning()).toBe(true);
+  });
+});
