@@ -1,14 +1,15 @@
 import type { Clock } from '../base/index.ts';
 
 /**
- * Time that may be caught up after a late timer. Without it half the rate is lost to the
- * granularity of timers at 125 MB/s. With 2 ms an idle host keeps the mean within 0.2 %, but one
- * that has other work loses a third (docs/benchmarks.md), so the level may rise to 10 ms; a burst
- * is that and one frame at most.
+ * What an idle limiter saves up. Without it half the rate is lost to the granularity of timers at
+ * 125 MB/s; with 2 ms the mean over one second is within 0.2 % on an idle host.
  */
-const DEPTH_MS = 10;
-/** What there is at the beginning: nothing was late yet. */
-const START_MS = 2;
+const IDLE_MS = 2;
+/**
+ * What may be caught up when somebody waited and was woken late. A host with other work loses a
+ * third of the rate without it (docs/benchmarks.md). A burst is this and one frame at most.
+ */
+const LATE_MS = 10;
 
 /**
  * Nobody sleeps longer at a stretch, so that a new rate is felt soon also after a long debt at a
@@ -32,7 +33,7 @@ export class RateLimiter {
   constructor(clock: Clock, bytesPerSecond: number) {
     this.clock = clock;
     this.bytesPerMs = bytesPerSecond / 1000;
-    this.levelBytes = this.bytesPerMs * START_MS;
+    this.levelBytes = this.bytesPerMs * IDLE_MS;
     this.settledMs = clock.nowMs();
   }
 
@@ -65,14 +66,16 @@ export class RateLimiter {
     const wasUnlimited = this.bytesPerMs === 0;
     this.bytesPerMs = bytesPerSecond / 1000;
     this.levelBytes = wasUnlimited
-      ? this.bytesPerMs * START_MS
-      : Math.min(this.levelBytes, this.bytesPerMs * DEPTH_MS);
+      ? this.bytesPerMs * IDLE_MS
+      : Math.min(this.levelBytes, this.bytesPerMs * LATE_MS);
   }
 
   private settle(): void {
     const nowMs = this.clock.nowMs();
     const earnedBytes = (nowMs - this.settledMs) * this.bytesPerMs;
-    this.levelBytes = Math.min(this.bytesPerMs * DEPTH_MS, this.levelBytes + earnedBytes);
+    const saveMs = this.levelBytes < 0 ? LATE_MS : IDLE_MS;
+    const limitBytes = Math.max(this.levelBytes, this.bytesPerMs * saveMs);
+    this.levelBytes = Math.min(limitBytes, this.levelBytes + earnedBytes);
     this.settledMs = nowMs;
   }
 }

@@ -63,7 +63,7 @@ export class TcpTransport implements Transport {
 
   /**
    * What is written before the next tick goes out in one system call: the messages of the pause
-   * follow each other without a wait, and each call of its own would cost the guest 0.2 ms.
+   * follow each other without a wait, and a call for each would cost the guest 0.2 ms.
    */
   private gather(): void {
     if (this.isGathering) return;

@@ -48,6 +48,7 @@ export class IncomingMigration implements FrameSink {
   private readonly startMs: number;
   /** The handler that waits now. */
   private busy: Promise<void> | undefined;
+  private isPublishing = false;
   /** Sent, and not taken by the transport yet. */
   private untakenFrames = 0;
   private settle: ((outcome: IncomingOutcome) => void) | undefined;
@@ -65,7 +66,7 @@ export class IncomingMigration implements FrameSink {
     this.takeOver = new TakeOver(ledger, clock, channel.name);
     this.handlers = new MessageHandlers(options, this.record, this.takeOver, {
       send: (name, body) => this.send(name, body),
-      publish: () => this.publish(),
+      publish: () => this.publishSoon(),
       state: () => this.conversation,
     });
   }
@@ -267,6 +268,16 @@ export class IncomingMigration implements FrameSink {
     }
     channel.destroy(error);
     this.settle?.({ status: this.record.status === 'cancelled' ? 'cancelled' : 'failed', error });
+  }
+
+  /** Behind the answers to what has come: the source, and in the pause the guest, wait for them. */
+  private publishSoon(): void {
+    if (this.isPublishing) return;
+    this.isPublishing = true;
+    void this.options.clock.yieldToLoop().then(() => {
+      this.isPublishing = false;
+      this.publish();
+    });
   }
 
   private publish(): void {

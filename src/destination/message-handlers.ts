@@ -207,7 +207,8 @@ export class MessageHandlers {
   private beginPass({ pass, dirtyPages }: { pass: number; dirtyPages: number }): undefined {
     this.record.dirtySyncCount = pass;
     this.record.remainingPages = dirtyPages;
-    this.tellProgress();
+    // In the pause each answer costs the guest a wake-up of the source.
+    if (this.record.status !== 'device') this.tellProgress();
     this.conversation.publish();
   }
 
@@ -238,7 +239,6 @@ export class MessageHandlers {
     this.stoppedMs = this.options.clock.nowMs();
     this.record.status = 'device';
     this.record.precopyBytes = this.options.channel.receivedBytes;
-    this.tellProgress();
     this.conversation.publish();
   }
 

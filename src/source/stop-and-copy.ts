@@ -44,7 +44,7 @@ export class DowntimeClock {
 /**
  * Pauses the guest and sends what is left: the pages that are dirty, then the state of vCPUs and
  * devices. Resolves when the destination could run the guest; nothing is decided yet, and any
- * failure lets the guest go on here. `guestStands` is called between the two: no record may say
+ * failure lets the guest go on here. `guestStands` is called when all was sent: no record may say
  * that the guest is being given away while it still runs here.
  */
 export async function stopAndCopy(
@@ -55,7 +55,6 @@ export async function stopAndCopy(
   const { machine, record, channel, peer } = context;
   record.status = 'device';
   await machine.pause('migration');
-  guestStands();
   downtime.mark('pause');
   record.precopyBytes = channel.sentBytes;
   await finalSync(context);
@@ -71,6 +70,8 @@ export async function stopAndCopy(
   const { batches } = context.sender;
   peer.post('SWITCHOVER', encodeSwitchover({ pages: pageCount, batches, strictVerify, paused }));
   downtime.mark('state');
+  // Early enough for GRANT, and late enough that the messages above do not wait for the disk.
+  guestStands();
   // Told behind the writes, while the destination loads: the guest would wait for it.
   void context.clock.yieldToLoop().then(context.publish);
   if (channel.duplex) {

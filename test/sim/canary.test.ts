@@ -63,7 +63,13 @@ describe('runHistory() sees', () => {
 
   test('a source that says that it gives the guest away while it runs', async () => {
     const violations = await violationsOf({
-      machine: brokenAt('a', () => ({ pause: async () => {} })),
+      machine: brokenAt('a', (machine) => ({
+        async save() {
+          const state = await machine.save();
+          machine.resume('migration');
+          return state;
+        },
+      })),
     });
     expect(violations).toContain('a runs the guest while its disk says granting');
   });

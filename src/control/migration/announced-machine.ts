@@ -31,13 +31,14 @@ export class AnnouncedMachine implements Machine {
 
   async pause(reason: PauseReason): Promise<void> {
     await this.machine.pause(reason);
-    this.listener.paused(reason);
+    // Not before what waits for the pause goes on: the guest waits for that.
+    setImmediate(() => this.listener.paused(reason));
   }
 
   resume(reason: PauseReason): void {
-    // The guest first: the news may take its time.
+    // The guest first: the news may take its time. In the order of pause() and resume().
     this.machine.resume(reason);
-    this.listener.resumed(reason);
+    setImmediate(() => this.listener.resumed(reason));
   }
 
   pauseReasons(): readonly PauseReason[] {
