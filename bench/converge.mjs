@@ -1,6 +1,6 @@
 // 6. A guest that writes faster than the link: with XBZRLE it arrives, without it cannot. And: is the limit kept?
 import { AgentPair } from '../dist/experiments/index.js';
-import { migrate } from './migration.mjs';
+import { booted, migrate } from './migration.mjs';
 
 const LINK = 125_000_000;
 
@@ -16,6 +16,7 @@ async function once(smoke, xbzrle, timeoutMs) {
       'x-timeout': timeoutMs,
       'x-timeout-action': 'cancel',
     };
+    await booted(pair.sourceQmp);
     return await migrate(pair.sourceQmp, pair.uri, { parameters, xbzrle });
   } finally {
     await pair.close();

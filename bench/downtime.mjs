@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { migrate, startDestination, startSource } from './migration.mjs';
+import { booted, migrate, startDestination, startSource } from './migration.mjs';
 import { summary } from './statistics.mjs';
 
 /** Each destination becomes the next source. */
@@ -14,6 +14,7 @@ async function chain(ram, fill, hops) {
     for (let hop = 0; hop < hops; hop += 1) {
       const next = await startDestination(directory);
       const client = await agent.connect();
+      await booted(client);
       const info = await migrate(client, next.ready.listen);
       client.close();
       await agent.stop();

@@ -1,7 +1,7 @@
 // 5. What a migration costs beside RAM and cache, and per GiB of RAM.
 import { readFileSync } from 'node:fs';
 import { AgentPair } from '../dist/experiments/index.js';
-import { migrate } from './migration.mjs';
+import { booted, migrate } from './migration.mjs';
 
 function residentBytes(pid) {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
@@ -11,6 +11,7 @@ function residentBytes(pid) {
 async function once(ram, fill) {
   const pair = await AgentPair.start({ ram, workload: `idle,fill=${fill}` });
   try {
+    await booted(pair.sourceQmp);
     const before = residentBytes(pair.source.pid);
     let peak = before;
     const info = await migrate(pair.sourceQmp, pair.uri, {

@@ -3,6 +3,13 @@ import { AgentProcess } from '../dist/experiments/index.js';
 
 const ENDED = ['completed', 'failed', 'cancelled'];
 
+/** Resolves when the guest has filled its memory: until then that is what would be measured. */
+export async function booted(client) {
+  while (!(await client.execute('x-guest-info')).booted) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 /** Migrates and resolves to the last query-migrate of the source, verification included. */
 export async function migrate(
   client,

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { measureBarePair } from './bare-pair.mjs';
-import { migrate, startDestination, startSource } from './migration.mjs';
+import { booted, migrate, startDestination, startSource } from './migration.mjs';
 import { summary } from './statistics.mjs';
 
 async function once(ram, prealloc) {
@@ -15,6 +15,7 @@ async function once(ram, prealloc) {
     const destination = await startDestination(directory, ...(prealloc ? ['--prealloc', ram] : []));
     agents.push(destination);
     const client = await source.connect();
+    await booted(client);
     const info = await migrate(client, destination.ready.listen);
     client.close();
     const [pass] = info['x-sterna'].passes;

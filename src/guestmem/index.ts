@@ -12,7 +12,6 @@ export type * from './machine.ts';
 export { MemoryReserve } from './memory-reserve.ts';
 export { waitForMissingPage } from './missing-page.ts';
 export type { ApplyOutcome } from './page-kernels.ts';
-export { startPrefault } from './prefault.ts';
 export { type ApplyResult, type GatherResult, RamBlock } from './ram-block.ts';
 export { type MmuSettings, Safepoint } from './safepoint.ts';
 export { VcpuControl } from './vcpu-control.ts';

@@ -14,7 +14,6 @@ export interface PageKernels {
   hashPages(first: number, count: number, to: number): void;
   apply(body: number, bodyBytes: number, tableBytes: number, tableCrc: number): number;
   compareHashes(first: number, count: number, theirs: number, list: number, max: number): number;
-  prefault(first: number, count: number): number;
   copyAndHash(from: number, to: number, pfn: number): bigint;
   hashPage(page: number, pfn: number): bigint;
   xbzrleEncode(oldPage: number, newPage: number, to: number, limit: number): number;

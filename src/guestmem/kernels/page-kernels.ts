@@ -4,6 +4,5 @@ export { mergeDirtyMap, takeDirty, countBits, dirtyAllPopulated } from './bitmap
 export { crcInitialize, crc32c } from './crc32c';
 export { gather, gatherEmpty, hashPages } from './gather';
 export { apply, compareHashes } from './apply';
-export { prefault } from './prefault';
 export { copyAndHash, hashPage } from './page-hash';
 export { encode as xbzrleEncode, decode as xbzrleDecode } from './xbzrle';

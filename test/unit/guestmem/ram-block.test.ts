@@ -2,15 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { PAGE_BYTES } from '../../../src/base/index.ts';
 import { PFN_LIST } from '../../../src/guestmem/block-layout.ts';
 import { SLOT_BYTES, SLOT_COUNT } from '../../../src/guestmem/index.ts';
-import { prefaultBlock } from '../../../src/guestmem/prefault.ts';
-import {
-  bodyAddress,
-  cacheOf,
-  noise,
-  pageOf,
-  receivedOf,
-  testBlock,
-} from '../../support/test-block.ts';
+import { bodyAddress, cacheOf, pageOf, testBlock } from '../../support/test-block.ts';
 
 function cachePages(block: ReturnType<typeof testBlock>, pfns: readonly number[]): void {
   for (const [index, pfn] of pfns.entries()) {
@@ -71,39 +63,5 @@ describe('RamBlock', () => {
     expect(block.ram).toHaveLength(5 * PAGE_BYTES);
     pageOf(block, 4)[PAGE_BYTES - 1] = 9;
     expect(block.ram.at(-1)).toBe(9);
-  });
-});
-
-describe('prefault()', () => {
-  test('prefault() touches what has not come, and changes nothing', () => {
-    const block = testBlock(10);
-    block.ram.set(noise(1, block.ram.length));
-    const before = Buffer.from(block.ram);
-    for (const pfn of [0, 3, 9]) block.bytes[block.layout.receivedMap + pfn] = 1;
-    expect(block.kernels.prefault(0, 10)).toBe(7);
-    expect(block.kernels.prefault(3, 1)).toBe(0);
-    expect(block.kernels.prefault(8, 100)).toBe(1);
-    expect(block.ram.equals(before)).toBe(true);
-    expect(receivedOf(block).filter((received) => received)).toHaveLength(3);
-  });
-
-  test('prefaultBlock() goes through the whole block', () => {
-    const block = testBlock(3000);
-    const touched: [number, number][] = [];
-    const { kernels } = block;
-    const counting = {
-      layout: block.layout,
-      kernels: {
-        ...kernels,
-        prefault: (first: number, count: number) => {
-          touched.push([first, count]);
-          return kernels.prefault(first, count);
-        },
-      },
-    };
-    // Only these two are used.
-    prefaultBlock(counting as unknown as typeof block);
-    expect(touched.map(([first]) => first)).toEqual([0, 1024, 2048]);
-    expect(touched.at(-1)![0] + touched.at(-1)![1]).toBeGreaterThanOrEqual(3000);
   });
 });

@@ -1,0 +1,29 @@
+import { describe, expect, test } from 'vitest';
+import { GuestMemory, MemoryReserve } from '../../../src/guestmem/index.ts';
+
+const BLOCKS = [{ name: 'ram0', bytes: 2 ** 20 }];
+
+describe('MemoryReserve', () => {
+  test('take() gives the memory of a block of the size, once', () => {
+    const reserve = new MemoryReserve(BLOCKS);
+    expect(reserve.take(2 ** 21)).toBeUndefined();
+    expect(reserve.take(2 ** 20)).toBeInstanceOf(WebAssembly.Memory);
+    expect(reserve.take(2 ** 20)).toBeUndefined();
+  });
+
+  test('allocate() builds a guest of any number of vCPUs in the reserve, and beside it when it does not fit', () => {
+    for (const vcpuCount of [1, 16]) {
+      const reserve = new MemoryReserve(BLOCKS);
+      const memory = GuestMemory.allocate(BLOCKS, vcpuCount, reserve);
+      expect(reserve.take(2 ** 20)).toBeUndefined();
+      const [block] = memory.blocks;
+      expect(block?.ram.every((byte) => byte === 0)).toBe(true);
+      expect(block?.kernels.dirtyAllPopulated()).toBe(0);
+      expect(memory.logCount).toBe(vcpuCount + 1);
+    }
+    const reserve = new MemoryReserve(BLOCKS);
+    const larger = GuestMemory.allocate([{ name: 'ram0', bytes: 2 ** 21 }], 1, reserve);
+    expect(larger.pageCount).toBe(512);
+    expect(reserve.take(2 ** 20)).toBeDefined();
+  });
+});
