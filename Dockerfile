@@ -5,7 +5,7 @@ FROM node:20-bookworm AS build
 WORKDIR /app
 # The packages first: this layer is reused until they change. The headers of Node are in the image already.
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --no-audit --no-fund --nodedir=/usr/local
+RUN npm install --no-save --no-audit --no-fund --nodedir=/usr/local
 COPY . .
 RUN npm run build && npm prune --omit=dev --no-audit --no-fund
 

@@ -70,7 +70,7 @@ const CHECKS = {
     }),
   Packages: () => {
     if (!existsSync(new URL('node_modules/.package-lock.json', root)))
-      throw new Error('run: npm ci');
+      throw new Error('run: npm install');
     return 'installed';
   },
   Build: () => {

@@ -66,7 +66,10 @@ function builtMs(path) {
 
 if (builtMs(installed) < builtMs(join(root, 'package-lock.json'))) {
   process.stderr.write('Installing packages...\n');
-  run('npm', ['ci', '--no-audit', '--no-fund']);
+  // Not `npm ci`: it refuses a lock file that lacks the optional packages of other platforms. The
+  // lock is followed all the same, and not rewritten.
+  run('npm', ['install', '--no-save', '--no-audit', '--no-fund']);
+  utimesSync(installed, new Date(), new Date());
 }
 
 const inputsMs = Math.max(
