@@ -74,8 +74,7 @@ class FileWriteTransport implements Transport {
   async end(): Promise<void> {
     this.enqueue('write', () => this.file.sync());
     this.enqueue('write', () => this.file.close());
-    this.enqueue('complete', () => rename(partialPath(this.path), this.path));
-    this.enqueue('complete', () => syncDirectory(dirname(this.path)));
+    this.enqueue('complete', () => completeFile(this.path));
     await this.tail;
     if (this.failure !== undefined) {
       this.events.failed(this.failure);
@@ -181,6 +180,23 @@ async function writeAll(file: MigrationFile, bytes: Uint8Array): Promise<void> {
   let offset = 0;
   while (offset < bytes.length) {
     offset += (await file.write(bytes, offset, bytes.length - offset)).bytesWritten;
+  }
+}
+
+/**
+ * Gives the partial file its final name, durably. When that is not certain the file is taken away
+ * again: its last frame gives the guest to whoever loads it, and the source is about to go on.
+ */
+export async function completeFile(
+  path: string,
+  sync: (directory: string) => Promise<void> = syncDirectory,
+): Promise<void> {
+  await rename(partialPath(path), path);
+  try {
+    await sync(dirname(path));
+  } catch (thrown) {
+    await unlink(path);
+    throw thrown;
   }
 }
 

@@ -32,8 +32,8 @@ export class HandOver {
   }
 
   /**
-   * Starts step 1 while the last pages are on their way: it is safe early, since GRANT was not
-   * sent. The guest must stand still already.
+   * Starts step 1 while the destination loads: it is safe early, since GRANT was not sent. The
+   * guest must stand still already.
    */
   prepare(): void {
     this.recording = this.write('granting', this.nextEpoch);

@@ -1,6 +1,7 @@
 import { chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { completeFile } from '../../../src/channel/file-channel.ts';
 import {
   createFileChannel,
   type MigrationFile,
@@ -145,3 +146,12 @@ function fakeFile(replaced: Partial<MigrationFile>): MigrationFile {
     ...replaced,
   };
 }
+
+test('completeFile() takes the file away when it is not certain to stay', () =>
+  inTemporaryDirectory(async (directory) => {
+    const path = join(directory, 'guest.sterna');
+    await writeFile(`${path}.partial`, 'a stream that ends with GRANT');
+    const failing = completeFile(path, () => Promise.reject(new Error('input/output error')));
+    await expect(failing).rejects.toThrow('input/output error');
+    expect(await readdir(directory)).toEqual([]);
+  }));
