@@ -7,6 +7,7 @@ import {
   type MachineDescription,
   type MachineState,
   type PauseReason,
+  SharedPageFaults,
   VcpuControl,
 } from '../guestmem/index.ts';
 import { ConsoleDevice } from './console-device.ts';
@@ -35,6 +36,7 @@ export class AttachedMachine implements Machine {
   readonly description: MachineDescription;
   readonly memory: GuestMemory;
   readonly control: VcpuControl;
+  readonly faults: SharedPageFaults;
   protected readonly shared: WorkloadMachineHandles;
   private readonly spec: WorkloadSpec;
   private readonly seed: number;
@@ -50,7 +52,9 @@ export class AttachedMachine implements Machine {
     this.clock = clock;
     this.spec = spec;
     this.seed = seed;
-    this.control = new VcpuControl(new ControlBlock(handles.control), memory, clock);
+    const block = new ControlBlock(handles.control);
+    this.control = new VcpuControl(block, memory, clock);
+    this.faults = new SharedPageFaults(block, memory, clock);
     this.registers = registersOf(handles.registers);
     this.console = new ConsoleDevice(handles.device);
   }
@@ -89,6 +93,14 @@ export class AttachedMachine implements Machine {
   async load(state: MachineState): Promise<void> {
     this.requireParked('loaded');
     loadState(this.stateful(), state);
+  }
+
+  setPostcopy(on: boolean): void {
+    if (on) {
+      this.requireParked('told that pages are missing');
+      this.faults.reset();
+    }
+    this.control.setPostcopy(on);
   }
 
   heartbeats(): readonly Heartbeat[] {

@@ -3,6 +3,7 @@ import {
   dirtyMapAddress,
   GuestMemory,
   type Heartbeat,
+  LocalPageFaults,
   type Machine,
   type MachineDescription,
   type MachineFactory,
@@ -33,6 +34,7 @@ const STATE_NAMES = ['vcpu', 'clock'] as const;
 export class SimMachine implements Machine {
   readonly description: MachineDescription;
   readonly memory: GuestMemory;
+  readonly faults: LocalPageFaults;
   private readonly clock: Clock;
   private readonly seed: number;
   private readonly reasons = new Set<PauseReason>();
@@ -43,6 +45,9 @@ export class SimMachine implements Machine {
    * elsewhere.
    */
   private readonly history: Uint32Array;
+  /** For each vCPU, the page at whose write it stopped, and which it writes next. */
+  private readonly stoppedAt = new Map<number, number>();
+  private postcopy = false;
   private readonly beats: { firstMs: number; lastMs: number; gapMs: number }[] = [];
   private stepCount = 0;
 
@@ -50,6 +55,7 @@ export class SimMachine implements Machine {
     this.description = description;
     this.clock = clock;
     this.memory = GuestMemory.allocate(description.ramBlocks, description.vcpuCount);
+    this.faults = new LocalPageFaults(this.memory, clock);
     this.seed = Number(description.config.seed);
     this.writes = new Array<number>(description.vcpuCount).fill(0);
     this.history = new Uint32Array(this.memory.pageCount);
@@ -95,6 +101,7 @@ export class SimMachine implements Machine {
 
   async pause(reason: PauseReason): Promise<void> {
     this.reasons.add(reason);
+    this.faults.interrupt();
   }
 
   resume(reason: PauseReason): void {
@@ -118,12 +125,36 @@ export class SimMachine implements Machine {
     for (let log = 0; log < this.memory.logCount; log += 1) this.memory.flipLog(log);
   }
 
+  setPostcopy(on: boolean): void {
+    if (on) {
+      this.requirePaused();
+      this.faults.reset();
+    } else {
+      this.faults.wake();
+      // What came meanwhile is what this machine has now.
+      this.rememberRam();
+    }
+    this.postcopy = on;
+  }
+
   /**
-   * Writes `count` pages, chosen at random among the first `hotPages` (default: all). Nothing while
-   * paused.
+   * Pages at whose writes vCPUs stopped that wait no more: they write these before anything else,
+   * or wait anew after a pause. Empty while paused.
+   */
+  repeatable(): readonly number[] {
+    if (this.isPaused) return [];
+    return [...this.stoppedAt]
+      .filter(([vcpu]) => !this.faults.isWaiting(vcpu))
+      .map(([, pfn]) => pfn);
+  }
+
+  /**
+   * Writes `count` pages, chosen at random among the first `hotPages` (default: all), after those
+   * that vCPUs have waited for. Nothing while paused.
    */
   step(random: Random, count = 1, hotPages = this.memory.pageCount): void {
     if (this.isPaused) return;
+    for (const pfn of this.repeatable()) this.write(pfn);
     for (let i = 0; i < count; i += 1) this.write(random.below(hotPages));
     const nowMs = this.clock.nowMs();
     for (const beat of this.beats) {
@@ -133,10 +164,15 @@ export class SimMachine implements Machine {
     }
   }
 
-  /** One write to a page by the vCPU that owns it, through its dirty log. Nothing while paused. */
-  write(pfn: number): void {
-    if (this.isPaused) return;
+  /**
+   * One write to a page by the vCPU that owns it, through its dirty log. False when it was not
+   * done: nothing is while paused; in post-copy a missing page stops its vCPU, which then does nothing
+   * more until the page is there and `faults.wake()` was called.
+   */
+  write(pfn: number): boolean {
+    if (this.isPaused) return false;
     const vcpu = pfn % this.description.vcpuCount;
+    if (this.isStopped(vcpu, pfn)) return false;
     const { block, local, page } = this.page(pfn);
     const version = simPageVersion(page) + 1;
     page.set(simPage(this.seed, pfn, version));
@@ -144,6 +180,7 @@ export class SimMachine implements Machine {
     this.history[pfn] = version;
     if (tellsVersion(pfn)) this.writes[vcpu] = (this.writes[vcpu] ?? 0) + 1;
     this.stepCount += 1;
+    return true;
   }
 
   async save(): Promise<MachineState> {
@@ -172,10 +209,7 @@ export class SimMachine implements Machine {
     }
     this.writes.splice(0, writes.length, ...writes);
     this.stepCount = steps;
-    for (const { layout, ram } of this.memory.blocks) {
-      for (let local = 0; local < layout.pageCount; local += 1)
-        this.history[layout.firstPfn + local] = simPageVersion(ram, local * PAGE_BYTES);
-    }
+    this.rememberRam();
   }
 
   heartbeats(): readonly Heartbeat[] {
@@ -198,9 +232,10 @@ export class SimMachine implements Machine {
 
   /**
    * What is wrong with this RAM by itself: torn pages, and pages that are older than the vCPUs'
-   * counters tell.
+   * counters tell. Only with all pages present.
    */
   problems(): string[] {
+    if (this.postcopy) this.requirePages();
     const found: string[] = [];
     const told = new Array<number>(this.description.vcpuCount).fill(0);
     for (let pfn = 0; pfn < this.memory.pageCount; pfn += 1) {
@@ -225,6 +260,41 @@ export class SimMachine implements Machine {
       const page = at?.block.ram.subarray(at.offsetBytes, at.offsetBytes + PAGE_BYTES);
       return !page?.equals(simPage(this.seed, pfn, this.history[pfn] ?? 0));
     });
+  }
+
+  /** Whether the vCPU must not write the page now. */
+  private isStopped(vcpu: number, pfn: number): boolean {
+    if (!this.postcopy) {
+      this.stoppedAt.delete(vcpu);
+      return false;
+    }
+    if (this.faults.isWaiting(vcpu)) return true;
+    // First what it stopped at; a wait that a pause interrupted begins anew.
+    const missing = [this.stoppedAt.get(vcpu) ?? pfn, pfn].find((next) => !this.isPresent(next));
+    this.stoppedAt.delete(vcpu);
+    if (missing === undefined) return false;
+    this.stoppedAt.set(vcpu, missing);
+    const { block, local } = this.page(missing);
+    this.faults.begin({ vcpu, block: block.layout.index, pfn: local });
+    return true;
+  }
+
+  private isPresent(pfn: number): boolean {
+    const { block, local } = this.page(pfn);
+    return !this.postcopy || block.isReceived(local);
+  }
+
+  private requirePages(): void {
+    for (let pfn = 0; pfn < this.memory.pageCount; pfn += 1) {
+      if (!this.isPresent(pfn)) throw new SternaError('E_STATE', `Page ${pfn} has not arrived`);
+    }
+  }
+
+  private rememberRam(): void {
+    for (const { layout, ram } of this.memory.blocks) {
+      for (let local = 0; local < layout.pageCount; local += 1)
+        this.history[layout.firstPfn + local] = simPageVersion(ram, local * PAGE_BYTES);
+    }
   }
 
   private page(pfn: number): {

@@ -1,5 +1,11 @@
 import type { Clock } from '../base/index.ts';
-import type { ControlBlock, GuestMemory, Safepoint } from '../guestmem/index.ts';
+import {
+  type ControlBlock,
+  type GuestMemory,
+  type MissingPages,
+  type Safepoint,
+  SliceInterrupted,
+} from '../guestmem/index.ts';
 import type { ConsoleDevice } from './console-device.ts';
 import { PageRate } from './page-rate.ts';
 import { PHASE, type VcpuRegisters } from './vcpu-registers.ts';
@@ -27,6 +33,7 @@ export interface VcpuParts {
   readonly console: ConsoleDevice;
   /** One for each RAM block. */
   readonly programs: readonly WorkloadProgram[];
+  readonly missing: MissingPages;
   readonly clock: Clock;
 }
 
@@ -77,8 +84,9 @@ class WorkloadVcpu {
 
   /** One slice, or one sleep of a tick. */
   step(): void {
-    const { clock, safepoint } = this.parts;
+    const { clock, safepoint, missing } = this.parts;
     const fromMs = clock.nowMs();
+    const fromBlockedMs = missing.blockedMs;
     safepoint.beat(fromMs);
     if (!this.work()) {
       this.own.ticks += 1;
@@ -87,7 +95,8 @@ class WorkloadVcpu {
     }
     const toMs = clock.nowMs();
     safepoint.beat(toMs);
-    safepoint.payThrottle(toMs - fromMs);
+    // A vCPU that waits for a page has paid already.
+    safepoint.payThrottle(toMs - fromMs - (missing.blockedMs - fromBlockedMs));
   }
 
   /** False when there is nothing to do now. */
@@ -102,7 +111,9 @@ class WorkloadVcpu {
     const { first, count } = this.fill;
     const done = Math.max(0, this.own.nextPfn - first);
     const pages = this.measured(Math.min(this.slicePages, count - done), (budget) => {
-      const filled = this.program(first + done).fillRun(first + done, budget);
+      const program = this.program(first + done);
+      runToSafepoint(() => program.fillRun(first + done, budget));
+      const filled = program.pagesDone();
       this.own.nextPfn = first + done + filled;
       return filled;
     });
@@ -131,16 +142,21 @@ class WorkloadVcpu {
 
   /**
    * A slice may cross from one block into another: each stretch runs in the instance of its block.
+   * The registers are exact also when a missing page interrupted it: the program repeats that
+   * access.
    */
   private runPages(budget: number): number {
     const { own, hot } = this;
     let done = 0;
-    while (done < budget) {
+    let ranAll = true;
+    while (ranAll && done < budget) {
       const program = this.program(own.nextPfn);
-      const pages =
+      ranAll = runToSafepoint(() =>
         this.parts.spec.kind === 'ab'
           ? program.abRun(own.nextPfn, hot.first, hot.count, budget - done)
-          : program.memwriteRun(own.nextPfn, own.random, budget - done);
+          : program.memwriteRun(own.nextPfn, own.random, budget - done),
+      );
+      const pages = program.pagesDone();
       const reads = program.readCount();
       if (this.parts.spec.kind === 'memwrite') own.random = program.nextRandom();
       own.nextPfn = program.nextPfn();
@@ -164,9 +180,10 @@ class WorkloadVcpu {
    */
   private measured(pages: number, run: (pages: number) => number): number {
     if (pages === 0) return 0;
-    const fromMs = this.parts.clock.nowMs();
+    const { clock, missing } = this.parts;
+    const [fromMs, fromBlockedMs] = [clock.nowMs(), missing.blockedMs];
     const done = run(pages);
-    const ranMs = this.parts.clock.nowMs() - fromMs;
+    const ranMs = clock.nowMs() - fromMs - (missing.blockedMs - fromBlockedMs);
     // A slice that was cut short (by the rate, by the end of a part) tells about its own length
     // only.
     const fitting = (done * SLICE_MS) / Math.max(ranMs, 0.001);
@@ -183,5 +200,16 @@ class WorkloadVcpu {
     // Ranges lie inside RAM (checkWorkloadFits), and a loaded state was checked: the block is
     // there.
     return this.parts.programs[index] as WorkloadProgram;
+  }
+}
+
+/** False when a missing page ended the run because the vCPU was called to its safepoint. */
+function runToSafepoint(run: () => void): boolean {
+  try {
+    run();
+    return true;
+  } catch (error) {
+    if (error instanceof SliceInterrupted) return false;
+    throw error;
   }
 }

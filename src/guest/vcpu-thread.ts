@@ -3,10 +3,9 @@ import {
   ControlBlock,
   dirtyMapAddress,
   GuestMemory,
+  MissingPages,
   type MmuSettings,
-  type RamBlock,
   Safepoint,
-  waitForMissingPage,
 } from '../guestmem/index.ts';
 import { ConsoleDevice } from './console-device.ts';
 import type { WorkloadMachineHandles } from './shared-state.ts';
@@ -26,10 +25,10 @@ export function runWorkloadVcpu({ vcpu, handles }: VcpuWorkerData): void {
   const memory = GuestMemory.attach(handles.memory);
   const control = new ControlBlock(handles.control);
   const { spec, seed } = workloadConfig(handles.description);
+  const missing = new MissingPages(control, vcpu, clock);
   const programs = instantiatePrograms(memory, seed, {
     guestFault: strictMmuHost().guestFault,
-    pageMissing: (block, pfn) =>
-      waitForMissingPage(control, vcpu, block.layout.firstPfn + pfn, () => isPresent(block, pfn)),
+    pageMissing: (block, pfn) => missing.wait(block, pfn),
   });
   const configure = ({ activeMap, postcopy }: MmuSettings): void => {
     for (const [index, { layout }] of memory.blocks.entries()) {
@@ -46,11 +45,7 @@ export function runWorkloadVcpu({ vcpu, handles }: VcpuWorkerData): void {
     registers: registersOf(handles.registers),
     console: new ConsoleDevice(handles.device),
     programs,
+    missing,
     clock,
   });
-}
-
-function isPresent(block: RamBlock, pfn: number): boolean {
-  // Pairs with the store by which the migration worker says that the page has come.
-  return Atomics.load(block.bytes, block.layout.receivedMap + pfn) !== 0;
 }

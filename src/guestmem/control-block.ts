@@ -10,15 +10,21 @@ import type { PauseReason } from './machine.ts';
  *         16  POSTCOPY         1 while pages may be missing          the destination: store
  *         64  PROGRESS         number of the newest change below     who changes it: add, notify
  *        128  guest clock      i64, see guest-clock.ts               requesters: compare-exchange
- *        192  the first vCPU, 128 bytes each:
+ *        192  FAULTS           number of the newest wait for a page  vCPUs: add, notify
+ *        200  i64 all blocked: since when, and how many are; 208 i64 for how long, in all;
+ *        256  24 i32: how long faults took; see faults/         vCPUs: compare-exchange, add
+ *        384  the first vCPU, 128 bytes each:
  *
- *     +   0  STATE       a VCPU_STATE        the vCPU; `flipping`: the flipper; `dead`: the owner
- *     +   4  FLIP_DONE   its newest flip     the vCPU; while it is `flipping`: the flipper
- *     +   8  THROTTLE    percent asleep      requesters: store
- *     +  12  FAULT_PAGE  page it lacks + 1   the vCPU; 0 again: who brings the page
- *     +  16  BEAT_EPOCH  window of its beats the vCPU
- *     +  20  STEPS       since start, wraps  the vCPU
+ *     +   0  STATE          a VCPU_STATE       the vCPU; `flipping`: the flipper; `dead`: the owner
+ *     +   4  FLIP_DONE      its newest flip    the vCPU; while it is `flipping`: the flipper
+ *     +   8  THROTTLE       percent asleep     requesters: store
+ *     +  12  BEAT_EPOCH     window of its beats the vCPU
+ *     +  16  STEPS          since start, wraps  the vCPU
  *     +  32  first beat, last beat, longest gap: f64 milliseconds, the vCPU
+ *     +  64  FAULT_PAGE     page it lacks + 1  the vCPU; 0: it waits for none
+ *     +  68  FAULT_NUMBER   of its newest wait the vCPU
+ *     +  72  FAULT_SEQUENCE number of the newest reason to look up   requesters: add, notify
+ *     +  80  faults, milliseconds blocked, start of the wait (0: none): f64, the vCPU
  *
  * Each vCPU has cache lines of its own, so that its heartbeat does not slow the others.
  */
@@ -26,6 +32,8 @@ export class ControlBlock {
   readonly shared: SharedArrayBuffer;
   readonly words: Int32Array;
   readonly clockWord: BigInt64Array;
+  /** What faults/fault-tally.ts says: how many vCPUs are blocked, and how long all were. */
+  readonly blockedWords: BigInt64Array;
   readonly vcpuCount: number;
   private readonly times: Float64Array;
 
@@ -34,6 +42,7 @@ export class ControlBlock {
     this.words = new Int32Array(shared);
     this.times = new Float64Array(shared);
     this.clockWord = new BigInt64Array(shared, CLOCK_BYTE, 1);
+    this.blockedWords = new BigInt64Array(shared, BLOCKED_BYTE, 2);
     this.vcpuCount = (shared.byteLength - VCPU_BYTE) / VCPU_BYTES;
   }
 
@@ -52,8 +61,12 @@ export class ControlBlock {
 
   /** First beat, last beat and longest gap of a vCPU, as a view. */
   beats(vcpu: number): Float64Array {
-    const first = (VCPU_BYTE + vcpu * VCPU_BYTES + BEATS_BYTE) / 8;
-    return this.times.subarray(first, first + 3);
+    return this.vcpuTimes(vcpu, BEATS_BYTE);
+  }
+
+  /** Faults, milliseconds blocked and the start of the wait of a vCPU, as a view. */
+  faultTimes(vcpu: number): Float64Array {
+    return this.vcpuTimes(vcpu, FAULT_TIMES_BYTE);
   }
 
   /** Tells everyone who waits for the vCPUs that something changed. */
@@ -62,12 +75,19 @@ export class ControlBlock {
     Atomics.add(this.words, PROGRESS, 1);
     Atomics.notify(this.words, PROGRESS);
   }
+
+  private vcpuTimes(vcpu: number, offset: number): Float64Array {
+    const first = (VCPU_BYTE + vcpu * VCPU_BYTES + offset) / 8;
+    return this.times.subarray(first, first + 3);
+  }
 }
 
 const CLOCK_BYTE = 128;
-const VCPU_BYTE = 192;
+const BLOCKED_BYTE = 200;
+const VCPU_BYTE = 384;
 const VCPU_BYTES = 128;
 const BEATS_BYTE = 32;
+const FAULT_TIMES_BYTE = 80;
 
 export const PAUSE_MASK = 0;
 export const FLIP_REQUEST = 1;
@@ -75,15 +95,20 @@ export const WAKE = 2;
 export const HEARTBEAT_EPOCH = 3;
 export const POSTCOPY = 4;
 export const PROGRESS = 16;
+export const FAULTS = 48;
+/** The first of the 24 buckets of fault latencies. */
+export const LATENCY_BUCKETS = 64;
 
 /** Words of one vCPU. */
 export const STATE = 0;
 export const FLIP_DONE = 1;
 export const THROTTLE = 2;
-export const FAULT_PAGE = 3;
-export const BEAT_EPOCH = 4;
-export const STEPS = 5;
-export type VcpuWord = 0 | 1 | 2 | 3 | 4 | 5;
+export const BEAT_EPOCH = 3;
+export const STEPS = 4;
+export const FAULT_PAGE = 16;
+export const FAULT_NUMBER = 17;
+export const FAULT_SEQUENCE = 18;
+export type VcpuWord = 0 | 1 | 2 | 3 | 4 | 16 | 17 | 18;
 
 /** What a vCPU does. Only `running` touches guest memory. */
 export const VCPU_STATE = { starting: 0, running: 1, parked: 2, flipping: 3, dead: 4 } as const;

@@ -6,11 +6,14 @@ export {
   SLOT_COUNT,
 } from './block-layout.ts';
 export { ControlBlock, VCPU_STATE } from './control-block.ts';
+export { LocalPageFaults } from './faults/local-page-faults.ts';
+export { MissingPages, SliceInterrupted } from './faults/missing-page.ts';
+export type * from './faults/page-faults.ts';
+export { SharedPageFaults } from './faults/shared-page-faults.ts';
 export { GuestClock } from './guest-clock.ts';
 export { GuestMemory, type GuestMemoryHandles } from './guest-memory.ts';
 export type * from './machine.ts';
 export { MemoryReserve } from './memory-reserve.ts';
-export { waitForMissingPage } from './missing-page.ts';
 export type { ApplyOutcome } from './page-kernels.ts';
 export { type ApplyResult, type GatherResult, RamBlock } from './ram-block.ts';
 export { type MmuSettings, Safepoint } from './safepoint.ts';

@@ -1,3 +1,4 @@
+import type { PageFaults } from './faults/page-faults.ts';
 import type { GuestMemory } from './guest-memory.ts';
 
 /**
@@ -7,9 +8,11 @@ import type { GuestMemory } from './guest-memory.ts';
 export interface Machine {
   readonly description: MachineDescription;
   readonly memory: GuestMemory;
+  /** What vCPUs wait for during post-copy. */
+  readonly faults: PageFaults;
   /**
-   * Adds a reason to stand still; resolves when every vCPU is parked at a safepoint. Rejects with
-   * E_WORKER_DIED.
+   * Adds a reason to stand still; resolves when every vCPU is parked at a safepoint, also when some
+   * wait for pages that never come. Rejects with E_WORKER_DIED.
    */
   pause(reason: PauseReason): Promise<void>;
   /** Takes a reason away. The vCPUs run again when no reason is left. */
@@ -28,6 +31,11 @@ export interface Machine {
    * Takes the state over. Only while paused. Throws E_MACHINE_STATE and then nothing was changed.
    */
   load(state: MachineState): Promise<void>;
+  /**
+   * From now on an access to a page without a received mark blocks its vCPU until the page is
+   * there. On: only while paused; `faults` counts anew. Off: when all pages have come, at any time.
+   */
+  setPostcopy(on: boolean): void;
   /** When each vCPU last and first stepped, for the guest-observed downtime. */
   heartbeats(): readonly Heartbeat[];
   /** Starts a new observation window of the heartbeats (see {@link Heartbeat}). */

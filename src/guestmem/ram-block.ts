@@ -105,6 +105,12 @@ export class RamBlock {
     return this.bytes.subarray(ram, ram + pageCount * PAGE_BYTES);
   }
 
+  /** Whether the page has come, with all its bytes. */
+  isReceived(pfn: number): boolean {
+    // Pairs with the atomic store of the kernel that applied the page.
+    return Atomics.load(this.bytes, this.layout.receivedMap + pfn) !== 0;
+  }
+
   /** A staging slot: the frame's header goes into its first 32 bytes. */
   slot(index: number): Buffer {
     const start = this.slotAddress(index);

@@ -1,7 +1,9 @@
 import { assert, type Clock, SternaError } from '../base/index.ts';
+import { waitAsync } from './async-wait.ts';
 import {
   BEAT_EPOCH,
   type ControlBlock,
+  FAULT_SEQUENCE,
   FLIP_DONE,
   FLIP_REQUEST,
   HEARTBEAT_EPOCH,
@@ -150,10 +152,14 @@ export class VcpuControl {
     this.wakeSleepers();
   }
 
-  /** Whether accesses must look at the received map. Only while paused. */
+  /**
+   * Whether accesses must look at the received map. On: only while paused. Off: once all pages are
+   * there; a vCPU goes on asking until its next safepoint, and finds them.
+   */
   setPostcopy(on: boolean): void {
-    // Pairs with the load in Safepoint.enter().
+    // Pairs with the load in Safepoint.configureMmu().
     Atomics.store(this.block.words, POSTCOPY, on ? 1 : 0);
+    this.wakeSleepers();
   }
 
   /**
@@ -206,12 +212,12 @@ export class VcpuControl {
 
   private async progressAfter(seen: number): Promise<void> {
     // Pairs with the add and notify in announceProgress().
-    const wait = asyncAtomics.waitAsync(this.block.words, PROGRESS, seen, RECHECK_MS);
-    if (!wait.async) return;
+    const change = waitAsync(this.block.words, PROGRESS, seen, RECHECK_MS);
+    if (change === undefined) return;
     // An asynchronous wait alone does not keep a thread alive; the timer does.
     const waking = new AbortController();
     const timer = this.clock.sleep(2 * RECHECK_MS, waking.signal);
-    await Promise.race([wait.value, timer]);
+    await Promise.race([change, timer]);
     waking.abort();
   }
 
@@ -247,6 +253,12 @@ export class VcpuControl {
     // Pairs with the load and the wait in Safepoint.sleep().
     Atomics.add(this.block.words, WAKE, 1);
     Atomics.notify(this.block.words, WAKE);
+    for (let vcpu = 0; vcpu < this.block.vcpuCount; vcpu += 1) {
+      const sequence = this.block.vcpuWord(vcpu, FAULT_SEQUENCE);
+      // Pairs with the load and the wait in MissingPages.wait().
+      Atomics.add(this.block.words, sequence, 1);
+      Atomics.notify(this.block.words, sequence);
+    }
   }
 
   private everyVcpu(holds: (vcpu: number) => boolean): boolean {
@@ -274,16 +286,3 @@ export class VcpuControl {
     return Atomics.load(this.block.words, PAUSE_MASK);
   }
 }
-
-/** Node has it since 16; the library of ES2023 does not. */
-interface AsyncAtomics {
-  waitAsync(
-    words: Int32Array,
-    index: number,
-    value: number,
-    timeoutMs: number,
-  ): { readonly async: false } | { readonly async: true; readonly value: Promise<string> };
-}
-
-// The global object of every supported Node implements this interface (ECMAScript 2024).
-const asyncAtomics = Atomics as unknown as AsyncAtomics;

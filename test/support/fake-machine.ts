@@ -3,6 +3,7 @@ import {
   dirtyMapAddress,
   GuestMemory,
   type Heartbeat,
+  LocalPageFaults,
   type Machine,
   type MachineDescription,
   type MachineFactory,
@@ -47,6 +48,7 @@ export interface FakeMachineHooks {
 export class FakeMachine implements Machine {
   readonly description: MachineDescription;
   readonly memory: GuestMemory;
+  readonly faults: LocalPageFaults;
   /** Every reason that came (`+`) or went (`-`), in order. */
   readonly history: string[] = [];
   loaded: MachineState | undefined;
@@ -54,6 +56,7 @@ export class FakeMachine implements Machine {
   private readonly clock: Clock;
   private readonly hooks: FakeMachineHooks;
   private flips = 0;
+  private postcopy = false;
   private firstStepMs = Number.NaN;
   private lastStepMs = Number.NaN;
 
@@ -62,6 +65,7 @@ export class FakeMachine implements Machine {
     this.hooks = hooks;
     this.description = description;
     this.memory = GuestMemory.allocate(description.ramBlocks, description.vcpuCount);
+    this.faults = new LocalPageFaults(this.memory, clock);
     this.firstStepMs = clock.nowMs();
   }
 
@@ -77,6 +81,7 @@ export class FakeMachine implements Machine {
   write(block: number, pfn: number, offset: number, bytes: Uint8Array): void {
     assert(this.isRunning, 'A guest that stands still writes nothing');
     const ramBlock = this.block(block);
+    assert(this.isPresent(block, pfn), 'A guest writes no page that has not arrived');
     const { layout } = ramBlock;
     ramBlock.bytes.set(bytes, layout.ram + pfn * PAGE_BYTES + offset);
     // The vCPUs take turns.
@@ -84,9 +89,22 @@ export class FakeMachine implements Machine {
     ramBlock.bytes[dirtyMapAddress(layout, log, this.memory.activeMap(log)) + pfn] = 1;
   }
 
+  /**
+   * A vCPU (by default the one that writes the page) touches a page. False when it has to wait for
+   * it: then it does until the page is there and `faults.wake()` was called.
+   */
+  access(block: number, pfn: number, vcpu = pfn % this.description.vcpuCount): boolean {
+    assert(this.isRunning, 'A guest that stands still touches nothing');
+    assert(!this.faults.isWaiting(vcpu), 'A vCPU that waits touches nothing');
+    if (this.isPresent(block, pfn)) return true;
+    this.faults.begin({ vcpu, block, pfn });
+    return false;
+  }
+
   async pause(reason: PauseReason): Promise<void> {
     if (this.isRunning) await this.hooks.beforePause?.(this, reason);
     if (this.isRunning) this.lastStepMs = this.clock.nowMs();
+    this.faults.interrupt();
     this.reasons.add(reason);
     this.history.push(`+${reason}`);
   }
@@ -122,6 +140,16 @@ export class FakeMachine implements Machine {
     this.loaded = state;
   }
 
+  setPostcopy(on: boolean): void {
+    if (on) {
+      assert(!this.isRunning, 'Pages go missing while paused');
+      this.faults.reset();
+    }
+    this.postcopy = on;
+    this.faults.wake();
+    this.history.push(on ? 'postcopy on' : 'postcopy off');
+  }
+
   heartbeats(): readonly Heartbeat[] {
     const lastStepMs = this.isRunning ? this.clock.nowMs() : this.lastStepMs;
     return Array.from({ length: this.description.vcpuCount }, (_, vcpu) => ({
@@ -134,6 +162,10 @@ export class FakeMachine implements Machine {
 
   resetHeartbeats(): void {
     this.firstStepMs = Number.NaN;
+  }
+
+  private isPresent(block: number, pfn: number): boolean {
+    return !this.postcopy || this.block(block).isReceived(pfn);
   }
 
   block(index: number): RamBlock {

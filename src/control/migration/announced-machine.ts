@@ -4,6 +4,7 @@ import type {
   Machine,
   MachineDescription,
   MachineState,
+  PageFaults,
   PauseReason,
 } from '../../guestmem/index.ts';
 
@@ -19,12 +20,14 @@ export interface PauseListener {
 export class AnnouncedMachine implements Machine {
   readonly description: MachineDescription;
   readonly memory: GuestMemory;
+  readonly faults: PageFaults;
   private readonly machine: Machine;
   private readonly listener: PauseListener;
 
   constructor(machine: Machine, listener: PauseListener) {
     this.description = machine.description;
     this.memory = machine.memory;
+    this.faults = machine.faults;
     this.machine = machine;
     this.listener = listener;
   }
@@ -55,6 +58,10 @@ export class AnnouncedMachine implements Machine {
 
   load(state: MachineState): Promise<void> {
     return this.machine.load(state);
+  }
+
+  setPostcopy(on: boolean): void {
+    this.machine.setPostcopy(on);
   }
 
   heartbeats(): readonly Heartbeat[] {

@@ -6,6 +6,7 @@ import type {
   Machine,
   MachineDescription,
   MachineState,
+  PageFaults,
   PauseReason,
 } from '../../guestmem/index.ts';
 import type { GuestPlan } from './history-plan.ts';
@@ -53,6 +54,10 @@ export class SimulatedGuest implements Machine {
     return this.machine.memory;
   }
 
+  get faults(): PageFaults {
+    return this.machine.faults;
+  }
+
   get isRunning(): boolean {
     return !this.destroyed && this.reasons.size === 0;
   }
@@ -95,6 +100,10 @@ export class SimulatedGuest implements Machine {
     return this.machine.load(state);
   }
 
+  setPostcopy(on: boolean): void {
+    this.machine.setPostcopy(on);
+  }
+
   heartbeats(): readonly Heartbeat[] {
     return this.machine.heartbeats();
   }
@@ -111,6 +120,7 @@ export class SimulatedGuest implements Machine {
   /** A step of all vCPUs. Nothing while paused. */
   step(random: Random, hotPages: readonly number[]): void {
     if (!this.isRunning) return;
+    for (const pfn of this.machine.repeatable()) this.store(pfn);
     for (let i = 0; i < this.plan.writesPerStep; i += 1) {
       const isStray = random.below(this.plan.strayEvery) === 0;
       this.store(isStray ? random.below(this.memory.pageCount) : this.choose(random, hotPages));
@@ -119,9 +129,9 @@ export class SimulatedGuest implements Machine {
     this.machine.step(random, 0);
   }
 
+  /** Nothing when the vCPU waits for a page. */
   store(pfn: number): void {
-    this.machine.write(pfn);
-    this.watch.written(this.machine, pfn);
+    if (this.machine.write(pfn)) this.watch.written(this.machine, pfn);
   }
 
   private choose(random: Random, hotPages: readonly number[]): number {

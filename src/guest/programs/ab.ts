@@ -1,5 +1,5 @@
-import { load8, store8 } from '../../guestmem/soft-mmu/soft-mmu';
-import { blockFirstPfn, blockPages, endSlice } from './slice';
+import { load8, mayWait, store8 } from '../../guestmem/soft-mmu/soft-mmu';
+import { blockFirstPfn, blockPages, keepProgress } from './slice';
 
 // QEMU's test guest: adds one to byte 0 of each page of the part, ascending, for ever. Up to
 // `budget` pages from guest page `pfn` on; stops early when the next page lies in another block.
@@ -9,11 +9,12 @@ export function abRun(pfn: u32, partFirst: u32, partPages: u32, budget: u32): u3
     const local = pfn - blockFirstPfn;
     if (local >= blockPages) break;
     const gpa = local << 12;
+    if (mayWait(gpa)) keepProgress(done, pfn, 0, 0);
     store8(gpa, load8(gpa) + 1);
     done++;
     pfn++;
     if (pfn - partFirst >= partPages) pfn = partFirst;
   }
-  endSlice(pfn, 0, 0);
+  keepProgress(done, pfn, 0, 0);
   return done;
 }

@@ -1,6 +1,6 @@
-import { pageForRead, pageForWrite } from '../../guestmem/soft-mmu/soft-mmu';
+import { mayWait, pageForRead, pageForWrite } from '../../guestmem/soft-mmu/soft-mmu';
 import { increment } from './noise';
-import { blockFirstPfn, blockPages, endSlice } from './slice';
+import { blockFirstPfn, blockPages, keepProgress } from './slice';
 
 const RANDOM: u32 = 1;
 const ZIPF: u32 = 2;
@@ -42,6 +42,7 @@ export function memwriteRun(pfn: u32, random: u32, budget: u32): u32 {
   while (done < budget) {
     const local = pfn - blockFirstPfn;
     if (local >= blockPages) break;
+    if (mayWait(local << 12)) keepProgress(done, pfn, random, reads);
     let write = true;
     if (readPercent != 0) {
       random = xorshift(random);
@@ -74,7 +75,7 @@ export function memwriteRun(pfn: u32, random: u32, budget: u32): u32 {
     }
   }
   lastSeen = seen;
-  endSlice(pfn, random, reads);
+  keepProgress(done, pfn, random, reads);
   return done;
 }
 

@@ -11,18 +11,25 @@ export function programConfigure(firstPfn: u32, pages: u32, noiseSeed: u32): voi
   seed = noiseSeed;
 }
 
+let pages: u32 = 0;
 let pfn: u32 = 0;
 let random: u32 = 0;
 let reads: u32 = 0;
 
-@inline export function endSlice(next: u32, randomState: u32, readCount: u32): void {
+// Notes how far the slice has come: at its end, and before each access that may have to wait for a
+// missing page. The host may throw out of such a wait, and the locals of the program are lost then:
+// what stands here is all that is left, and repeats exactly that access. Only accesses that take
+// the slow path anyway pay for it.
+@inline export function keepProgress(done: u32, next: u32, randomState: u32, readCount: u32): void {
+  pages = done;
   pfn = next;
   random = randomState;
   reads = readCount;
 }
 
-// After a slice: the guest page at which it goes on (it may lie in another block), the random
-// state, and how many of its accesses only read.
+// After a slice: the accesses that were made, the guest page at which it goes on (it may lie in
+// another block), the random state, and how many of its accesses only read.
+export function pagesDone(): u32 { return pages; }
 export function nextPfn(): u32 { return pfn; }
 export function nextRandom(): u32 { return random; }
 export function readCount(): u32 { return reads; }

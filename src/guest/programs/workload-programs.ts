@@ -1,7 +1,7 @@
 // The programs of the synthetic guests. One instance serves one vCPU and one RAM block. README.md
 // of src/guest tells how.
 export { mmuConfigure, mmuSelectMap, mmuPostcopy } from '../../guestmem/soft-mmu/soft-mmu';
-export { programConfigure, nextPfn, nextRandom, readCount } from './slice';
+export { programConfigure, pagesDone, nextPfn, nextRandom, readCount } from './slice';
 export { fillRun } from './fill';
 export { memwriteConfigure, memwriteRun, memwriteSeen } from './memwrite';
 export { abRun } from './ab';

@@ -11,6 +11,8 @@ export interface WorkloadProgram {
   mmuSelectMap(dirtyMap: number): void;
   mmuPostcopy(on: boolean): void;
   programConfigure(firstPfn: number, pages: number, seed: number): void;
+  /** After a slice, also one that was thrown out of. */
+  pagesDone(): number;
   nextPfn(): number;
   nextRandom(): number;
   readCount(): number;
@@ -55,7 +57,7 @@ export interface WorkloadProgram {
 export interface MmuHost {
   /** Must throw. `gpa` is the offset into the block. */
   guestFault(block: RamBlock, gpa: number, write: boolean): never;
-  /** Returns when the page (of the block) is there. */
+  /** Returns when the page (of the block) is there; what it throws leaves the program. */
   pageMissing(block: RamBlock, pfn: number): void;
 }
 

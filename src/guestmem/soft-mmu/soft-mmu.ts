@@ -3,7 +3,7 @@
 // contract; safepoint.ts why no write is lost.
 
 // Provided by the host. `guestFault` throws; `pageMissing` blocks this vCPU until the page is
-// there.
+// there, or throws when the vCPU must come to its safepoint before.
 @external("env", "guestFault")
 declare function guestFault(gpa: u32, write: bool): void;
 @external("env", "pageMissing")
@@ -122,6 +122,13 @@ function mark(gpa: u32): void {
 @inline export function pageForRead(gpa: u32): usize {
   if (gpa >= loadLimit) admit(gpa, 1, false);
   return ramBase + (gpa & ~PAGE_MASK);
+}
+
+// Whether an access to the page may have to wait (also an access that only looks: a page without a
+// mark of this vCPU). A program asks it before each access, and then notes its progress, because
+// `pageMissing` may throw.
+@inline export function mayWait(gpa: u32): bool {
+  return load<u8>(dirtyMap + (gpa >> PAGE_SHIFT)) == 0;
 }
 
 // Returns when the access may happen; does not return when it may not.

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import { WorkloadMachine as Machine, type WorkloadMachine } from '../../../src/guest/index.ts';
-import { FAULT_PAGE } from '../../../src/guestmem/control-block.ts';
 import {
   accesses,
   describeGuest,
@@ -202,25 +201,6 @@ test('an 8 GiB guest costs what it touched', async () => {
   await machine.waitBooted();
   await letWrite(machine, 10_000);
   expect((process.memoryUsage().rss - before) / MIB).toBeLessThan(130);
-});
-
-test('a vCPU that touches a missing page waits for it, and the others go on', async () => {
-  const machine = await guestOf(describeGuest('memwrite,fill=1M,hot=2M', { vcpuCount: 2 }), true);
-  const [block] = machine.memory.blocks;
-  const { receivedMap } = block!.layout;
-  block!.bytes.fill(1, receivedMap, receivedMap + block!.layout.pageCount);
-  block!.bytes[receivedMap + 400] = 0;
-  machine.control.setPostcopy(true);
-  machine.resume('ownership');
-  const { block: control } = machine.control;
-  const fault = control.vcpuWord(1, FAULT_PAGE);
-  await machine.control.until(() => Atomics.load(control.words, fault) === 401);
-  await letWrite(machine, 1000);
-  Atomics.store(block!.bytes, receivedMap + 400, 1);
-  Atomics.store(control.words, fault, 0);
-  Atomics.notify(control.words, fault);
-  await machine.pause('migration');
-  expect(await machine.check()).toMatchObject({ ok: true });
 });
 
 test('create() refuses a description that cannot be built', async () => {
