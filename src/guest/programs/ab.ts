@@ -1,4 +1,4 @@
-import { load8, mayWait, store8 } from '../../guestmem/soft-mmu/soft-mmu';
+import { load8, mayWaitToWrite, store8 } from '../../guestmem/soft-mmu/soft-mmu';
 import { blockFirstPfn, blockPages, keepProgress } from './slice';
 
 // QEMU's test guest: adds one to byte 0 of each page of the part, ascending, for ever. Up to
@@ -9,7 +9,7 @@ export function abRun(pfn: u32, partFirst: u32, partPages: u32, budget: u32): u3
     const local = pfn - blockFirstPfn;
     if (local >= blockPages) break;
     const gpa = local << 12;
-    if (mayWait(gpa)) keepProgress(done, pfn, 0, 0);
+    if (mayWaitToWrite(gpa)) keepProgress(done, pfn, 0, 0);
     store8(gpa, load8(gpa) + 1);
     done++;
     pfn++;

@@ -1,4 +1,4 @@
-import { mayWait, pageForWrite } from '../../guestmem/soft-mmu/soft-mmu';
+import { mayWaitToWrite, pageForWrite } from '../../guestmem/soft-mmu/soft-mmu';
 import { noiseNext, noiseStart } from './noise';
 import { blockFirstPfn, blockPages, keepProgress, seed } from './slice';
 
@@ -9,7 +9,7 @@ export function fillRun(first: u32, count: u32): u32 {
   const pages: u32 = local >= blockPages ? 0 : min(count, blockPages - local);
   for (let i: u32 = 0; i < pages; i++) {
     const gpa = (local + i) << 12;
-    if (mayWait(gpa)) keepProgress(i, first + i, 0, 0);
+    if (mayWaitToWrite(gpa)) keepProgress(i, first + i, 0, 0);
     const page = pageForWrite(gpa);
     let x = noiseStart(seed, first + i);
     for (let at: usize = 0; at < 4096; at += 8) {

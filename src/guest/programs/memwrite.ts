@@ -1,4 +1,6 @@
-import { mayWait, pageForRead, pageForWrite } from '../../guestmem/soft-mmu/soft-mmu';
+import {
+  mayWaitToRead, mayWaitToWrite, openForRead, openForWrite, pageAddress,
+} from '../../guestmem/soft-mmu/soft-mmu';
 import { increment } from './noise';
 import { blockFirstPfn, blockPages, keepProgress } from './slice';
 
@@ -42,19 +44,27 @@ export function memwriteRun(pfn: u32, random: u32, budget: u32): u32 {
   while (done < budget) {
     const local = pfn - blockFirstPfn;
     if (local >= blockPages) break;
-    if (mayWait(local << 12)) keepProgress(done, pfn, random, reads);
+    const gpa = local << 12, before = random;
     let write = true;
     if (readPercent != 0) {
       random = xorshift(random);
       write = below(random, 100) >= readPercent;
     }
     if (write) {
-      const page = pageForWrite(local << 12);
+      if (mayWaitToWrite(gpa)) {
+        keepProgress(done, pfn, before, reads);
+        openForWrite(gpa);
+      }
+      const page = pageAddress(gpa);
       for (let i: u32 = 0, at: usize = 0; i < words; i++, at += step) {
         store<u32>(page + at, load<u32>(page + at) + increment(i));
       }
     } else {
-      const page = pageForRead(local << 12);
+      if (mayWaitToRead(gpa)) {
+        keepProgress(done, pfn, before, reads);
+        openForRead(gpa);
+      }
+      const page = pageAddress(gpa);
       for (let i: u32 = 0, at: usize = 0; i < words; i++, at += step) seen ^= load<u32>(page + at);
       reads++;
     }

@@ -112,23 +112,37 @@ function mark(gpa: u32): void {
 // instead of one for each store. It marks before the stores; that is as good as after, because the
 // flip comes after the slice.
 @inline export function pageForWrite(gpa: u32): usize {
-  if (load<u8>(dirtyMap + (gpa >> PAGE_SHIFT)) == 0) {
-    admit(gpa, 1, true);
-    mark(gpa);
-  }
-  return ramBase + (gpa & ~PAGE_MASK);
+  if (mayWaitToWrite(gpa)) openForWrite(gpa);
+  return pageAddress(gpa);
 }
 
 @inline export function pageForRead(gpa: u32): usize {
-  if (gpa >= loadLimit) admit(gpa, 1, false);
-  return ramBase + (gpa & ~PAGE_MASK);
+  if (mayWaitToRead(gpa)) openForRead(gpa);
+  return pageAddress(gpa);
 }
 
-// Whether an access to the page may have to wait (also an access that only looks: a page without a
-// mark of this vCPU). A program asks it before each access, and then notes its progress, because
-// `pageMissing` may throw.
-@inline export function mayWait(gpa: u32): bool {
+// The same in steps, for a program that must note how far it is before an access that may wait:
+// `pageMissing` may throw. The note costs nothing where the access takes the fast path.
+@inline export function mayWaitToWrite(gpa: u32): bool {
   return load<u8>(dirtyMap + (gpa >> PAGE_SHIFT)) == 0;
+}
+
+@inline export function mayWaitToRead(gpa: u32): bool {
+  return gpa >= loadLimit;
+}
+
+export function openForWrite(gpa: u32): void {
+  admit(gpa, 1, true);
+  mark(gpa);
+}
+
+export function openForRead(gpa: u32): void {
+  admit(gpa, 1, false);
+}
+
+// Of a page that was opened in this slice.
+@inline export function pageAddress(gpa: u32): usize {
+  return ramBase + (gpa & ~PAGE_MASK);
 }
 
 // Returns when the access may happen; does not return when it may not.
