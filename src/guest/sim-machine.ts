@@ -166,8 +166,8 @@ export class SimMachine implements Machine {
 
   /**
    * One write to a page by the vCPU that owns it, through its dirty log. False when it was not
-   * done: nothing is while paused; in post-copy a missing page stops its vCPU, which then does nothing
-   * more until the page is there and `faults.wake()` was called.
+   * done: nothing is while paused; in post-copy a missing page stops its vCPU, which then does
+   * nothing more until the page is there and `faults.wake()` was called.
    */
   write(pfn: number): boolean {
     if (this.isPaused) return false;

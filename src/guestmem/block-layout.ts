@@ -12,7 +12,8 @@ import {
  *   0x1000  kernel context and results      (kernels/context.ts mirrors the offsets)
  *   0x2000  CRC32C tables, 16 KiB           0x8000  scratch page
  *   0x10000 list of page numbers            0x20000 page entries of the batch being made
- *   then    dirty and populated bitmap · received map · page hashes · dirty maps of the vCPUs
+ *   then    dirty, populated and scratch bitmap · received map · heat · page hashes
+ *   then    dirty maps of the vCPUs
  *   then    staging slots
  *   then    guest RAM · XBZRLE cache (tags, ages, pages)
  *
@@ -28,7 +29,11 @@ export interface BlockLayout {
   readonly logCount: number;
   readonly dirtyBitmap: number;
   readonly populatedBitmap: number;
+  /** A bitmap on its way between a kernel and the host. */
+  readonly scratchBitmap: number;
   readonly receivedMap: number;
+  /** For each page, a byte: how many retired logs told that it was dirtied, up to 255. */
+  readonly heatMap: number;
   readonly hashTable: number;
   readonly dirtyMaps: number;
   readonly slots: number;
@@ -55,7 +60,9 @@ const FIXED_BYTES = 0x30000;
 export const PAGE_MAP_BYTES = 2 ** 20;
 
 /**
- * Two slots keep the socket busy while the next batch is made; more gain nothing (docs/adr/0003).
+ * A sender has slots 0 and 1: two keep the socket busy while the next batch is made, more gain
+ * nothing (docs/adr/0003). A loader has slot 0, and slot 2 for a second connection. Slot 3 is cut
+ * into the urgent slots.
  */
 export const SLOT_COUNT = 4;
 /**
@@ -63,6 +70,11 @@ export const SLOT_COUNT = 4;
  * same call.
  */
 export const SLOT_BYTES = roundUp(32 + BATCH_PAGES_MAX * (PAGE_BYTES + 16) + 32, 2 ** 16);
+
+/** Small slots, each for a page that a vCPU waits for. */
+export const URGENT_SLOT_COUNT = 128;
+/** Header, one page with its entry, and room for the next frame's header. */
+export const URGENT_SLOT_BYTES = roundUp(32 + PAGE_BYTES + 16 + 32, 64);
 
 const LOG_COUNT_MAX = VCPU_COUNT_MAX + 1;
 const WASM_PAGE_BYTES = 2 ** 16;
@@ -84,8 +96,10 @@ export function blockLayout(shape: BlockShape): BlockLayout {
   const bitmapBytes = roundUp(pageCount / 8, PAGE_BYTES);
   const dirtyBitmap = FIXED_BYTES;
   const populatedBitmap = dirtyBitmap + bitmapBytes;
-  const receivedMap = populatedBitmap + bitmapBytes;
-  const hashTable = receivedMap + PAGE_MAP_BYTES;
+  const scratchBitmap = populatedBitmap + bitmapBytes;
+  const receivedMap = scratchBitmap + bitmapBytes;
+  const heatMap = receivedMap + PAGE_MAP_BYTES;
+  const hashTable = heatMap + roundUp(pageCount, PAGE_BYTES);
   const dirtyMaps = hashTable + roundUp(pageCount * 8, PAGE_BYTES);
   // Room for the most vCPUs, so that memory set aside before a guest is known fits any number of
   // them.
@@ -105,7 +119,9 @@ export function blockLayout(shape: BlockShape): BlockLayout {
     logCount,
     dirtyBitmap,
     populatedBitmap,
+    scratchBitmap,
     receivedMap,
+    heatMap,
     hashTable,
     dirtyMaps,
     slots,

@@ -24,7 +24,7 @@ import type { PauseReason } from './machine.ts';
  *     +  64  FAULT_PAGE     page it lacks + 1  the vCPU; 0: it waits for none
  *     +  68  FAULT_NUMBER   of its newest wait the vCPU
  *     +  72  FAULT_SEQUENCE number of the newest reason to look up   requesters: add, notify
- *     +  80  faults, milliseconds blocked, start of the wait (0: none): f64, the vCPU
+ *     +  80  faults, milliseconds blocked, start of the wait + 1 (0: none): f64, the vCPU
  *
  * Each vCPU has cache lines of its own, so that its heartbeat does not slow the others.
  */

@@ -4,6 +4,8 @@ export {
   PAGE_MAP_BYTES,
   SLOT_BYTES,
   SLOT_COUNT,
+  URGENT_SLOT_BYTES,
+  URGENT_SLOT_COUNT,
 } from './block-layout.ts';
 export { ControlBlock, VCPU_STATE } from './control-block.ts';
 export { LocalPageFaults } from './faults/local-page-faults.ts';
@@ -15,6 +17,6 @@ export { GuestMemory, type GuestMemoryHandles } from './guest-memory.ts';
 export type * from './machine.ts';
 export { MemoryReserve } from './memory-reserve.ts';
 export type { ApplyOutcome } from './page-kernels.ts';
-export { type ApplyResult, type GatherResult, RamBlock } from './ram-block.ts';
+export { type ApplyResult, type GatherResult, RamBlock, type TakenPages } from './ram-block.ts';
 export { type MmuSettings, Safepoint } from './safepoint.ts';
 export { VcpuControl } from './vcpu-control.ts';

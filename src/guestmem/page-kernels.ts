@@ -4,15 +4,27 @@ import { artifactUrl } from '../base/index.ts';
 /** What `kernels/page-kernels.ts` exports; addresses are byte offsets into the block's memory. */
 export interface PageKernels {
   mergeDirtyMap(map: number): number;
-  takeDirty(from: number, to: number, max: number): number;
+  takeDirty(from: number, to: number, max: number, offset: number): number;
+  takeDirtyDown(from: number, downTo: number, max: number, offset: number): number;
+  takeHottest(level: number, from: number, max: number, offset: number): number;
+  bitsOfMap(map: number, to: number): void;
+  setDirty(from: number): void;
   countBits(bitmap: number): number;
   dirtyAllPopulated(): number;
   crcInitialize(): void;
   crc32c(from: number, length: number): number;
   gather(slot: number, count: number, mode: number, age: number): number;
   gatherEmpty(slot: number, from: number, max: number): number;
+  gatherZeros(slot: number, from: number, max: number): number;
   hashPages(first: number, count: number, to: number): void;
-  apply(body: number, bodyBytes: number, tableBytes: number, tableCrc: number): number;
+  apply(
+    body: number,
+    bodyBytes: number,
+    tableBytes: number,
+    tableCrc: number,
+    keepReceived: boolean,
+  ): number;
+  forget(bitmap: number): number;
   compareHashes(first: number, count: number, theirs: number, list: number, max: number): number;
   copyAndHash(from: number, to: number, pfn: number): bigint;
   hashPage(page: number, pfn: number): bigint;

@@ -1,4 +1,4 @@
-import { PAGE_BYTES } from '../base/index.ts';
+import { assert, BATCH_PAGES_MAX, PAGE_BYTES, SternaError } from '../base/index.ts';
 import {
   type BlockLayout,
   CONTEXT,
@@ -9,6 +9,9 @@ import {
   RESULTS,
   SCRATCH_PAGE,
   SLOT_BYTES,
+  SLOT_COUNT,
+  URGENT_SLOT_BYTES,
+  URGENT_SLOT_COUNT,
 } from './block-layout.ts';
 import {
   APPLY_OUTCOMES,
@@ -42,10 +45,23 @@ export interface ApplyResult {
   readonly errorPfn: number;
   /** Pages that had not come before. */
   readonly newPages: number;
+  /** Pages that were skipped because they had come already. */
+  readonly duplicatePages: number;
   readonly zeroPages: number;
   readonly rawPages: number;
   readonly xbzrlePages: number;
 }
+
+/** Pages that were put on the list of the next gather, and where to go on. */
+export interface TakenPages {
+  readonly count: number;
+  readonly next: number;
+}
+
+/** Index of the kernels' context; the XBZRLE cache's four words are before it. */
+const HEAT_MAP = 14;
+/** The staging slot that is cut into small ones. */
+const URGENT_SLOT = SLOT_COUNT - 1;
 
 /**
  * One block of guest RAM as one thread sees it: the shared memory, this thread's instance of the
@@ -84,6 +100,7 @@ export class RamBlock {
       PFN_LIST,
       ENTRY_SCRATCH,
     ]);
+    this.context()[HEAT_MAP] = layout.heatMap;
     this.kernels.crcInitialize();
   }
 
@@ -121,6 +138,17 @@ export class RamBlock {
     return this.layout.slots + index * SLOT_BYTES;
   }
 
+  /** A small slot for one page: a frame's header goes into its first 32 bytes. */
+  urgentSlot(index: number): Buffer {
+    const start = this.urgentSlotAddress(index);
+    return this.bytes.subarray(start, start + URGENT_SLOT_BYTES);
+  }
+
+  urgentSlotAddress(index: number): number {
+    assert(index >= 0 && index < URGENT_SLOT_COUNT, 'The small slot exists');
+    return this.slotAddress(URGENT_SLOT) + index * URGENT_SLOT_BYTES;
+  }
+
   /**
    * Merges the retired map of a log into the bitmaps. Returns the pages that were not dirty before.
    */
@@ -128,10 +156,69 @@ export class RamBlock {
     return this.kernels.mergeDirtyMap(dirtyMapAddress(this.layout, log, retiredMap));
   }
 
-  /** Moves up to `max` dirty pages from page `from` on to the list of the next gather. */
-  takeDirty(from: number, max: number): { readonly count: number; readonly next: number } {
-    const count = this.kernels.takeDirty(from, this.layout.pageCount, max);
-    return { count, next: this.result(0) };
+  /**
+   * Moves up to `max` dirty pages in [from, to) (to the end of the block without `to`), ascending,
+   * to the list of the next gather, behind its first `listOffset` entries. `next` is where to go
+   * on.
+   */
+  takeDirty(from: number, max: number): TakenPages;
+  takeDirty(from: number, to: number, max: number, listOffset?: number): TakenPages;
+  takeDirty(from: number, toOrMax: number, max?: number, listOffset = 0): TakenPages {
+    const to = max === undefined ? this.layout.pageCount : toOrMax;
+    const limit = max ?? toOrMax;
+    assert(to <= this.layout.pageCount && from >= 0, 'Pages to take lie in the block');
+    assert(listOffset + limit <= BATCH_PAGES_MAX, 'A batch holds the pages that are taken');
+    return this.taken(this.kernels.takeDirty(from, to, limit, listOffset));
+  }
+
+  /** The same of pages in [downTo, from), descending; `next` is the `from` of the next call. */
+  takeDirtyDown(from: number, downTo: number, max: number, listOffset = 0): TakenPages {
+    assert(from <= this.layout.pageCount && downTo >= 0, 'Pages to take lie in the block');
+    assert(listOffset + max <= BATCH_PAGES_MAX, 'A batch holds the pages that are taken');
+    return this.taken(this.kernels.takeDirtyDown(from, downTo, max, listOffset));
+  }
+
+  /**
+   * The same of dirty pages from page `from` on, ascending, that are hot: dirtied in at least
+   * `level` syncs (by each of its writers) since the migration began; 255 counts for more too.
+   */
+  takeHottest(level: number, from: number, max: number, listOffset = 0): TakenPages {
+    assert(listOffset + max <= BATCH_PAGES_MAX, 'A batch holds the pages that are taken');
+    return this.taken(this.kernels.takeHottest(level, from, max, listOffset));
+  }
+
+  countDirty(): number {
+    return this.kernels.countBits(this.layout.dirtyBitmap);
+  }
+
+  /** A copy of the dirty bitmap, a bit a page. */
+  dirtyPages(): Uint8Array {
+    return this.copyOf(this.layout.dirtyBitmap);
+  }
+
+  /** Overwrites the dirty bitmap. Throws E_PROTOCOL_BAD_BODY when it has another size. */
+  setDirty(bitmap: Uint8Array): void {
+    this.kernels.setDirty(this.place(bitmap));
+  }
+
+  /** The received map as a bitmap, a bit a page; a copy. */
+  receivedBitmap(): Uint8Array {
+    const { receivedMap, scratchBitmap } = this.layout;
+    this.kernels.bitsOfMap(receivedMap, scratchBitmap);
+    return this.copyOf(scratchBitmap);
+  }
+
+  /**
+   * Pages whose bit is set are missing again; returns how many had come. Only while no vCPU runs.
+   * Throws E_PROTOCOL_BAD_BODY when the bitmap has another size.
+   */
+  forget(bitmap: Uint8Array): number {
+    return this.kernels.forget(this.place(bitmap));
+  }
+
+  /** Hash of the page as it lies in RAM now. */
+  hashOf(pfn: number): bigint {
+    return BigInt.asUintN(64, this.kernels.hashPage(this.layout.ram + pfn * PAGE_BYTES, pfn));
   }
 
   /** Makes the body of a PAGE_BATCH at `address` of the `count` listed pages. */
@@ -160,13 +247,39 @@ export class RamBlock {
     return { ...this.gatherResult(), next: this.result(0) };
   }
 
-  /** Checks a PAGE_BATCH body that lies in this memory and writes its pages into RAM. */
-  apply(address: number, bodyBytes: number, tableBytes: number, tableCrc: number): ApplyResult {
-    const outcome = APPLY_OUTCOMES[this.kernels.apply(address, bodyBytes, tableBytes, tableCrc)];
+  /**
+   * Zero runs for dirty pages from page `from` on that hold only zeros; they are not dirty after
+   * that, the others still are. Bounded work: `next` is where to go on, the block's page count when
+   * all were looked at, and there may be nothing to send before.
+   */
+  gatherZeros(
+    address: number,
+    from: number,
+    maxEntries: number,
+  ): GatherResult & { readonly next: number } {
+    this.kernels.gatherZeros(address, from, maxEntries);
+    return { ...this.gatherResult(), next: this.result(0) };
+  }
+
+  /**
+   * Checks a PAGE_BATCH body that lies in this memory and writes its pages into RAM. With
+   * `keepReceived` (post-copy) a page that has come already is skipped: the guest may have written
+   * it. A page whose hash is wrong is not marked received.
+   */
+  apply(
+    address: number,
+    bodyBytes: number,
+    tableBytes: number,
+    tableCrc: number,
+    keepReceived = false,
+  ): ApplyResult {
+    const code = this.kernels.apply(address, bodyBytes, tableBytes, tableCrc, keepReceived);
+    const outcome = APPLY_OUTCOMES[code];
     return {
       outcome: outcome ?? 'bad-table',
       errorPfn: this.result(14),
       newPages: this.result(13),
+      duplicatePages: this.result(15),
       zeroPages: this.result(4),
       rawPages: this.result(5),
       xbzrlePages: this.result(6),
@@ -186,6 +299,32 @@ export class RamBlock {
     const different = this.kernels.compareHashes(first, count, theirs, PFN_LIST, max);
     const list = new Uint32Array(this.memory.buffer, PFN_LIST, Math.min(different, max));
     return { different, pfns: [...list] };
+  }
+
+  private taken(count: number): TakenPages {
+    return { count, next: this.result(0) };
+  }
+
+  private get bitmapBytes(): number {
+    return Math.ceil(this.layout.pageCount / 8);
+  }
+
+  private copyOf(bitmap: number): Uint8Array {
+    return Uint8Array.from(this.bytes.subarray(bitmap, bitmap + this.bitmapBytes));
+  }
+
+  /** Returns the address of a copy. The bitmap may be a peer's. */
+  private place(bitmap: Uint8Array): number {
+    const at = this.layout.scratchBitmap;
+    if (bitmap.length !== this.bitmapBytes) {
+      throw new SternaError('E_PROTOCOL_BAD_BODY', 'Bitmap is not of the size of its RAM block', {
+        detail: { block: this.layout.name, bytes: bitmap.length, expected: this.bitmapBytes },
+      });
+    }
+    // Kernels read whole words.
+    this.bytes.fill(0, at, at + Math.ceil(this.layout.pageCount / 64) * 8);
+    this.bytes.set(bitmap, at);
+    return at;
   }
 
   private context(): Uint32Array {

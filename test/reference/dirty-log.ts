@@ -2,6 +2,8 @@
 export interface PageBits {
   readonly dirty: boolean[];
   readonly populated: boolean[];
+  /** How often each page was dirtied, up to 255. */
+  readonly heat: number[];
 }
 
 /** Returns the pages that were not dirty before; clears the map. */
@@ -13,6 +15,7 @@ export function mergeDirtyMap(bits: PageBits, map: Uint8Array): number {
     if (!wasDirty) added += 1;
     bits.dirty[pfn] = true;
     bits.populated[pfn] = true;
+    bits.heat[pfn] = Math.min(255, (bits.heat[pfn] ?? 0) + 1);
   }
   return added;
 }
@@ -32,6 +35,48 @@ export function takeDirty(
     pfns.push(pfn);
   }
   return { pfns, next: to };
+}
+
+/** Takes up to `max` dirty pages in [downTo, from), descending. */
+export function takeDirtyDown(
+  dirty: boolean[],
+  from: number,
+  downTo: number,
+  max: number,
+): { readonly pfns: readonly number[]; readonly next: number } {
+  const pfns: number[] = [];
+  for (let pfn = from - 1; pfn >= downTo; pfn -= 1) {
+    if (pfns.length === max) return { pfns, next: pfn + 1 };
+    if (!dirty[pfn]) continue;
+    dirty[pfn] = false;
+    pfns.push(pfn);
+  }
+  return { pfns, next: downTo };
+}
+
+/** Takes up to `max` dirty pages from `from` on that have at least that heat. */
+export function takeHottest(
+  bits: PageBits,
+  level: number,
+  from: number,
+  max: number,
+): readonly number[] {
+  const pfns: number[] = [];
+  for (let pfn = from; pfn < bits.dirty.length && pfns.length < max; pfn += 1) {
+    if (!bits.dirty[pfn] || (bits.heat[pfn] ?? 0) < level) continue;
+    bits.dirty[pfn] = false;
+    pfns.push(pfn);
+  }
+  return pfns;
+}
+
+/** A bit a page, the first page in the lowest bit. */
+export function packBits(bits: readonly boolean[]): Uint8Array {
+  const bytes = new Uint8Array(Math.ceil(bits.length / 8));
+  for (const [pfn, bit] of bits.entries()) {
+    if (bit) bytes[pfn >> 3] = (bytes[pfn >> 3] ?? 0) | (1 << (pfn & 7));
+  }
+  return bytes;
 }
 
 export interface EmptyRun {

@@ -10,6 +10,8 @@ export class ReferencePageDestination {
   readonly received: boolean[];
   readonly populated: boolean[];
   readonly hashes: bigint[];
+  /** Skipped because they had come already, since the start. */
+  duplicatePages = 0;
   private readonly pageCount: number;
 
   constructor(pageCount: number) {
@@ -25,7 +27,12 @@ export class ReferencePageDestination {
   }
 
   /** Nothing of RAM has changed when the outcome is `bad-crc` or `bad-table`. */
-  apply(body: Uint8Array, checkedBytes: number, checkedCrc: number): ApplyOutcome {
+  apply(
+    body: Uint8Array,
+    checkedBytes: number,
+    checkedCrc: number,
+    keepReceived = false,
+  ): ApplyOutcome {
     const table = body.subarray(body.length - checkedBytes);
     if (checkedBytes > 0 && checkedBytes % 16 === 0 && (body.length - checkedBytes) % 8 === 0) {
       if (crc32c(table) !== checkedCrc) return 'bad-crc';
@@ -34,7 +41,7 @@ export class ReferencePageDestination {
     if (decoded.kind === 'malformed') return 'bad-table';
     if (decoded.body.some((entry) => this.isOutside(entry))) return 'bad-table';
     for (const entry of decoded.body) {
-      const outcome = this.applyEntry(entry);
+      const outcome = this.applyEntry(entry, keepReceived);
       if (outcome !== 'ok') return outcome;
     }
     return 'ok';
@@ -45,9 +52,13 @@ export class ReferencePageDestination {
     return entry.pfn + pages > this.pageCount;
   }
 
-  private applyEntry(entry: PageEntry): ApplyOutcome {
+  private applyEntry(entry: PageEntry, keepReceived: boolean): ApplyOutcome {
     if (entry.kind === 'ZERO_RUN') {
       for (let pfn = entry.pfn; pfn < entry.pfn + entry.pages; pfn += 1) {
+        if (keepReceived && this.received[pfn]) {
+          this.duplicatePages += 1;
+          continue;
+        }
         this.page(pfn).fill(0);
         this.hashes[pfn] = 0n;
         this.received[pfn] = true;
@@ -55,6 +66,10 @@ export class ReferencePageDestination {
       return 'ok';
     }
     const { pfn, hash, payload } = entry;
+    if (keepReceived && this.received[pfn]) {
+      this.duplicatePages += 1;
+      return 'ok';
+    }
     const page = this.page(pfn);
     if (entry.kind === 'RAW') page.set(payload);
     else if (!this.received[pfn] || !decodeXbzrle(page, payload)) return 'bad-delta';

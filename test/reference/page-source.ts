@@ -53,6 +53,20 @@ export class ReferencePageSource {
     return { ...finish(entries, counts), next };
   }
 
+  /** Dirty pages that hold only zeros, and are not dirty after that. */
+  gatherZeros(dirty: boolean[]): ReferenceBatch {
+    const counts = emptyCounts();
+    const entries: PageEntry[] = [];
+    for (const pfn of dirty.keys()) {
+      if (!dirty[pfn] || !isZeroPage(this.page(pfn))) continue;
+      dirty[pfn] = false;
+      counts.zeroPages += 1;
+      this.cache.find(pfn)?.content.fill(0);
+      putEntry(entries, { kind: 'ZERO_RUN', pfn, pages: 1 });
+    }
+    return finish(entries, counts);
+  }
+
   private encodePage(
     pfn: number,
     keep: boolean,

@@ -20,6 +20,7 @@ export function clearBlock(block: RamBlock): void {
     [layout.dirtyBitmap, bitmapBytes],
     [layout.populatedBitmap, bitmapBytes],
     [layout.receivedMap, layout.pageCount],
+    [layout.heatMap, layout.pageCount],
     [layout.hashTable, layout.pageCount * 8],
     [layout.ram, layout.pageCount * PAGE_BYTES],
   ];
@@ -54,6 +55,11 @@ export function setBits(block: RamBlock, bitmap: number, bits: readonly boolean[
 export function receivedOf(block: RamBlock): boolean[] {
   const { receivedMap, pageCount } = block.layout;
   return Array.from({ length: pageCount }, (_, pfn) => block.bytes[receivedMap + pfn] === 1);
+}
+
+export function heatOf(block: RamBlock): number[] {
+  const { heatMap, pageCount } = block.layout;
+  return [...block.bytes.subarray(heatMap, heatMap + pageCount)];
 }
 
 export function hashesOf(block: RamBlock): bigint[] {

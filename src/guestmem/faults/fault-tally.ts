@@ -16,8 +16,8 @@ const COUNT_BITS = 8n;
  * What missing pages cost, in the control block. A vCPU writes its own numbers; what belongs to all
  * is changed by atomics alone:
  *
- *   all blocked: vCPUs that wait now, and above these 8 bits the host time in nanoseconds since
- *   which all of them do (0: not all do)
+ *   all blocked: vCPUs that wait now, and above these 8 bits the host time in nanoseconds, plus 1,
+ *   since which all of them do (0: not all do)
  *
  * Count and time are one word, so that the vCPU that ends such a stretch knows when it began: with
  * two words it could read the beginning of the stretch before.
@@ -53,10 +53,10 @@ export class FaultTally {
     if (unfinished !== undefined && !goesOn) this.count(unfinished.ms);
     this.unfinished[vcpu] = undefined;
     this.current[vcpu] = { page, earlierMs: goesOn ? unfinished.ms : 0 };
-    times[WAIT_START_MS] = nowMs;
+    times[WAIT_START_MS] = nowMs + 1;
     this.changeAllBlocked((count) => {
       const next = count + 1n;
-      const sinceNs = next === BigInt(this.block.vcpuCount) ? nanoseconds(nowMs) : 0n;
+      const sinceNs = next === BigInt(this.block.vcpuCount) ? nanoseconds(nowMs) + 1n : 0n;
       return (sinceNs << COUNT_BITS) | next;
     });
   }
@@ -64,14 +64,14 @@ export class FaultTally {
   /** It goes on (`arrived`), or was interrupted. Returns how long it was blocked. */
   end(vcpu: number, nowMs: number, arrived: boolean): number {
     const times = this.block.faultTimes(vcpu);
-    const blockedMs = nowMs - (times[WAIT_START_MS] ?? nowMs);
+    const blockedMs = nowMs + 1 - (times[WAIT_START_MS] ?? 0);
     times[BLOCKED_MS] = (times[BLOCKED_MS] ?? 0) + blockedMs;
     times[WAIT_START_MS] = 0;
     const before = this.changeAllBlocked((count) => count - 1n);
     const sinceNs = before >> COUNT_BITS;
     if (sinceNs > 0n) {
       // Pairs with the load in read().
-      Atomics.add(this.block.blockedWords, ALL_BLOCKED_NS, nanoseconds(nowMs) - sinceNs);
+      Atomics.add(this.block.blockedWords, ALL_BLOCKED_NS, nanoseconds(nowMs) + 1n - sinceNs);
     }
     const { page, earlierMs } = this.current[vcpu] ?? { page: 0, earlierMs: 0 };
     if (arrived) this.count(earlierMs + blockedMs);
@@ -84,13 +84,13 @@ export class FaultTally {
     const { block } = this;
     const vcpus = Array.from({ length: block.vcpuCount }, (_, vcpu) => {
       const [faults = 0, pastMs = 0, startMs = 0] = block.faultTimes(vcpu);
-      const blockedMs = pastMs + (startMs > 0 ? Math.max(0, nowMs - startMs) : 0);
+      const blockedMs = pastMs + (startMs > 0 ? Math.max(0, nowMs + 1 - startMs) : 0);
       return { faults, blockedMs, meanLatencyNs: faults > 0 ? (blockedMs * 1e6) / faults : 0 };
     });
     // Pairs with the add in end() and the compare-exchange in changeAllBlocked().
     const pastNs = Atomics.load(block.blockedWords, ALL_BLOCKED_NS);
     const sinceNs = Atomics.load(block.blockedWords, ALL_BLOCKED) >> COUNT_BITS;
-    const nowNs = nanoseconds(nowMs);
+    const nowNs = nanoseconds(nowMs) + 1n;
     const allBlockedNs = pastNs + (sinceNs > 0n && nowNs > sinceNs ? nowNs - sinceNs : 0n);
     const latencyBuckets = Array.from({ length: LATENCY_BUCKET_COUNT }, (_, bucket) =>
       // Pairs with the add in count().

@@ -38,8 +38,8 @@ const RECHECK_MS = 100;
  * - request: the vCPU loads PAUSE_MASK and FLIP_REQUEST after FAULT_SEQUENCE; a requester changes
  *   one of them and then adds to FAULT_SEQUENCE.
  * - wait: the vCPU loads FAULT_SEQUENCE *before* it looks at mark and requests, and waits only
- *   while the word still has that value. Who brings or requests something adds to it *after* that. So
- *   either the vCPU's look came after the change and saw it, or its value is old and the wait
+ *   while the word still has that value. Who brings or requests something adds to it *after* that.
+ *   So either the vCPU's look came after the change and saw it, or its value is old and the wait
  *   returns at once, or it waits already and the notify finds it.
  */
 export class MissingPages {

@@ -1,7 +1,7 @@
 // Destination: one call checks one PAGE_BATCH body and writes its pages into RAM.
 import {
   ENTRY, KIND_RAW, KIND_XBZRLE, KIND_ZERO_RUN, PAGE, PAGE_SHIFT,
-  RESULT_ERROR_PFN, RESULT_NEW_PAGES, RESULT_RAW, RESULT_XBZRLE, RESULT_ZERO,
+  RESULT_DUPLICATES, RESULT_ERROR_PFN, RESULT_NEW_PAGES, RESULT_RAW, RESULT_XBZRLE, RESULT_ZERO,
   clearResults, hashTable, pageCount, populatedBitmap, ramBase, receivedMap, setBit, testBit,
 } from './context';
 import { crc32c } from './crc32c';
@@ -55,11 +55,13 @@ function checkTable(table: usize, end: usize, payload: usize): i32 {
   return fresh;
 }
 
-// A page of a fresh machine is zero already, and touching it would cost memory for nothing.
-function applyZeroRun(first: u32, count: u32): u32 {
+// A page of a fresh machine is zero already, and touching it would cost memory for nothing. Returns
+// the pages that had not come before.
+function applyZeroRun(first: u32, count: u32, keepReceived: bool): u32 {
   const ram = ramBase(), received = receivedMap(), hashes = hashTable(), populated = populatedBitmap();
   let fresh: u32 = 0;
   for (let pfn = first; pfn < first + count; pfn++) {
+    if (keepReceived && load<u8>(received + pfn) != 0) continue;
     if (testBit(populated, pfn)) {
       memory.fill(ram + (<usize>pfn << PAGE_SHIFT), 0, PAGE);
       store<u64>(hashes + (<usize>pfn << 3), 0);
@@ -69,7 +71,9 @@ function applyZeroRun(first: u32, count: u32): u32 {
   return fresh;
 }
 
-export function apply(body: usize, bodyBytes: usize, tableBytes: usize, tableCrc: u32): i32 {
+// With `keepReceived` (post-copy) the first arrival of a page wins: the guest may have written it
+// since, so whatever comes for it later is skipped. A page that fails is left without its mark.
+export function apply(body: usize, bodyBytes: usize, tableBytes: usize, tableCrc: u32, keepReceived: bool): i32 {
   clearResults();
   const end = body + bodyBytes, table = end - tableBytes;
   if (tableBytes == 0 || tableBytes > TABLE_BYTES_MAX || tableBytes % ENTRY != 0 || (table & 7) != 0) return fail(BAD_TABLE, 0);
@@ -77,12 +81,20 @@ export function apply(body: usize, bodyBytes: usize, tableBytes: usize, tableCrc
   const checked = checkTable(table, end, body);
   if (checked != OK) return checked;
   const ram = ramBase(), received = receivedMap(), hashes = hashTable(), populated = populatedBitmap();
-  let fresh: u32 = 0, zero: u32 = 0, raw: u32 = 0, delta: u32 = 0;
+  let fresh: u32 = 0, zero: u32 = 0, raw: u32 = 0, delta: u32 = 0, duplicates: u32 = 0;
   for (let entry = table, payload = body; entry < end; entry += ENTRY) {
     const pfn = load<u32>(entry), kind = load<u8>(entry, 4), length = <u32>load<u16>(entry, 6), hash = load<u64>(entry, 8);
     if (kind == KIND_ZERO_RUN) {
-      fresh += applyZeroRun(pfn, length);
-      zero += length;
+      const came = applyZeroRun(pfn, length, keepReceived);
+      const skipped = keepReceived ? length - came : 0;
+      fresh += came;
+      zero += length - skipped;
+      duplicates += skipped;
+      continue;
+    }
+    if (keepReceived && load<u8>(received + pfn) != 0) {
+      payload += length;
+      duplicates++;
       continue;
     }
     const page = ram + (<usize>pfn << PAGE_SHIFT);
@@ -103,7 +115,25 @@ export function apply(body: usize, bodyBytes: usize, tableBytes: usize, tableCrc
   store<u32>(RESULT_ZERO, zero);
   store<u32>(RESULT_RAW, raw);
   store<u32>(RESULT_XBZRLE, delta);
+  store<u32>(RESULT_DUPLICATES, duplicates);
   return OK;
+}
+
+// The pages whose bit is set are missing again. Returns how many had come. Only while no vCPU runs.
+export function forget(bitmap: usize): u32 {
+  const received = receivedMap(), pages = pageCount();
+  let forgotten: u32 = 0;
+  for (let base: u32 = 0; base < pages; base += 64) {
+    let word = load<u64>(bitmap + (<usize>(base >> 6) << 3));
+    while (word != 0) {
+      const pfn = base + <u32>ctz(word);
+      word &= word - 1;
+      if (pfn >= pages) break;
+      forgotten += <u32>(load<u8>(received + pfn) != 0);
+      store<u8>(received + pfn, 0);
+    }
+  }
+  return forgotten;
 }
 
 // Compares `count` hashes of the peer with those of the pages as they were applied. Returns the

@@ -22,6 +22,7 @@ const CONTEXT: usize = 0x1000;
 @inline export function cacheAges(): usize { return load<u32>(CONTEXT, 44); }
 @inline export function cacheData(): usize { return load<u32>(CONTEXT, 48); }
 @inline export function cacheSets(): u32 { return load<u32>(CONTEXT, 52); }
+@inline export function heatMap(): usize { return load<u32>(CONTEXT, 56); }
 
 // Results of one call, u32 each, read by the host right after it.
 export const RESULT_CURSOR: usize = 0x1100;
@@ -39,6 +40,7 @@ export const RESULT_CONFLICTS: usize = 0x112c;
 export const RESULT_OVERFLOWS: usize = 0x1130;
 export const RESULT_NEW_PAGES: usize = 0x1134;
 export const RESULT_ERROR_PFN: usize = 0x1138;
+export const RESULT_DUPLICATES: usize = 0x113c;
 
 export function clearResults(): void {
   memory.fill(RESULT_CURSOR, 0, 0x40);
@@ -59,6 +61,11 @@ export const ENTRY: usize = 16;
 
 @inline export function testBit(bitmap: usize, index: u32): bool {
   return ((<u32>load<u8>(bitmap + (index >> 3)) >> (index & 7)) & 1) != 0;
+}
+
+@inline export function clearBit(bitmap: usize, index: u32): void {
+  const at = bitmap + (index >> 3);
+  store<u8>(at, <u8>(<u32>load<u8>(at) & ~(<u32>1 << (index & 7))));
 }
 
 @inline export function setBit(bitmap: usize, index: u32): void {

@@ -15,8 +15,8 @@ import {
 
 /**
  * Goal: vCPUs that run into missing pages all the time lose no wake-up, pause and flip whenever
- * they are asked to, and leave RAM and registers exact. Method: a guest that has run is moved, all its
- * pages are declared missing, and they come back in random order while the guest runs.
+ * they are asked to, and leave RAM and registers exact. Method: a guest that has run is moved, all
+ * its pages are declared missing, and they come back in random order while the guest runs.
  */
 
 /** Far beyond what anything here takes: a lost wake-up is told by it, and by nothing else. */
@@ -243,7 +243,7 @@ test('the dirty log is whole while pages are missing', async () => {
     let pages = 0;
     for (const [index, { kernels, layout, bytes, ram }] of machine.memory.blocks.entries()) {
       for (let pfn = 0; pfn < layout.pageCount; pfn += 1) {
-        if (kernels.takeDirty(pfn, pfn + 1, 1) === 0) continue;
+        if (kernels.takeDirty(pfn, pfn + 1, 1, 0) === 0) continue;
         expect(bytes[layout.receivedMap + pfn]).toBe(1);
         ram.copy(shadow[index]!, pfn * 4096, pfn * 4096, (pfn + 1) * 4096);
         pages += 1;

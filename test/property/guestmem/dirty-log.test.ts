@@ -2,9 +2,25 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { PFN_LIST, RESULTS } from '../../../src/guestmem/block-layout.ts';
 import { dirtyMapAddress } from '../../../src/guestmem/index.ts';
-import { emptyRuns, mergeDirtyMap, takeDirty } from '../../reference/dirty-log.ts';
+import {
+  emptyRuns,
+  mergeDirtyMap,
+  packBits,
+  takeDirty,
+  takeDirtyDown,
+  takeHottest,
+} from '../../reference/dirty-log.ts';
 import { ReferencePageSource } from '../../reference/page-source.ts';
-import { bitsOf, bodyAddress, clearBlock, setBits, testBlock } from '../../support/test-block.ts';
+import {
+  bitsOf,
+  bodyAddress,
+  clearBlock,
+  heatOf,
+  pageOf,
+  receivedOf,
+  setBits,
+  testBlock,
+} from '../../support/test-block.ts';
 
 /** Not multiples of 64, the kernels' step, except for one. */
 const BLOCKS = [1, 63, 128, 200, 321].map((pageCount) => testBlock(pageCount));
@@ -44,11 +60,14 @@ describe('mergeDirtyMap()', () => {
           const marks = block.bytes.subarray(at, at + layout.pageCount);
           // Any value that is not zero is a mark.
           marks.set(bits.map((bit, pfn) => (bit ? (pfn % 255) + 1 : 0)));
-          const expected = { dirty: [...otherBits], populated: [...otherBits] };
+          const heat = bits.map((_, pfn) => [0, 1, 254, 255][pfn % 4] ?? 0);
+          block.bytes.set(heat, layout.heatMap);
+          const expected = { dirty: [...otherBits], populated: [...otherBits], heat };
           const added = mergeDirtyMap(expected, Uint8Array.from(marks));
           expect(block.mergeRetiredLog(log, map)).toBe(added);
           expect(bitsOf(block, layout.dirtyBitmap)).toEqual(expected.dirty);
           expect(bitsOf(block, layout.populatedBitmap)).toEqual(expected.populated);
+          expect(heatOf(block)).toEqual(expected.heat);
           expect(marks.every((mark) => mark === 0)).toBe(true);
         },
       ),
@@ -83,8 +102,9 @@ describe('takeDirty()', () => {
           setBits(block, layout.dirtyBitmap, bits);
           const dirty = [...bits];
           const expected = takeDirty(dirty, from, to, max);
-          const count = kernels.takeDirty(from, to, max);
-          expect(listOf(block.bytes, count)).toEqual(expected.pfns);
+          const offset = max % 7;
+          const count = kernels.takeDirty(from, to, max, offset);
+          expect(listOf(block.bytes, count, offset)).toEqual(expected.pfns);
           expect(bitsOf(block, layout.dirtyBitmap)).toEqual(dirty);
           expect(cursorOf(block.bytes)).toBe(expected.next);
         },
@@ -112,6 +132,215 @@ describe('takeDirty()', () => {
   });
 });
 
+describe('takeDirtyDown() and takeHottest()', () => {
+  test('takeDirtyDown() is the reference for any bitmap, range and limit', () => {
+    fc.assert(
+      fc.property(
+        blockWithBits,
+        fc.nat({ max: 330 }),
+        fc.nat({ max: 330 }),
+        fc.oneof(fc.nat({ max: 5 }), fc.nat({ max: 250 })),
+        ({ block, bits }, start, end, max) => {
+          const { layout } = block;
+          const from = start % (layout.pageCount + 1);
+          const downTo = end % (from + 1);
+          setBits(block, layout.dirtyBitmap, bits);
+          const dirty = [...bits];
+          const expected = takeDirtyDown(dirty, from, downTo, max);
+          const { count, next } = block.takeDirtyDown(from, downTo, max, 3);
+          expect(listOf(block.bytes, count, 3)).toEqual(expected.pfns);
+          expect(bitsOf(block, layout.dirtyBitmap)).toEqual(dirty);
+          // Pages between the two have no mark: either is a place to go on.
+          expect(dirty.slice(Math.min(next, expected.next), Math.max(next, expected.next))).toEqual(
+            Array.from({ length: Math.abs(next - expected.next) }, () => false),
+          );
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  test('takeDirty() and takeDirtyDown() together take what lies around a page', () => {
+    const block = testBlock(200);
+    setBits(
+      block,
+      block.layout.dirtyBitmap,
+      Array.from({ length: 200 }, (_, pfn) => pfn % 2 === 0),
+    );
+    const above = block.takeDirty(100, 200, 3);
+    const below = block.takeDirtyDown(100, 0, 3, above.count);
+    expect(listOf(block.bytes, 6)).toEqual([100, 102, 104, 98, 96, 94]);
+    expect(block.takeDirtyDown(below.next, 0, 1)).toEqual({ count: 1, next: 92 });
+    expect(block.countDirty()).toBe(93);
+  });
+
+  test('takeHottest() is the reference for any heat, level and limit', () => {
+    fc.assert(
+      fc.property(
+        blockWithBits,
+        fc.array(fc.nat({ max: 255 }), { minLength: 321, maxLength: 321 }),
+        fc.integer({ min: 1, max: 255 }),
+        fc.integer({ min: 1, max: 70 }),
+        ({ block, bits }, heats, level, max) => {
+          const { layout } = block;
+          setBits(block, layout.dirtyBitmap, bits);
+          const heat = heats.slice(0, layout.pageCount);
+          block.bytes.set(heat, layout.heatMap);
+          const expected = { dirty: [...bits], populated: [], heat };
+          for (let next = 0; next < layout.pageCount; ) {
+            const pfns = takeHottest(expected, level, next, max);
+            const taken = block.takeHottest(level, next, max, 2);
+            expect(listOf(block.bytes, taken.count, 2)).toEqual(pfns);
+            expect(taken.next).toBeGreaterThan(next);
+            next = taken.next;
+          }
+          expect(bitsOf(block, layout.dirtyBitmap)).toEqual(expected.dirty);
+        },
+      ),
+      { numRuns: 100 },
+    );
+  });
+});
+
+describe('bitmaps that cross', () => {
+  test('receivedBitmap() and dirtyPages() are the maps, a bit a page', () => {
+    fc.assert(
+      fc.property(blockWithBits, ({ block, bits, otherBits }) => {
+        const { layout, bytes } = block;
+        bytes.set(
+          bits.map((bit) => Number(bit)),
+          layout.receivedMap,
+        );
+        setBits(block, layout.dirtyBitmap, otherBits);
+        expect([...block.receivedBitmap()]).toEqual([...packBits(bits)]);
+        expect([...block.dirtyPages()]).toEqual([...packBits(otherBits)]);
+        expect(block.countDirty()).toBe(otherBits.filter((bit) => bit).length);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test('setDirty() overwrites, without pages that do not exist', () => {
+    fc.assert(
+      fc.property(blockWithBits, ({ block, bits, otherBits }) => {
+        const { layout } = block;
+        setBits(block, layout.dirtyBitmap, otherBits);
+        const bitmap = packBits(bits);
+        if (bits.length % 8 !== 0) bitmap[bitmap.length - 1]! |= 0xff << (bits.length % 8);
+        block.setDirty(bitmap);
+        expect(bitsOf(block, layout.dirtyBitmap)).toEqual(bits);
+        expect(block.countDirty()).toBe(bits.filter((bit) => bit).length);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test('forget() makes exactly those pages missing and counts the ones that had come', () => {
+    fc.assert(
+      fc.property(blockWithBits, ({ block, bits, otherBits }) => {
+        const { layout, bytes } = block;
+        bytes.set(
+          otherBits.map((bit) => Number(bit)),
+          layout.receivedMap,
+        );
+        const bitmap = packBits(bits);
+        if (bits.length % 8 !== 0) bitmap[bitmap.length - 1]! |= 0xff << (bits.length % 8);
+        const behind = bytes.subarray(layout.receivedMap + layout.pageCount, layout.heatMap);
+        behind.fill(0);
+        expect(block.forget(bitmap)).toBe(bits.filter((bit, pfn) => bit && otherBits[pfn]).length);
+        expect(receivedOf(block)).toEqual(otherBits.map((bit, pfn) => bit && !bits[pfn]));
+        expect(behind.every((mark) => mark === 0)).toBe(true);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test.each([-1, 1, 8])('setDirty() and forget() refuse a bitmap that is %i bytes off', (more) => {
+    const block = testBlock(200);
+    const bitmap = new Uint8Array(25 + more);
+    const refused = expect.objectContaining({ code: 'E_PROTOCOL_BAD_BODY' });
+    expect(() => block.setDirty(bitmap)).toThrow(refused);
+    expect(() => block.forget(bitmap)).toThrow(refused);
+  });
+});
+
+describe('gatherZeros()', () => {
+  test('gatherZeros() tells exactly the dirty pages of zeros, as the reference does', () => {
+    fc.assert(
+      fc.property(
+        blockWithBits,
+        fc.array(fc.integer({ min: -1, max: 4095 }), { minLength: 1, maxLength: 9 }),
+        fc.boolean(),
+        ({ block, bits }, places, cached) => {
+          clearBlock(block);
+          const { layout } = block;
+          const ways = block.resetCache(cached ? layout.pageCount + 2 : 0);
+          const source = new ReferencePageSource(layout.pageCount, Math.max(ways, 2));
+          setBits(block, layout.dirtyBitmap, bits);
+          for (let pfn = 0; pfn < layout.pageCount; pfn += 1) {
+            const at = places[pfn % places.length] ?? -1;
+            if (at < 0) continue;
+            pageOf(block, pfn)[at] = 1;
+            source.page(pfn)[at] = 1;
+          }
+          const dirty = [...bits];
+          const expected = source.gatherZeros(dirty);
+          fc.pre(expected.result.tableBytes <= 256 * 16);
+          const address = bodyAddress(block);
+          const { next, ...result } = block.gatherZeros(address, 0, 256);
+          expect(next).toBe(layout.pageCount);
+          expect(result).toEqual(expected.result);
+          const body = block.bytes.subarray(address, address + result.bodyBytes);
+          expect(body.equals(expected.body)).toBe(true);
+          expect(bitsOf(block, layout.dirtyBitmap)).toEqual(dirty);
+        },
+      ),
+      { numRuns: 100 },
+    );
+  });
+
+  test('gatherZeros() goes on where a full table or its bound made it stop', () => {
+    const block = testBlock(0x9001);
+    const { layout } = block;
+    setBits(
+      block,
+      layout.dirtyBitmap,
+      Array.from({ length: layout.pageCount }, (_, pfn) => pfn < 4 || pfn >= 8),
+    );
+    for (const pfn of [1, 3]) pageOf(block, pfn)[9] = 1;
+    const told: [number, number][] = [];
+    for (let next = 0; next < layout.pageCount; ) {
+      const frame = block.gatherZeros(bodyAddress(block), next, 2);
+      told.push([frame.next, frame.zeroPages]);
+      next = frame.next;
+    }
+    // Pages 0 and 2 fill the table; then 16 Ki pages are tested in a call, page 3 among them.
+    expect(told).toEqual([
+      [3, 2],
+      [0x4007, 0x3fff],
+      [0x8007, 0x4000],
+      [0x9001, 0xffa],
+    ]);
+    expect(block.countDirty()).toBe(2);
+  });
+
+  test('gatherZeros() keeps the cache equal to what the destination holds', () => {
+    const block = testBlock(64);
+    block.resetCache(64);
+    pageOf(block, 5).fill(7);
+    block.bytes.writeUInt32LE(5, PFN_LIST);
+    block.gather(bodyAddress(block), 1, true, true, 1);
+    pageOf(block, 5).fill(0);
+    block.setDirty(packBits(Array.from({ length: 64 }, (_, pfn) => pfn === 5)));
+    expect(block.gatherZeros(bodyAddress(block), 0, 4).zeroPages).toBe(1);
+    pageOf(block, 5)[100] = 1;
+    block.bytes.writeUInt32LE(5, PFN_LIST);
+    const delta = block.gather(bodyAddress(block), 1, true, true, 2);
+    // One byte of 4096 has changed since the zeros: any other base would make a longer delta.
+    expect([delta.xbzrlePages, delta.xbzrleBytes]).toEqual([1, 3]);
+  });
+});
+
 describe('countBits() and dirtyAllPopulated()', () => {
   test('dirtyAllPopulated() makes exactly the populated pages dirty and counts them', () => {
     fc.assert(
@@ -120,7 +349,9 @@ describe('countBits() and dirtyAllPopulated()', () => {
         setBits(block, layout.populatedBitmap, bits);
         setBits(block, layout.dirtyBitmap, otherBits);
         const count = bits.filter((bit) => bit).length;
+        block.bytes.fill(9, layout.heatMap, layout.heatMap + layout.pageCount);
         expect(kernels.dirtyAllPopulated()).toBe(count);
+        expect(heatOf(block).every((heat) => heat === 0)).toBe(true);
         expect(kernels.countBits(layout.populatedBitmap)).toBe(count);
         expect(bitsOf(block, layout.dirtyBitmap)).toEqual(bits);
       }),
@@ -164,8 +395,10 @@ describe('gatherEmpty()', () => {
   });
 });
 
-function listOf(bytes: Buffer, count: number): number[] {
-  return Array.from({ length: count }, (_, index) => bytes.readUInt32LE(PFN_LIST + index * 4));
+function listOf(bytes: Buffer, count: number, offset = 0): number[] {
+  return Array.from({ length: count }, (_, index) =>
+    bytes.readUInt32LE(PFN_LIST + (offset + index) * 4),
+  );
 }
 
 function cursorOf(bytes: Buffer): number {

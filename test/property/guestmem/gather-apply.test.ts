@@ -68,10 +68,16 @@ function expectSameBatch(actual: ReturnType<typeof gather>, expected: ReferenceB
   expect(actual.body.equals(expected.body)).toBe(true);
 }
 
-function apply(block: RamBlock, body: Uint8Array, checkedBytes: number, checkedCrc: number) {
+function apply(
+  block: RamBlock,
+  body: Uint8Array,
+  checkedBytes: number,
+  checkedCrc: number,
+  keepReceived = false,
+) {
   const address = bodyAddress(block);
   block.bytes.set(body, address);
-  return block.apply(address, body.length, checkedBytes, checkedCrc);
+  return block.apply(address, body.length, checkedBytes, checkedCrc, keepReceived);
 }
 
 /**
@@ -331,6 +337,69 @@ describe('apply()', () => {
   });
 });
 
+describe('apply() in post-copy', () => {
+  const RECEIVED = fc.array(fc.boolean(), { minLength: PAGE_COUNT, maxLength: PAGE_COUNT });
+
+  test('apply() skips every page that has come, as the reference does', () => {
+    fc.assert(
+      fc.property(changes, changes, RECEIVED, (first, second, received) => {
+        const { body, result, expected } = startWith(first, second);
+        for (const [pfn, isReceived] of received.entries()) {
+          expected.received[pfn] = isReceived;
+          destination.bytes[destination.layout.receivedMap + pfn] = Number(isReceived);
+        }
+        const came = received.filter((bit) => bit).length;
+        const { tableBytes, tableCrc } = result;
+        const outcome = expected.apply(body, tableBytes, tableCrc, true);
+        const applied = apply(destination, body, tableBytes, tableCrc, true);
+        // A delta for a page that has not come has no base in post-copy.
+        expect(applied.outcome).toBe(outcome);
+        expectSameState(destination, expected);
+        if (outcome !== 'ok') return;
+        expect(applied.duplicatePages).toBe(expected.duplicatePages);
+        const told = result.zeroPages + result.rawPages + result.xbzrlePages;
+        const { zeroPages, rawPages, xbzrlePages, newPages, duplicatePages } = applied;
+        expect(zeroPages + rawPages + xbzrlePages + duplicatePages).toBe(told);
+        expect(newPages).toBe(told - duplicatePages);
+        expect(receivedOf(destination).filter((bit) => bit)).toHaveLength(came + newPages);
+      }),
+      { numRuns: 120 },
+    );
+  });
+
+  test('apply() leaves a page without its mark when its hash is wrong', () => {
+    clearBlock(source);
+    clearBlock(destination);
+    for (const pfn of [3, 4]) pageOf(source, pfn).fill(pfn);
+    const { body, result } = gather([3, 4], false, false, 1);
+    const spoilt = Uint8Array.from(body);
+    spoilt[PAGE_BYTES + 7]! ^= 1;
+    const applied = apply(destination, spoilt, result.tableBytes, result.tableCrc, true);
+    expect(applied).toMatchObject({ outcome: 'bad-hash', errorPfn: 4 });
+    expect([destination.isReceived(3), destination.isReceived(4)]).toEqual([true, false]);
+    // It comes again, and the other one does not count twice.
+    const again = apply(destination, body, result.tableBytes, result.tableCrc, true);
+    expect(again).toMatchObject({ outcome: 'ok', newPages: 1, duplicatePages: 1 });
+    expect(pageOf(destination, 4).equals(pageOf(source, 4))).toBe(true);
+  });
+
+  test('a page that was forgotten comes again, whatever it held', () => {
+    clearBlock(source);
+    clearBlock(destination);
+    pageOf(source, 2).fill(2);
+    const first = gather([2, 6], false, false, 1);
+    apply(destination, first.body, first.result.tableBytes, first.result.tableCrc);
+    expect(destination.forget(Uint8Array.of(0b0100_0100, 0, 0, 0, 0))).toBe(2);
+    pageOf(source, 2).fill(0);
+    pageOf(source, 6).fill(6);
+    const second = gather([2, 6], false, false, 1);
+    const { tableBytes, tableCrc } = second.result;
+    const applied = apply(destination, second.body, tableBytes, tableCrc, true);
+    expect(applied).toMatchObject({ newPages: 2, duplicatePages: 0, zeroPages: 1, rawPages: 1 });
+    expect(destination.ram.equals(source.ram)).toBe(true);
+  });
+});
+
 describe('hashPages() and compareHashes()', () => {
   test('compareHashes() finds exactly the pages that differ', () => {
     fc.assert(
@@ -343,6 +412,7 @@ describe('hashPages() and compareHashes()', () => {
         expect(
           Array.from({ length: PAGE_COUNT }, (_, pfn) => words.readBigUInt64LE(pfn * 8)),
         ).toEqual(expected);
+        for (const [pfn, hash] of expected.entries()) expect(destination.hashOf(pfn)).toBe(hash);
         for (const pfn of different) words[pfn * 8 + 3]! ^= 0x40;
         const found = destination.compareHashes(0, PAGE_COUNT, theirs, 5);
         expect(found.different).toBe(different.length);

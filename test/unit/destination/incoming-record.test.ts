@@ -7,6 +7,7 @@ const BATCH: ApplyResult = {
   outcome: 'ok',
   errorPfn: 0,
   newPages: 6,
+  duplicatePages: 0,
   zeroPages: 5,
   rawPages: 2,
   xbzrlePages: 1,

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { PAGE_BYTES, Random, SimClock } from '../../../src/base/index.ts';
 import { SimMachine } from '../../../src/guest/index.ts';
+import type { PageFault } from '../../../src/guestmem/index.ts';
 
 function simMachine(seed = 3): SimMachine {
   return SimMachine.create({ clock: new SimClock(), blockPages: [96, 64], vcpuCount: 2, seed });
@@ -101,4 +102,105 @@ test('SimMachine.load() refuses what is not its state, and changes nothing', asy
     await expect(machine.load({ sections })).rejects.toMatchObject({ code: 'E_MACHINE_STATE' });
   }
   expect(await machine.save()).toEqual(before);
+});
+
+/** A guest in post-copy without any page, its source, and what brings a page. */
+async function postcopied() {
+  const source = simMachine();
+  source.step(new Random(2), 500);
+  await source.pause('migration');
+  const clock = new SimClock();
+  const machine = (await SimMachine.factory(clock).create(source.description)) as SimMachine;
+  await machine.load(await source.save());
+  machine.setPostcopy(true);
+  machine.resume('ownership');
+  const bring = (block: number, pfn: number) => {
+    const [from, to] = [source.memory.blocks[block]!, machine.memory.blocks[block]!];
+    from.ram.copy(to.ram, pfn * PAGE_BYTES, pfn * PAGE_BYTES, (pfn + 1) * PAGE_BYTES);
+    to.bytes[to.layout.receivedMap + pfn] = 1;
+    machine.faults.wake();
+  };
+  return { source, machine, clock, bring };
+}
+
+test('SimMachine.write() stops a vCPU at a missing page, and no other', async () => {
+  const { machine, bring } = await postcopied();
+  const told: PageFault[] = [];
+  const stop = machine.faults.watch((fault) => told.push(fault));
+  expect(machine.write(100)).toBe(false);
+  expect(machine.faults.waiting()).toEqual([{ vcpu: 0, block: 1, pfn: 4 }]);
+  bring(0, 2);
+  expect([machine.write(2), machine.write(3)]).toEqual([false, false]);
+  expect(machine.faults.waiting()).toHaveLength(2);
+  expect(machine.repeatable()).toEqual([]);
+  bring(1, 4);
+  expect(machine.repeatable()).toEqual([100]);
+  expect(machine.write(100)).toBe(true);
+  expect(machine.write(2)).toBe(true);
+  stop();
+  expect(machine.write(4)).toBe(false);
+  expect(told).toEqual([
+    { vcpu: 0, block: 1, pfn: 4 },
+    { vcpu: 1, block: 0, pfn: 3 },
+  ]);
+});
+
+test('SimMachine.pause() calls a vCPU that waits away, and it waits anew', async () => {
+  const { machine } = await postcopied();
+  machine.write(6);
+  await machine.pause('operator');
+  expect(machine.faults.waiting()).toEqual([]);
+  expect(machine.repeatable()).toEqual([]);
+  const told: PageFault[] = [];
+  machine.faults.watch((fault) => told.push(fault));
+  machine.resume('operator');
+  machine.step(new Random(1), 0);
+  expect(told).toEqual([{ vcpu: 0, block: 0, pfn: 6 }]);
+  expect(machine.faults.statistics().vcpus[0]).toMatchObject({ faults: 1 });
+});
+
+test('SimMachine.step() goes on in post-copy and ends with exact RAM', async () => {
+  const { machine, bring } = await postcopied();
+  machine.faults.watch(({ block, pfn }) => bring(block, pfn));
+  const before = machine.steps;
+  expect(() => machine.problems()).toThrow('has not arrived');
+  machine.step(new Random(8), 300);
+  for (const [block, { layout, bytes }] of machine.memory.blocks.entries()) {
+    for (let pfn = 0; pfn < layout.pageCount; pfn += 1)
+      if (bytes[layout.receivedMap + pfn] === 0) bring(block, pfn);
+  }
+  machine.setPostcopy(false);
+  machine.step(new Random(9), 100);
+  expect(machine.steps).toBeGreaterThan(before + 100);
+  expect(machine.problems()).toEqual([]);
+  // What came is what it would leave to the next one.
+  expect(machine.pagesThatDiffer(machine.memory)).toEqual([]);
+});
+
+test('SimMachine.faults counts by its clock, with the waits that go on', async () => {
+  const { machine, clock, bring } = await postcopied();
+  machine.write(0);
+  await clock.advance(3);
+  machine.write(1);
+  await clock.advance(5);
+  expect(machine.faults.statistics()).toMatchObject({
+    vcpus: [
+      { faults: 1, blockedMs: 8, meanLatencyNs: 8e6 },
+      { faults: 1, blockedMs: 5, meanLatencyNs: 5e6 },
+    ],
+    allBlockedMs: 5,
+  });
+  bring(0, 0);
+  await clock.advance(4);
+  bring(0, 1);
+  const { vcpus, allBlockedMs, latencyBuckets } = machine.faults.statistics();
+  expect(vcpus.map(({ blockedMs }) => blockedMs)).toEqual([8, 9]);
+  expect(allBlockedMs).toBe(5);
+  // 8000 us are in [4096, 8192), 9000 us in [8192, 16384).
+  expect([latencyBuckets[12], latencyBuckets[13]]).toEqual([1, 1]);
+});
+
+test('SimMachine.setPostcopy() is refused while the guest runs', () => {
+  const machine = simMachine();
+  expect(() => machine.setPostcopy(true)).toThrow(expect.objectContaining({ code: 'E_STATE' }));
 });

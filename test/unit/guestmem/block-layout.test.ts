@@ -18,6 +18,8 @@ import {
   SCRATCH_PAGE,
   SLOT_BYTES,
   SLOT_COUNT,
+  URGENT_SLOT_BYTES,
+  URGENT_SLOT_COUNT,
 } from '../../../src/guestmem/block-layout.ts';
 import { FRAME_HEADER_BYTES, PAGE_BATCH_BYTES_MAX } from '../../../src/protocol/index.ts';
 
@@ -65,7 +67,9 @@ function areasOf(layout: BlockLayout): Area[] {
     { name: 'entries', start: ENTRY_SCRATCH, bytes: BATCH_PAGES_MAX * 16 },
     { name: 'dirty bitmap', start: layout.dirtyBitmap, bytes: bitmapBytes },
     { name: 'populated bitmap', start: layout.populatedBitmap, bytes: bitmapBytes },
+    { name: 'scratch bitmap', start: layout.scratchBitmap, bytes: bitmapBytes },
     { name: 'received map', start: layout.receivedMap, bytes: PAGE_MAP_BYTES },
+    { name: 'heat', start: layout.heatMap, bytes: Math.ceil(pageCount / 64) * 64 },
     { name: 'hash table', start: layout.hashTable, bytes: pageCount * 8 },
     ...logs,
     { name: 'slots', start: layout.slots, bytes: SLOT_COUNT * SLOT_BYTES },
@@ -99,7 +103,9 @@ describe('blockLayout()', () => {
     const addresses = [
       layout.dirtyBitmap,
       layout.populatedBitmap,
+      layout.scratchBitmap,
       layout.receivedMap,
+      layout.heatMap,
       layout.hashTable,
       layout.ram,
       layout.cache,
@@ -119,6 +125,13 @@ describe('blockLayout()', () => {
     for (const bytes of [0, PAGE_BYTES - 1, PAGE_BYTES + 1, RAM_BLOCK_BYTES_MAX + PAGE_BYTES]) {
       expect(() => layoutOf({ bytes, vcpuCount: 1 })).toThrow('RAM block');
     }
+  });
+
+  test('urgent slots fit into a staging slot, and a page with its frame into each', () => {
+    expect(URGENT_SLOT_COUNT).toBeGreaterThanOrEqual(64);
+    expect(URGENT_SLOT_COUNT * URGENT_SLOT_BYTES).toBeLessThanOrEqual(SLOT_BYTES);
+    expect(URGENT_SLOT_BYTES).toBeGreaterThanOrEqual(2 * FRAME_HEADER_BYTES + PAGE_BYTES + 16);
+    expect(URGENT_SLOT_BYTES % 8).toBe(0);
   });
 
   test('a slot holds the longest frame and the header behind it', () => {

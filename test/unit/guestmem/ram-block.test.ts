@@ -1,7 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { PAGE_BYTES } from '../../../src/base/index.ts';
 import { PFN_LIST } from '../../../src/guestmem/block-layout.ts';
-import { SLOT_BYTES, SLOT_COUNT } from '../../../src/guestmem/index.ts';
+import {
+  SLOT_BYTES,
+  SLOT_COUNT,
+  URGENT_SLOT_BYTES,
+  URGENT_SLOT_COUNT,
+} from '../../../src/guestmem/index.ts';
 import { bodyAddress, cacheOf, pageOf, testBlock } from '../../support/test-block.ts';
 
 function cachePages(block: ReturnType<typeof testBlock>, pfns: readonly number[]): void {
@@ -56,6 +61,32 @@ describe('RamBlock', () => {
       expect(block.slot(index).every((byte) => byte === index + 1)).toBe(true);
     }
     expect(block.ram.every((byte) => byte === 0)).toBe(true);
+  });
+
+  test('urgentSlot() gives areas of the last slot that do not overlap', () => {
+    const block = testBlock(4);
+    for (let index = 0; index < URGENT_SLOT_COUNT; index += 1) block.urgentSlot(index).fill(index);
+    const last = block.slot(SLOT_COUNT - 1);
+    for (let index = 0; index < URGENT_SLOT_COUNT; index += 1) {
+      const slot = block.urgentSlot(index);
+      expect(slot).toHaveLength(URGENT_SLOT_BYTES);
+      expect(slot.every((byte) => byte === index)).toBe(true);
+      expect(block.urgentSlotAddress(index) - block.slotAddress(SLOT_COUNT - 1)).toBe(
+        slot.byteOffset - last.byteOffset,
+      );
+    }
+    expect(last.subarray(URGENT_SLOT_COUNT * URGENT_SLOT_BYTES).every((byte) => byte === 0)).toBe(
+      true,
+    );
+    expect(block.slot(2).every((byte) => byte === 0)).toBe(true);
+  });
+
+  test('an urgent slot holds the frame of a page', () => {
+    const block = testBlock(4);
+    pageOf(block, 2).fill(7);
+    block.bytes.writeUInt32LE(2, PFN_LIST);
+    const address = block.urgentSlotAddress(3) + 32;
+    expect(block.gather(address, 1, false, false, 1).bodyBytes).toBe(PAGE_BYTES + 16);
   });
 
   test('ram is exactly the pages of the block', () => {
