@@ -6,6 +6,9 @@ import { blockFirstPfn, blockPages, keepProgress } from './slice';
 
 const RANDOM: u32 = 1;
 const ZIPF: u32 = 2;
+const WALK: u32 = 3;
+// A walk takes steps of up to so many pages, and one in 256 goes anywhere.
+const WALK_REACH: u32 = 64;
 
 // This vCPU's part of the hot range, in guest pages, and what it does there.
 let partFirst: u32 = 0;
@@ -79,6 +82,17 @@ export function memwriteRun(pfn: u32, random: u32, budget: u32): u32 {
       const octave = <u32>1 << below(random, 32 - clz(partPages));
       random = xorshift(random);
       pfn = partFirst + octave - 1 + below(random, min(octave, partPages - octave + 1));
+    } else if (pattern == WALK) {
+      random = xorshift(random);
+      if (random >> 24 == 0) {
+        random = xorshift(random);
+        pfn = partFirst + below(random, partPages);
+      } else {
+        // The upper bits have decided; the end of the part joins its beginning.
+        const reach = min(WALK_REACH, partPages);
+        const step = below(random << 8, 2 * reach + 1) + partPages - reach;
+        pfn = partFirst + (pfn - partFirst + step) % partPages;
+      }
     } else {
       pfn++;
       if (pfn - partFirst >= partPages) pfn = partFirst;

@@ -31,7 +31,8 @@ export interface AbSpec {
   readonly kind: 'ab';
 }
 
-export const WRITE_PATTERNS = ['seq', 'random', 'zipf'] as const;
+/** Their order is the number by which a program knows them. */
+export const WRITE_PATTERNS = ['seq', 'random', 'zipf', 'walk'] as const;
 export type WritePattern = (typeof WRITE_PATTERNS)[number];
 
 /** `ab` writes from here to AB_END_BYTES, or to the end of RAM. */

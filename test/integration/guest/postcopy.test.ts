@@ -126,6 +126,7 @@ const GUESTS: [string, GuestOptions][] = [
   ['memwrite,fill=8M,hot=8M,pattern=random,words=8,step=512,read=30', { vcpuCount: 3 }],
   ['memwrite,fill=16M,hot=12M', { vcpuCount: 2, ramBlocks: TWO_BLOCKS }],
   ['memwrite,fill=8M,hot=4M,pattern=zipf,read=50', { vcpuCount: 2 }],
+  ['memwrite,fill=12M,hot=12M,pattern=walk,read=30', { vcpuCount: 3, ramBlocks: TWO_BLOCKS }],
   ['ab', { vcpuCount: 2, ramBlocks: TWO_BLOCKS }],
 ];
 

@@ -37,6 +37,9 @@ test.each<[string, GuestOptions, number]>([
   ['memwrite,fill=2M,hot=8M,words=8,step=512', TWO, 20_000],
   ['memwrite,hot=8M,pattern=random,read=50', TWO, 20_000],
   ['memwrite,fill=12M,hot=9M,pattern=zipf,words=1024,step=4', TWO, 20_000],
+  ['memwrite,fill=6M,hot=9M,pattern=walk,read=20', TWO, 20_000],
+  // Each part is smaller than a step of the walk.
+  ['memwrite,hot=256K,pattern=walk', TWO, 20_000],
   ['ab', {}, 20_000],
   ['ab', TWO, 20_000],
 ])('%s moves with its state and goes on exactly, %o', async (spec, options, pages) => {

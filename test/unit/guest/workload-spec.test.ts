@@ -36,6 +36,7 @@ const GOOD = [
       stepBytes: 512,
     },
   ],
+  ['memwrite,pattern=walk', { ...MEMWRITE, pattern: 'walk' }],
   [' memwrite,pattern=zipf,read=30 ', { ...MEMWRITE, pattern: 'zipf', readPercent: 30 }],
   ['memwrite,words=1024,step=4', { ...MEMWRITE, words: 1024, stepBytes: 4 }],
 ] as const;
