@@ -140,10 +140,11 @@ export class AttachedMachine implements Machine {
 
   /**
    * Compares the whole RAM with what the workload must have left there. Only while paused, with all
-   * pages present.
+   * pages present: else it rejects with E_STATE.
    */
   async check(): Promise<WorkloadCheck> {
     this.requireParked('checked');
+    this.requirePages();
     return checkWorkload({
       spec: this.spec,
       memory: this.memory,
@@ -160,6 +161,15 @@ export class AttachedMachine implements Machine {
   private stateful() {
     const { spec, memory, registers, console } = this;
     return { spec, memory, registers, console, guestClock: this.control.guestClock };
+  }
+
+  private requirePages(): void {
+    if (!this.control.isPostcopy) return;
+    const missing = this.memory.blocks.reduce((pages, block) => pages + block.missingPages(), 0);
+    if (missing === 0) return;
+    throw new SternaError('E_STATE', 'A guest with missing pages cannot be checked', {
+      detail: { missing },
+    });
   }
 
   private requireParked(what: string): void {

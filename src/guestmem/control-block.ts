@@ -11,15 +11,15 @@ import type { PauseReason } from './machine.ts';
  *         64  PROGRESS         number of the newest change below     who changes it: add, notify
  *        128  guest clock      i64, see guest-clock.ts               requesters: compare-exchange
  *        192  FAULTS           number of the newest wait for a page  vCPUs: add, notify
- *        200  i64 all blocked: since when, and how many are; 208 i64 for how long, in all;
- *        256  24 i32: how long faults took; see faults/         vCPUs: compare-exchange, add
+ *        200  all blocked      i64 x 2, see faults/fault-tally.ts    vCPUs: compare-exchange, add
+ *        256  LATENCY_BUCKETS  24 i32, how long faults took          vCPUs: add
  *        384  the first vCPU, 128 bytes each:
  *
  *     +   0  STATE          a VCPU_STATE       the vCPU; `flipping`: the flipper; `dead`: the owner
  *     +   4  FLIP_DONE      its newest flip    the vCPU; while it is `flipping`: the flipper
  *     +   8  THROTTLE       percent asleep     requesters: store
  *     +  12  BEAT_EPOCH     window of its beats the vCPU
- *     +  16  STEPS          since start, wraps  the vCPU
+ *     +  16  STEPS          since start, wraps the vCPU
  *     +  32  first beat, last beat, longest gap: f64 milliseconds, the vCPU
  *     +  64  FAULT_PAGE     page it lacks + 1  the vCPU; 0: it waits for none
  *     +  68  FAULT_NUMBER   of its newest wait the vCPU

@@ -208,6 +208,14 @@ export class RamBlock {
     return this.copyOf(scratchBitmap);
   }
 
+  /** Pages that have no received mark. Any thread may ask: it only looks. */
+  missingPages(): number {
+    let missing = 0;
+    for (let pfn = 0; pfn < this.layout.pageCount; pfn += 1)
+      missing += this.isReceived(pfn) ? 0 : 1;
+    return missing;
+  }
+
   /**
    * Pages whose bit is set are missing again; returns how many had come. Only while no vCPU runs.
    * Throws E_PROTOCOL_BAD_BODY when the bitmap has another size.

@@ -162,6 +162,12 @@ export class VcpuControl {
     this.wakeSleepers();
   }
 
+  /** Whether pages may be missing. */
+  get isPostcopy(): boolean {
+    // Pairs with the store in setPostcopy(), in whichever thread.
+    return Atomics.load(this.block.words, POSTCOPY) !== 0;
+  }
+
   /**
    * Said by the owner of the vCPUs when one has ended by itself: everyone who waits for it fails at
    * once.

@@ -223,6 +223,10 @@ test('pause(), save() and flipDirtyLogs() work while every vCPU waits for a page
   const { vcpus } = machine.faults.statistics();
   expect(vcpus.map(({ faults }) => faults)).toEqual([1, 1, 1]);
   await machine.pause('operator');
+  await expect(machine.check()).rejects.toMatchObject({
+    code: 'E_STATE',
+    detail: { missing: 4096 },
+  });
   bringAll(guest);
   expect(await machine.check()).toMatchObject({ ok: true });
 });

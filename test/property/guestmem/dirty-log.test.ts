@@ -213,6 +213,7 @@ describe('bitmaps that cross', () => {
         );
         setBits(block, layout.dirtyBitmap, otherBits);
         expect([...block.receivedBitmap()]).toEqual([...packBits(bits)]);
+        expect(block.missingPages()).toBe(bits.filter((bit) => !bit).length);
         expect([...block.dirtyPages()]).toEqual([...packBits(otherBits)]);
         expect(block.countDirty()).toBe(otherBits.filter((bit) => bit).length);
       }),
