@@ -25,9 +25,19 @@ export type DestinationState =
   /** GRANT came: ownership is recorded. */
   | 'granted'
   | 'resumed'
+  /** Post-copy: the guest runs here, and pages are missing. */
+  | 'postcopy'
+  /** The source has sent them all. */
+  | 'draining'
   | 'late-verifying'
   | 'late-comparing'
   | 'late-verified'
+  /** JOIN came: it is looked for the migration that it is for. */
+  | 'joined'
+  /** JOIN with the role `recover` was answered: the received maps go out. */
+  | 'recovering'
+  /** JOIN with the role `preempt` was answered. */
+  | 'attached'
   | 'ended'
   | 'cancelled'
   | 'failed';
@@ -38,8 +48,9 @@ const cancelOrError = { CANCEL: 'cancelled', ERROR: 'failed' } as const;
 
 /** What may come from the source. */
 export const DESTINATION_ACCEPTS: TransitionTable<DestinationState> = {
-  connected: { HELLO: 'greeted', ERROR: 'failed' },
+  connected: { HELLO: 'greeted', JOIN: 'joined', ERROR: 'failed' },
   greeted: cancelOrError,
+  joined: { ERROR: 'failed' },
   setup: { ...stay('setup', PINGS), PASS_BEGIN: 'active', STOPPED: 'stopped', ...cancelOrError },
   active: {
     ...stay('active', [...PINGS, 'PASS_BEGIN', 'PAGE_BATCH']),
@@ -47,7 +58,7 @@ export const DESTINATION_ACCEPTS: TransitionTable<DestinationState> = {
     ...cancelOrError,
   },
   stopped: {
-    ...stay('stopped', [...PINGS, 'PASS_BEGIN', 'PAGE_BATCH']),
+    ...stay('stopped', [...PINGS, 'PASS_BEGIN', 'PAGE_BATCH', 'MISSING_MAP']),
     MACHINE_STATE: 'device',
     ...cancelOrError,
   },
@@ -75,6 +86,12 @@ export const DESTINATION_ACCEPTS: TransitionTable<DestinationState> = {
     GOODBYE: 'ended',
     ERROR: 'failed',
   },
+  postcopy: {
+    ...stay('postcopy', [...PINGS, 'PAGE_BATCH']),
+    POSTCOPY_END: 'draining',
+    ERROR: 'failed',
+  },
+  draining: { ...stay('draining', PINGS), ERROR: 'failed' },
   'late-verifying': {
     ...stay('late-verifying', [...PINGS, 'VERIFY_HASHES']),
     VERIFY_END: 'late-comparing',
@@ -82,14 +99,25 @@ export const DESTINATION_ACCEPTS: TransitionTable<DestinationState> = {
   },
   'late-comparing': { ...stay('late-comparing', PINGS), ERROR: 'failed' },
   'late-verified': { ...stay('late-verified', PINGS), GOODBYE: 'ended', ERROR: 'failed' },
+  recovering: { ...stay('recovering', PINGS), ERROR: 'failed' },
+  attached: { ...stay('attached', [...PINGS, 'PAGE_BATCH']), GOODBYE: 'ended', ERROR: 'failed' },
   // GOODBYE, CANCEL and ERROR are the last message of whoever sends them.
   ended: {},
   cancelled: {},
   // Reached also by sending ERROR, while the source is still talking: that is read and dropped.
   failed: stay('failed', [
     ...PINGS,
-    ...(['HELLO', 'PASS_BEGIN', 'PAGE_BATCH', 'STOPPED', 'MACHINE_STATE', 'SWITCHOVER'] as const),
+    ...([
+      'HELLO',
+      'JOIN',
+      'PASS_BEGIN',
+      'PAGE_BATCH',
+      'STOPPED',
+      'MACHINE_STATE',
+      'SWITCHOVER',
+    ] as const),
     ...(['VERIFY_HASHES', 'VERIFY_END', 'GRANT', 'GOODBYE', 'CANCEL', 'ERROR'] as const),
+    ...(['MISSING_MAP', 'POSTCOPY_END'] as const),
   ]),
 };
 
@@ -100,6 +128,7 @@ export const DESTINATION_ACCEPTS: TransitionTable<DestinationState> = {
 export const DESTINATION_SENDS: TransitionTable<DestinationState> = {
   connected: { ERROR: 'failed' },
   greeted: { HELLO_ACK: 'setup', ERROR: 'failed' },
+  joined: { RECOVERY: 'recovering', ATTACHED: 'attached', ERROR: 'failed' },
   setup: chatter('setup'),
   active: chatter('active'),
   stopped: chatter('stopped'),
@@ -109,8 +138,14 @@ export const DESTINATION_SENDS: TransitionTable<DestinationState> = {
   verifying: chatter('verifying'),
   comparing: { ...chatter('comparing'), VERIFY_RESULT: 'verified' },
   verified: chatter('verified'),
-  granted: { ...chatter('granted'), RESUMED: 'resumed' },
+  granted: { ...chatter('granted'), RESUMED: 'resumed', POSTCOPY_RESUMED: 'postcopy' },
   resumed: { ...chatter('resumed'), GUEST_STARTED: 'resumed' },
+  postcopy: { ...chatter('postcopy'), ...stay('postcopy', ['PAGE_REQUEST', 'GUEST_STARTED']) },
+  draining: {
+    ...chatter('draining'),
+    ...stay('draining', ['PAGE_REQUEST', 'GUEST_STARTED']),
+    ALL_RECEIVED: 'resumed',
+  },
   'late-verifying': { ...chatter('late-verifying'), GUEST_STARTED: 'late-verifying' },
   'late-comparing': {
     ...chatter('late-comparing'),
@@ -118,6 +153,12 @@ export const DESTINATION_SENDS: TransitionTable<DestinationState> = {
     VERIFY_RESULT: 'late-verified',
   },
   'late-verified': { ...chatter('late-verified'), GUEST_STARTED: 'late-verified' },
+  recovering: {
+    ...chatter('recovering'),
+    ...stay('recovering', ['RECEIVED_MAP']),
+    RECOVERED: 'postcopy',
+  },
+  attached: { ...stay('attached', PINGS), ERROR: 'failed' },
   ended: {},
   cancelled: {},
   failed: {},
@@ -132,6 +173,8 @@ export const DESTINATION_OWES: Readonly<Partial<Record<DestinationState, Message
   loading: 'SWITCHOVER_ACK',
   comparing: 'VERIFY_RESULT',
   granted: 'RESUMED',
+  recovering: 'RECOVERED',
+  draining: 'ALL_RECEIVED',
   'late-comparing': 'VERIFY_RESULT',
 };
 

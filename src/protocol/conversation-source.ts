@@ -23,9 +23,19 @@ export type SourceState =
   /** GRANT was sent, or may have been: the guest never runs here again by itself. */
   | 'granted'
   | 'resumed'
+  /** Post-copy: the guest runs at the destination, which asks for pages. */
+  | 'postcopy'
+  /** POSTCOPY_END was sent. */
+  | 'draining'
   | 'late-verifying'
   | 'late-comparing'
   | 'late-verified'
+  /** JOIN was sent. */
+  | 'joining'
+  /** RECOVERY came: the received maps follow. */
+  | 'recovering'
+  /** This connection carries pages that a vCPU waits for. */
+  | 'attached'
   | 'ended'
   | 'cancelled'
   | 'failed';
@@ -40,13 +50,15 @@ const cancelOrError = { CANCEL: 'cancelled', ERROR: 'failed' } as const;
 const IN_FLIGHT = [
   ...PINGS,
   ...(['HELLO_ACK', 'PROGRESS', 'SWITCHOVER_ACK', 'VERIFY_RESULT', 'RESUMED'] as const),
-  'GUEST_STARTED',
+  ...(['GUEST_STARTED', 'POSTCOPY_RESUMED', 'PAGE_REQUEST', 'ALL_RECEIVED'] as const),
+  ...(['RECOVERY', 'RECEIVED_MAP', 'RECOVERED', 'ATTACHED'] as const),
 ] as const;
 
 /** What may come from the destination. */
 export const SOURCE_ACCEPTS: TransitionTable<SourceState> = {
   connected: { ERROR: 'failed' },
   greeting: { HELLO_ACK: 'setup', ERROR: 'failed' },
+  joining: { RECOVERY: 'recovering', ATTACHED: 'attached', ERROR: 'failed' },
   setup: chatter('setup'),
   active: chatter('active'),
   stopped: chatter('stopped'),
@@ -56,8 +68,14 @@ export const SOURCE_ACCEPTS: TransitionTable<SourceState> = {
   verifying: chatter('verifying'),
   comparing: { ...chatter('comparing'), VERIFY_RESULT: 'verified' },
   verified: chatter('verified'),
-  granted: { ...chatter('granted'), RESUMED: 'resumed' },
+  granted: { ...chatter('granted'), RESUMED: 'resumed', POSTCOPY_RESUMED: 'postcopy' },
   resumed: { ...chatter('resumed'), GUEST_STARTED: 'resumed' },
+  postcopy: { ...chatter('postcopy'), ...stay('postcopy', ['PAGE_REQUEST', 'GUEST_STARTED']) },
+  draining: {
+    ...chatter('draining'),
+    ...stay('draining', ['PAGE_REQUEST', 'GUEST_STARTED']),
+    ALL_RECEIVED: 'resumed',
+  },
   'late-verifying': { ...chatter('late-verifying'), GUEST_STARTED: 'late-verifying' },
   'late-comparing': {
     ...chatter('late-comparing'),
@@ -65,6 +83,12 @@ export const SOURCE_ACCEPTS: TransitionTable<SourceState> = {
     VERIFY_RESULT: 'late-verified',
   },
   'late-verified': { ...chatter('late-verified'), GUEST_STARTED: 'late-verified' },
+  recovering: {
+    ...chatter('recovering'),
+    ...stay('recovering', ['RECEIVED_MAP']),
+    RECOVERED: 'postcopy',
+  },
+  attached: { ...stay('attached', PINGS), ERROR: 'failed' },
   ended: stay('ended', [...IN_FLIGHT, 'ERROR']),
   cancelled: stay('cancelled', [...IN_FLIGHT, 'ERROR']),
   failed: stay('failed', [...IN_FLIGHT, 'ERROR']),
@@ -75,8 +99,9 @@ export const SOURCE_ACCEPTS: TransitionTable<SourceState> = {
  * keep.
  */
 export const SOURCE_SENDS: TransitionTable<SourceState> = {
-  connected: { HELLO: 'greeting', ERROR: 'failed' },
+  connected: { HELLO: 'greeting', JOIN: 'joining', ERROR: 'failed' },
   greeting: cancelOrError,
+  joining: { ERROR: 'failed' },
   setup: { ...stay('setup', PINGS), PASS_BEGIN: 'active', STOPPED: 'stopped', ...cancelOrError },
   active: {
     ...stay('active', [...PINGS, 'PASS_BEGIN', 'PAGE_BATCH']),
@@ -84,7 +109,7 @@ export const SOURCE_SENDS: TransitionTable<SourceState> = {
     ...cancelOrError,
   },
   stopped: {
-    ...stay('stopped', [...PINGS, 'PASS_BEGIN', 'PAGE_BATCH']),
+    ...stay('stopped', [...PINGS, 'PASS_BEGIN', 'PAGE_BATCH', 'MISSING_MAP']),
     MACHINE_STATE: 'device',
     ...cancelOrError,
   },
@@ -112,6 +137,12 @@ export const SOURCE_SENDS: TransitionTable<SourceState> = {
     GOODBYE: 'ended',
     ERROR: 'failed',
   },
+  postcopy: {
+    ...stay('postcopy', [...PINGS, 'PAGE_BATCH']),
+    POSTCOPY_END: 'draining',
+    ERROR: 'failed',
+  },
+  draining: { ...stay('draining', PINGS), ERROR: 'failed' },
   'late-verifying': {
     ...stay('late-verifying', [...PINGS, 'VERIFY_HASHES']),
     VERIFY_END: 'late-comparing',
@@ -119,6 +150,8 @@ export const SOURCE_SENDS: TransitionTable<SourceState> = {
   },
   'late-comparing': { ...stay('late-comparing', PINGS), ERROR: 'failed' },
   'late-verified': { ...stay('late-verified', PINGS), GOODBYE: 'ended', ERROR: 'failed' },
+  recovering: { ...stay('recovering', PINGS), ERROR: 'failed' },
+  attached: { ...stay('attached', [...PINGS, 'PAGE_BATCH']), GOODBYE: 'ended', ERROR: 'failed' },
   ended: {},
   cancelled: {},
   failed: {},
@@ -133,6 +166,8 @@ export const SOURCE_AWAITS: Readonly<Partial<Record<SourceState, MessageName>>> 
   switchover: 'SWITCHOVER_ACK',
   comparing: 'VERIFY_RESULT',
   granted: 'RESUMED',
+  recovering: 'RECOVERED',
+  draining: 'ALL_RECEIVED',
   'late-comparing': 'VERIFY_RESULT',
 };
 

@@ -2,6 +2,7 @@ import { SternaError } from '../base/index.ts';
 import { crc32c } from './crc32c.ts';
 import {
   BODY_BYTES_MAX,
+  carriesPageMap,
   carriesPages,
   MESSAGE_TYPES,
   type MessageName,
@@ -84,10 +85,7 @@ export function encodeFrame(type: MessageType, sequence: number, body: Uint8Arra
   return frame;
 }
 
-/**
- * A whole frame that carries pages of `block`; its last `checkedBytes` are checked. Tests and
- * tools only.
- */
+/** A whole frame whose body is about `block`; its last `checkedBytes` are checked. */
 export function encodePagesFrame(
   type: MessageType,
   sequence: number,
@@ -204,7 +202,7 @@ function fieldProblem(
       checkedBytes,
     });
   }
-  if (block !== 0 && !carriesPages(type)) {
+  if (block !== 0 && !carriesPages(type) && !carriesPageMap(type)) {
     return malformed('E_PROTOCOL_BAD_HEADER', 'Reserved field is set', { block });
   }
   return undefined;

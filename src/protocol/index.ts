@@ -10,4 +10,5 @@ export * from './message-types.ts';
 export * from './messages/control-decoders.ts';
 export * from './messages/index.ts';
 export * from './page-batch.ts';
+export * from './page-map.ts';
 export * from './verify-hashes.ts';

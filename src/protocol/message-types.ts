@@ -4,6 +4,7 @@ import {
   HELLO_BYTES_MAX,
   MACHINE_STATE_BYTES_MAX,
   PAGE_BYTES,
+  RAM_BLOCK_BYTES_MAX,
 } from '../base/index.ts';
 
 /** Numbers on the wire. Zero is never valid; a retired number stays listed and is never reused. */
@@ -28,6 +29,16 @@ export const MESSAGE_TYPES = {
   VERIFY_RESULT: 18,
   GOODBYE: 19,
   GUEST_STARTED: 20,
+  MISSING_MAP: 21,
+  POSTCOPY_RESUMED: 22,
+  PAGE_REQUEST: 23,
+  POSTCOPY_END: 24,
+  ALL_RECEIVED: 25,
+  JOIN: 26,
+  RECOVERY: 27,
+  RECEIVED_MAP: 28,
+  RECOVERED: 29,
+  ATTACHED: 30,
 } as const;
 
 export type MessageName = keyof typeof MESSAGE_TYPES;
@@ -38,6 +49,11 @@ export const PAGE_ENTRY_BYTES = 16;
 
 /** A PAGE_BATCH body at its longest: every page raw, and a table entry each. */
 export const PAGE_BATCH_BYTES_MAX = BATCH_PAGES_MAX * (PAGE_BYTES + PAGE_ENTRY_BYTES);
+
+/** A page map's count of pages and its encoding. */
+export const PAGE_MAP_PREFIX_BYTES = 8;
+/** A page map at its longest: a bit for each page of the largest block. */
+export const PAGE_MAP_BYTES_MAX = PAGE_MAP_PREFIX_BYTES + RAM_BLOCK_BYTES_MAX / PAGE_BYTES / 8;
 
 /**
  * Longest body of each type; a header that announces more is malformed, before anything is
@@ -64,6 +80,16 @@ export const BODY_BYTES_MAX: Readonly<Record<MessageName, number>> = {
   VERIFY_RESULT: 4096,
   GOODBYE: 256,
   GUEST_STARTED: 1024,
+  MISSING_MAP: PAGE_MAP_BYTES_MAX,
+  POSTCOPY_RESUMED: 1024,
+  PAGE_REQUEST: 1024,
+  POSTCOPY_END: 256,
+  ALL_RECEIVED: 1024,
+  JOIN: 1024,
+  RECOVERY: 1024,
+  RECEIVED_MAP: PAGE_MAP_BYTES_MAX,
+  RECOVERED: 256,
+  ATTACHED: 256,
 };
 
 const NAME_BY_TYPE: ReadonlyMap<number, MessageName> = new Map(
@@ -74,8 +100,13 @@ export function messageName(type: number): MessageName | undefined {
   return NAME_BY_TYPE.get(type);
 }
 
+/** Page maps: raw bytes, checked whole as control bodies are. */
+export function carriesPageMap(type: number): boolean {
+  return type === MESSAGE_TYPES.MISSING_MAP || type === MESSAGE_TYPES.RECEIVED_MAP;
+}
+
 /**
- * These bodies are raw bytes that a kernel checks and reads in place; all others are MessagePack.
+ * These bodies are raw bytes that a kernel checks and reads in place.
  */
 export function carriesPages(type: number): boolean {
   return type === MESSAGE_TYPES.PAGE_BATCH || type === MESSAGE_TYPES.VERIFY_HASHES;

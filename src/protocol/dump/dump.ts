@@ -3,8 +3,9 @@ import { FrameDecoder } from '../decoder.ts';
 import type { FrameHeader } from '../frame.ts';
 import { type MessageName, messageName } from '../message-types.ts';
 import { CONTROL_DECODERS } from '../messages/control-decoders.ts';
-import type { SwitchoverBody } from '../messages/index.ts';
+import type { HelloBody, JoinBody, SwitchoverBody } from '../messages/index.ts';
 import { decodePageTable, type PageEntry } from '../page-batch.ts';
+import { countPages, decodePageMap } from '../page-map.ts';
 import { decodeVerifyHashes } from '../verify-hashes.ts';
 import { describeBody, describeEntry, describePages } from './dump-lines.ts';
 import { StreamOrder } from './stream-order.ts';
@@ -130,7 +131,9 @@ class StreamDump {
     }
     if (name === 'PAGE_BATCH') this.pageBatch(offset, header, body);
     else if (name === 'VERIFY_HASHES') this.hashes(offset, header, body);
-    else {
+    else if (name === 'MISSING_MAP' || name === 'RECEIVED_MAP') {
+      this.pageMap(offset, header, name, body);
+    } else {
       const decoded = CONTROL_DECODERS[name](body);
       const text = decoded.kind === 'ok' ? describeBody(decoded.body) : '';
       this.line(offset, header.sequence, name, header.bodyBytes, text);
@@ -141,7 +144,8 @@ class StreamDump {
 
   private disagreement(name: MessageName, body: object): SternaError | undefined {
     // The decoder of that name made the body.
-    if (name === 'HELLO') this.order.hello(body as Parameters<StreamOrder['hello']>[0]);
+    if (name === 'HELLO') this.order.hello(body as HelloBody);
+    if (name === 'JOIN') this.order.join(body as JoinBody);
     return name === 'SWITCHOVER' ? this.order.switchover(body as SwitchoverBody) : undefined;
   }
 
@@ -167,6 +171,20 @@ class StreamDump {
     const text = `block ${header.block} pfn ${firstPfn}-${firstPfn + hashes.length - 1}`;
     this.line(offset, header.sequence, 'VERIFY_HASHES', header.bodyBytes, text);
     this.reportIf(offset, this.order.range(header.block, firstPfn, hashes.length));
+  }
+
+  private pageMap(
+    offset: number,
+    header: FrameHeader,
+    name: 'MISSING_MAP' | 'RECEIVED_MAP',
+    body: Uint8Array,
+  ): void {
+    const pageCount = this.order.pagesOf(header.block);
+    const decoded = decodePageMap(name, body, pageCount);
+    const pages = decoded.kind === 'ok' ? countPages(decoded.body) : 0;
+    const text = decoded.kind === 'ok' ? `block ${header.block} pages ${pages}` : '';
+    this.line(offset, header.sequence, name, header.bodyBytes, text);
+    if (decoded.kind === 'malformed') this.report(offset, decoded.error);
   }
 
   private count(entry: PageEntry): void {

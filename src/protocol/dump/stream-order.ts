@@ -7,7 +7,7 @@ import {
   type DestinationState,
 } from '../conversation-destination.ts';
 import type { MessageName } from '../message-types.ts';
-import type { HelloBody, SwitchoverBody } from '../messages/index.ts';
+import type { HelloBody, JoinBody, JoinRole, SwitchoverBody } from '../messages/index.ts';
 import type { PageEntry } from '../page-batch.ts';
 
 /**
@@ -19,14 +19,15 @@ export class StreamOrder {
   private blockPages: readonly number[] = [];
   private batches = 0;
   private duplex = true;
+  private role: JoinRole | undefined;
+  private missesPages = false;
 
   /** An error when `name` must not come now. */
   message(name: MessageName): SternaError | undefined {
+    this.answer();
     const next = nextState(DESTINATION_ACCEPTS, this.state, name);
     if (next instanceof SternaError) return next;
-    const owed = DESTINATION_OWES[next];
-    const answered = owed === undefined ? next : DESTINATION_SENDS[next][owed];
-    this.state = answered ?? next;
+    this.state = next;
     if (name === 'PAGE_BATCH') this.batches += 1;
     return undefined;
   }
@@ -36,7 +37,12 @@ export class StreamOrder {
     this.blockPages = body.machine.ramBlocks.map((block) => block.bytes / body.pageBytes);
   }
 
+  join(body: JoinBody): void {
+    this.role = body.role;
+  }
+
   switchover(body: SwitchoverBody): SternaError | undefined {
+    this.missesPages = body.missingPages !== undefined;
     const pages = this.blockPages.reduce((total, count) => total + count, 0);
     if (body.batches !== this.batches) {
       return disagreement('SWITCHOVER counts other batches', body.batches, this.batches);
@@ -44,6 +50,11 @@ export class StreamOrder {
     return body.pages === pages
       ? undefined
       : disagreement('SWITCHOVER counts other pages', body.pages, pages);
+  }
+
+  /** 0 for a block that HELLO did not announce. */
+  pagesOf(block: number): number {
+    return this.blockPages[block] ?? 0;
   }
 
   pages(block: number, entries: readonly PageEntry[]): SternaError | undefined {
@@ -68,12 +79,28 @@ export class StreamOrder {
 
   /** The stream ended between two frames: an error unless the conversation had ended, too. */
   end(): SternaError | undefined {
+    this.answer();
     if (['ended', 'cancelled', 'failed'].includes(this.state)) return undefined;
     // GRANT is the last message of a file: there is nobody to say goodbye to.
     if (!this.duplex && this.state === 'resumed') return undefined;
     return new SternaError('E_PROTOCOL_TRUNCATED', `Stream ended in state ${this.state}`, {
       detail: { state: this.state },
     });
+  }
+
+  /** What the destination must have said before the source could go on. */
+  private answer(): void {
+    for (let owed = this.owed(); owed !== undefined; owed = this.owed()) {
+      const next = DESTINATION_SENDS[this.state][owed];
+      if (next === undefined) return;
+      this.state = next;
+    }
+  }
+
+  private owed(): MessageName | undefined {
+    if (this.state === 'granted' && this.missesPages) return 'POSTCOPY_RESUMED';
+    if (this.state === 'joined') return this.role === 'recover' ? 'RECOVERY' : 'ATTACHED';
+    return DESTINATION_OWES[this.state];
   }
 }
 

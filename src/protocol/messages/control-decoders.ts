@@ -2,8 +2,10 @@ import type { BodyResult } from '../body/body-reader.ts';
 import type { MessageName } from '../message-types.ts';
 import * as messages from './index.ts';
 
-/** Messages whose body is MessagePack; the other two are raw bytes. */
-export type ControlName = Exclude<MessageName, 'PAGE_BATCH' | 'VERIFY_HASHES'>;
+/** Messages whose body is raw bytes, and about the RAM block that the header names. */
+export type RawName = 'PAGE_BATCH' | 'VERIFY_HASHES' | 'MISSING_MAP' | 'RECEIVED_MAP';
+/** Messages whose body is MessagePack. */
+export type ControlName = Exclude<MessageName, RawName>;
 
 /**
  * The decoder of each control message, for those who read whatever comes: the dump and the tests.
@@ -29,4 +31,12 @@ export const CONTROL_DECODERS: Readonly<
   VERIFY_RESULT: messages.decodeVerifyResult,
   GOODBYE: messages.decodeGoodbye,
   GUEST_STARTED: messages.decodeGuestStarted,
+  POSTCOPY_RESUMED: messages.decodePostcopyResumed,
+  PAGE_REQUEST: messages.decodePageRequest,
+  POSTCOPY_END: messages.decodePostcopyEnd,
+  ALL_RECEIVED: messages.decodeAllReceived,
+  JOIN: messages.decodeJoin,
+  RECOVERY: messages.decodeRecovery,
+  RECOVERED: messages.decodeRecovered,
+  ATTACHED: messages.decodeAttached,
 };

@@ -51,11 +51,30 @@ export function decodeGrant(bytes: Uint8Array): BodyResult<GrantBody> {
 }
 
 export function encodeResumed(body: ResumedBody): Uint8Array {
-  return packBody('RESUMED', { epoch: body.epoch, running: body.running, parts: body.parts });
+  return packResumed('RESUMED', body);
 }
 
 export function decodeResumed(bytes: Uint8Array): BodyResult<ResumedBody> {
-  return readBody('RESUMED', bytes, (fields) => ({
+  return readResumed('RESUMED', bytes);
+}
+
+/** As RESUMED, while pages are missing: from here on they may be asked for. */
+export function encodePostcopyResumed(body: ResumedBody): Uint8Array {
+  return packResumed('POSTCOPY_RESUMED', body);
+}
+
+export function decodePostcopyResumed(bytes: Uint8Array): BodyResult<ResumedBody> {
+  return readResumed('POSTCOPY_RESUMED', bytes);
+}
+
+type ResumedName = 'RESUMED' | 'POSTCOPY_RESUMED';
+
+function packResumed(name: ResumedName, body: ResumedBody): Uint8Array {
+  return packBody(name, { epoch: body.epoch, running: body.running, parts: body.parts });
+}
+
+function readResumed(name: ResumedName, bytes: Uint8Array): BodyResult<ResumedBody> {
+  return readBody(name, bytes, (fields) => ({
     epoch: fields.integer('epoch', 1, EPOCH_MAX),
     running: fields.boolean('running'),
     parts: fields.amounts('parts', PARTS_BYTES_MAX),

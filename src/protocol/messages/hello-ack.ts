@@ -1,8 +1,8 @@
 import { NAME_LENGTH_MAX } from '../../base/index.ts';
 import { type BodyResult, readBody, type Scalar } from '../body/body-reader.ts';
 import { packBody } from '../body/message-pack.ts';
+import { PAGE_COUNT_MAX } from '../body/page-count.ts';
 import { CAPABILITY_BYTES_MAX, CAPABILITY_COUNT_MAX, PARAMETERS_BYTES_MAX } from './hello.ts';
-import { PAGE_COUNT_MAX } from './page-count.ts';
 
 /** The destination has built an empty machine and waits for pages. */
 export interface HelloAckBody {

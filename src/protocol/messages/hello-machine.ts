@@ -30,7 +30,7 @@ export interface HelloRamBlock {
 const RAM_BLOCK_COUNT_MAX = 16;
 const CONFIG_BYTES_MAX = 4096;
 const MACHINE_TYPE = /^[a-z][a-z0-9-]*$/;
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+export const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 export function packMachine(machine: HelloMachine): Record<string, unknown> {
   return {

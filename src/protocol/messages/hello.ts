@@ -9,7 +9,7 @@ export interface HelloBody {
   readonly protocol: number;
   /** For logs only, for example `sterna 0.1.0`. Nothing may depend on it. */
   readonly software: string;
-  /** What this connection is for. Further roles come with capabilities. */
+  /** What this connection is for; further ones begin with JOIN. */
   readonly role: 'main';
   readonly migrationId: string;
   readonly guest: { readonly epoch: number };
@@ -19,6 +19,11 @@ export interface HelloBody {
   readonly parameters: Readonly<Record<string, Scalar>>;
   /** False for a stream into a file: nothing will be answered. */
   readonly duplex: boolean;
+  /**
+   * Known to the two sides of one migration only: whoever comes with a further connection of it
+   * shows this. Absent: there will be none.
+   */
+  readonly secret?: string;
 }
 
 export const CAPABILITY_COUNT_MAX = 64;
@@ -26,7 +31,8 @@ export const CAPABILITY_BYTES_MAX = 64;
 export const PARAMETERS_BYTES_MAX = 2048;
 /** Highest epoch: its successor must still be exact in a JavaScript number. */
 export const EPOCH_MAX = Number.MAX_SAFE_INTEGER - 1;
-const MIGRATION_ID = /^[A-Za-z0-9-]{1,64}$/;
+export const MIGRATION_ID = /^[A-Za-z0-9-]{1,64}$/;
+export const SECRET = /^[0-9a-f]{32}$/;
 
 export function encodeHello(body: HelloBody): Uint8Array {
   return packBody('HELLO', {
@@ -40,6 +46,7 @@ export function encodeHello(body: HelloBody): Uint8Array {
     capabilities: body.capabilities,
     parameters: body.parameters,
     duplex: body.duplex,
+    ...(body.secret === undefined ? {} : { secret: body.secret }),
   });
 }
 
@@ -58,6 +65,7 @@ export function decodeHello(bytes: Uint8Array): BodyResult<HelloBody> {
       capabilities: fields.texts('capabilities', CAPABILITY_COUNT_MAX, CAPABILITY_BYTES_MAX),
       parameters: fields.scalars('parameters', PARAMETERS_BYTES_MAX),
       duplex: fields.boolean('duplex'),
+      ...(fields.has('secret') ? { secret: fields.text('secret', 32, SECRET) } : {}),
     };
   });
 }

@@ -1,6 +1,5 @@
-export * from './cancel.ts';
 export * from './error.ts';
-export * from './goodbye.ts';
+export * from './farewell.ts';
 export * from './grant.ts';
 export * from './hello.ts';
 export * from './hello-ack.ts';
@@ -8,6 +7,8 @@ export * from './hello-machine.ts';
 export * from './machine-state.ts';
 export * from './pass.ts';
 export * from './ping.ts';
+export * from './postcopy.ts';
+export * from './recovery.ts';
 export * from './rehearsal.ts';
 export * from './switchover.ts';
 export * from './verify.ts';

@@ -1,7 +1,7 @@
 import { MACHINE_STATE_BYTES_MAX, NAME_LENGTH_MAX } from '../../base/index.ts';
 import { type BodyResult, readBody } from '../body/body-reader.ts';
 import { packBody } from '../body/message-pack.ts';
-import { UINT32_MAX } from './page-count.ts';
+import { UINT32_MAX } from '../body/page-count.ts';
 
 /**
  * The state of vCPUs and devices. The machine names and versions its sections; nobody else looks

@@ -1,7 +1,7 @@
 import { VCPU_COUNT_MAX } from '../../base/index.ts';
 import { type BodyResult, readBody } from '../body/body-reader.ts';
 import { packBody } from '../body/message-pack.ts';
-import { PAGE_COUNT_MAX, UINT32_MAX } from './page-count.ts';
+import { PAGE_COUNT_MAX, UINT32_MAX } from '../body/page-count.ts';
 
 /** A pre-copy pass, or the stop-and-copy, begins. */
 export interface PassBeginBody {

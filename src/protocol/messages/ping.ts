@@ -1,6 +1,6 @@
 import { type BodyResult, readBody } from '../body/body-reader.ts';
 import { packBody } from '../body/message-pack.ts';
-import { UINT32_MAX } from './page-count.ts';
+import { UINT32_MAX } from '../body/page-count.ts';
 
 /** Asks for a PONG: to see that the peer lives, and to learn the offset between the clocks. */
 export interface PingBody {

@@ -1,6 +1,15 @@
-import { decodeGrant, decodeResumed, encodeGrant, encodeResumed } from './grant.ts';
+import { decodePageMap, encodePageMap } from '../page-map.ts';
+import {
+  decodeGrant,
+  decodePostcopyResumed,
+  decodeResumed,
+  encodeGrant,
+  encodePostcopyResumed,
+  encodeResumed,
+} from './grant.ts';
 import { decodeMachineState, encodeMachineState } from './machine-state.ts';
 import { decodePassBegin, decodeStopped, encodePassBegin, encodeStopped } from './pass.ts';
+import { decodePageRequest, encodePageRequest } from './postcopy.ts';
 import {
   decodeSwitchover,
   decodeSwitchoverAck,
@@ -23,5 +32,9 @@ export function rehearseSwitch(): void {
   decodeSwitchover(encodeSwitchover(switchover));
   decodeSwitchoverAck(encodeSwitchoverAck({ epoch: EPOCH, loadMs: 0 }));
   decodeGrant(encodeGrant({ epoch: EPOCH }));
-  decodeResumed(encodeResumed({ epoch: EPOCH, running: true, parts: {} }));
+  const resumed = { epoch: EPOCH, running: true, parts: {} };
+  decodeResumed(encodeResumed(resumed));
+  decodePostcopyResumed(encodePostcopyResumed(resumed));
+  decodePageRequest(encodePageRequest({ pages: [{ block: 0, pfn: 0 }] }));
+  decodePageMap('MISSING_MAP', encodePageMap(new Uint8Array(2), 16), 16);
 }

@@ -1,7 +1,7 @@
 import { type BodyResult, readBody } from '../body/body-reader.ts';
 import { packBody } from '../body/message-pack.ts';
+import { PAGE_COUNT_MAX, UINT32_MAX } from '../body/page-count.ts';
 import { EPOCH_MAX } from './hello.ts';
-import { PAGE_COUNT_MAX, UINT32_MAX } from './page-count.ts';
 
 /**
  * Everything was sent. The destination loads the machine state, checks that nothing is missing,
@@ -16,6 +16,11 @@ export interface SwitchoverBody {
   readonly strictVerify: boolean;
   /** An operator had stopped the guest: it arrives, and does not start. */
   readonly paused: boolean;
+  /**
+   * Post-copy: this many pages, told by MISSING_MAP, come when the guest runs at the destination.
+   * Absent: all have come.
+   */
+  readonly missingPages?: number;
 }
 
 /** The destination could run the guest now, and waits for GRANT. */
@@ -32,6 +37,7 @@ export function encodeSwitchover(body: SwitchoverBody): Uint8Array {
     batches: body.batches,
     strictVerify: body.strictVerify,
     paused: body.paused,
+    ...(body.missingPages === undefined ? {} : { missingPages: body.missingPages }),
   });
 }
 
@@ -41,6 +47,9 @@ export function decodeSwitchover(bytes: Uint8Array): BodyResult<SwitchoverBody> 
     batches: fields.integer('batches', 0, UINT32_MAX),
     strictVerify: fields.boolean('strictVerify'),
     paused: fields.boolean('paused'),
+    ...(fields.has('missingPages')
+      ? { missingPages: fields.integer('missingPages', 0, PAGE_COUNT_MAX) }
+      : {}),
   }));
 }
 

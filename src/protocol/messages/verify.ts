@@ -1,6 +1,6 @@
 import { type BodyResult, readBody } from '../body/body-reader.ts';
 import { packBody } from '../body/message-pack.ts';
-import { PAGE_COUNT_MAX } from './page-count.ts';
+import { PAGE_COUNT_MAX } from '../body/page-count.ts';
 
 /** The last VERIFY_HASHES was sent. */
 export interface VerifyEndBody {

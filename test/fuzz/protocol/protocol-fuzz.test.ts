@@ -7,6 +7,7 @@ import {
   crc32c,
   DESTINATION_ACCEPTS,
   type DestinationState,
+  decodePageMap,
   decodePageTable,
   decodeVerifyHashes,
   dumpStream,
@@ -149,7 +150,9 @@ function readBody(header: FrameHeader, body: Uint8Array): void {
   if (name === undefined) throw new Error('A frame without a name was let through');
   if (name === 'PAGE_BATCH') expectTyped(decodePageTable(body, header.checkedBytes));
   else if (name === 'VERIFY_HASHES') expectTyped(decodeVerifyHashes(body));
-  else expectTyped(CONTROL_DECODERS[name](body));
+  else if (name === 'MISSING_MAP' || name === 'RECEIVED_MAP') {
+    expectTyped(decodePageMap(name, body, 20));
+  } else expectTyped(CONTROL_DECODERS[name](body));
 }
 
 function expectTyped(result: { kind: string; error?: unknown }): void {

@@ -3,13 +3,14 @@ import { describe, expect, test } from 'vitest';
 import {
   CONTROL_DECODERS,
   type ControlName,
+  decodePageMap,
   decodePageTable,
   decodeVerifyHashes,
   FrameDecoder,
   MESSAGE_TYPES,
   type MessageName,
 } from '../../../src/protocol/index.ts';
-import { sampleFrame } from '../../unit/protocol/message-samples.ts';
+import { PAGE_MAP, sampleFrame } from '../../unit/protocol/message-samples.ts';
 
 /**
  * The bytes of every message of protocol version 1. Round trips alone would not notice if both
@@ -71,6 +72,9 @@ function decoderAt(sequence: number): FrameDecoder {
 function decodeBody(name: MessageName, body: Uint8Array, checkedBytes: number) {
   if (name === 'PAGE_BATCH') return decodePageTable(body, checkedBytes);
   if (name === 'VERIFY_HASHES') return decodeVerifyHashes(body);
+  if (name === 'MISSING_MAP' || name === 'RECEIVED_MAP') {
+    return decodePageMap(name, body, PAGE_MAP.pageCount);
+  }
   return CONTROL_DECODERS[name as ControlName](body);
 }
 

@@ -3,6 +3,8 @@ import {
   type BodyResult,
   CONTROL_DECODERS,
   type ControlName,
+  encodeAllReceived,
+  encodeAttached,
   encodeCancel,
   encodeError,
   encodeGoodbye,
@@ -10,17 +12,25 @@ import {
   encodeGuestStarted,
   encodeHello,
   encodeHelloAck,
+  encodeJoin,
   encodeMachineState,
+  encodePageRequest,
   encodePassBegin,
   encodePing,
   encodePong,
+  encodePostcopyEnd,
+  encodePostcopyResumed,
   encodeProgress,
+  encodeRecovered,
+  encodeRecovery,
   encodeResumed,
   encodeStopped,
   encodeSwitchover,
   encodeSwitchoverAck,
   encodeVerifyEnd,
   encodeVerifyResult,
+  JOIN_ROLES,
+  RECOVERY_OUTCOMES,
 } from '../../../src/protocol/index.ts';
 
 /** A control message with any legal body. */
@@ -65,7 +75,7 @@ const ramBlocks = fc
   )
   .map((blocks) => blocks);
 
-const hello = fc.record({
+const helloFields = {
   protocol: fc.constant(1),
   software: text(128),
   role: fc.constant('main' as const),
@@ -84,7 +94,16 @@ const hello = fc.record({
   capabilities,
   parameters: scalars,
   duplex: fc.boolean(),
-});
+};
+
+const hello = fc.record(
+  { ...helloFields, secret: fc.stringMatching(/^[0-9a-f]{32}$/) },
+  {
+    // The keys of the object are exactly its own.
+    requiredKeys: Object.keys(helloFields) as (keyof typeof helloFields)[],
+    noNullPrototype: true,
+  },
+);
 
 const error = fc.record(
   {
@@ -123,7 +142,19 @@ const BODIES: Readonly<
   MACHINE_STATE: [encodeMachineState, fc.record({ sections })],
   SWITCHOVER: [
     encodeSwitchover,
-    fc.record({ pages, batches: uint32, strictVerify: fc.boolean(), paused: fc.boolean() }),
+    fc.record(
+      {
+        pages,
+        batches: uint32,
+        strictVerify: fc.boolean(),
+        paused: fc.boolean(),
+        missingPages: pages,
+      },
+      {
+        requiredKeys: ['pages', 'batches', 'strictVerify', 'paused'],
+        noNullPrototype: true,
+      },
+    ),
   ],
   SWITCHOVER_ACK: [encodeSwitchoverAck, fc.record({ epoch, loadMs: amount })],
   GRANT: [encodeGrant, fc.record({ epoch })],
@@ -154,6 +185,57 @@ const BODIES: Readonly<
     }),
   ],
   GOODBYE: [encodeGoodbye, fc.constant({})],
+  POSTCOPY_RESUMED: [
+    encodePostcopyResumed,
+    fc.record({
+      epoch,
+      running: fc.boolean(),
+      parts: fc.dictionary(key, amount, { maxKeys: 8 }),
+    }),
+  ],
+  PAGE_REQUEST: [
+    encodePageRequest,
+    fc.record({
+      pages: fc.array(
+        fc.record({ block: fc.nat({ max: 15 }), pfn: fc.nat({ max: 2 ** 22 - 1 }) }),
+        { minLength: 1, maxLength: 16 },
+      ),
+    }),
+  ],
+  POSTCOPY_END: [encodePostcopyEnd, fc.record({ pages: fc.maxSafeNat() })],
+  ALL_RECEIVED: [
+    encodeAllReceived,
+    fc.record({
+      pages,
+      requestedPages: pages,
+      blocktimeMs: amount,
+      vcpuBlocktimeMs: moments,
+      latencyNs: amount,
+    }),
+  ],
+  JOIN: [
+    encodeJoin,
+    fc.record({
+      protocol: fc.constant(1),
+      software: text(128),
+      role: fc.constantFrom(...JOIN_ROLES),
+      uuid: fc.uuid(),
+      migrationId: fc.stringMatching(/^[A-Za-z0-9-]{1,64}$/),
+      epoch,
+      secret: fc.stringMatching(/^[0-9a-f]{32}$/),
+    }),
+  ],
+  RECOVERY: [
+    encodeRecovery,
+    fc.record({
+      outcome: fc.constantFrom(...RECOVERY_OUTCOMES),
+      epoch,
+      continues: fc.boolean(),
+      running: fc.boolean(),
+    }),
+  ],
+  RECOVERED: [encodeRecovered, fc.record({ missingPages: pages })],
+  ATTACHED: [encodeAttached, fc.constant({})],
 };
 
 export const MESSAGE_CASES: readonly MessageCase[] = Object.entries(BODIES).map(

@@ -1,11 +1,16 @@
 import fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { describe, expect, test } from 'vitest';
-import { BODY_BYTES_MAX } from '../../../src/protocol/index.ts';
+import { BODY_BYTES_MAX, type ControlName } from '../../../src/protocol/index.ts';
 import { MESSAGE_CASES } from './message-arbitraries.ts';
 
 const packr = new Packr({ useRecords: false, variableMapSize: true });
 const TRUNCATIONS = 64;
+const OPTIONAL_FIELDS: Readonly<Partial<Record<ControlName, readonly string[]>>> = {
+  ERROR: ['phase', 'guestOwner', 'detail'],
+  HELLO: ['secret'],
+  SWITCHOVER: ['missingPages'],
+};
 
 describe.each(MESSAGE_CASES)('$name', ({ name, encode, decode, body }) => {
   test('decode() returns what encode() was given', () => {
@@ -48,7 +53,7 @@ describe.each(MESSAGE_CASES)('$name', ({ name, encode, decode, body }) => {
       fc.property(body, (value) => {
         for (const field of Object.keys(value)) {
           const { [field]: _gone, ...rest } = value as Record<string, unknown>;
-          const isOptional = name === 'ERROR' && ['phase', 'guestOwner', 'detail'].includes(field);
+          const isOptional = OPTIONAL_FIELDS[name]?.includes(field) ?? false;
           const without = decode(packr.pack(rest));
           if (without.kind === 'ok') expect(isOptional).toBe(true);
           else expect(without.error.message).toContain(`${field} is missing`);

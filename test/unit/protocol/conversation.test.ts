@@ -48,11 +48,14 @@ describe('conversation tables', () => {
 
   test('the destination can be granted the guest only when the source can no longer cancel', () => {
     const states = [...worlds.reached.values()];
+    // Not over a connection that JOIN began: there the guest was granted before.
     const resumed = states.filter((world) => world.destination === 'resumed');
     expect(resumed.length).toBeGreaterThan(0);
     const afterGrant = [
       'granted',
       'resumed',
+      'postcopy',
+      'draining',
       'late-verifying',
       'late-comparing',
       'failed',
@@ -98,6 +101,13 @@ describe('nextState()', () => {
     ['granted', 'CANCEL'],
     ['resumed', 'GRANT'],
     ['resumed', 'PAGE_BATCH'],
+    ['active', 'MISSING_MAP'],
+    ['resumed', 'POSTCOPY_END'],
+    ['postcopy', 'CANCEL'],
+    ['postcopy', 'VERIFY_HASHES'],
+    ['draining', 'PAGE_BATCH'],
+    ['recovering', 'PAGE_BATCH'],
+    ['attached', 'STOPPED'],
     ['late-verifying', 'GOODBYE'],
     ['ended', 'PING'],
   ])('nextState() refuses at the destination in state %s when %s comes', (state, message) => {
@@ -113,17 +123,59 @@ describe('nextState()', () => {
     ['granted', 'SWITCHOVER_ACK'],
     ['resumed', 'RESUMED'],
     ['granted', 'GUEST_STARTED'],
+    ['granted', 'PAGE_REQUEST'],
+    ['resumed', 'PAGE_REQUEST'],
+    ['postcopy', 'ALL_RECEIVED'],
+    ['postcopy', 'RECEIVED_MAP'],
+    ['setup', 'ATTACHED'],
   ])('nextState() refuses at the source in state %s when %s comes', (state, message) => {
     expect(nextState(SOURCE_ACCEPTS, state, message)).toBeInstanceOf(SternaError);
   });
 
-  test('nextState() leads from HELLO to GOODBYE when all goes well', () => {
-    const steps: readonly ['>' | '<', MessageName][] = [
-      ['>', 'HELLO'],
-      ['<', 'HELLO_ACK'],
-      ['>', 'PASS_BEGIN'],
+  test('nextState() leads from HELLO to GOODBYE when a link is lost in post-copy', () => {
+    const begun: Steps = [
+      ...BEGIN,
+      ['>', 'STOPPED'],
+      ['>', 'MISSING_MAP'],
+      ['>', 'MACHINE_STATE'],
+      ['>', 'SWITCHOVER'],
+      ['<', 'SWITCHOVER_ACK'],
+      ['>', 'GRANT'],
+      ['<', 'POSTCOPY_RESUMED'],
+      ['<', 'PAGE_REQUEST'],
       ['>', 'PAGE_BATCH'],
-      ['<', 'PROGRESS'],
+    ];
+    expect(walk(begun)).toEqual(['postcopy', 'postcopy']);
+    const recovered: Steps = [
+      ['>', 'JOIN'],
+      ['<', 'RECOVERY'],
+      ['<', 'RECEIVED_MAP'],
+      ['<', 'RECOVERED'],
+      ['<', 'PAGE_REQUEST'],
+      ['>', 'PAGE_BATCH'],
+      ['>', 'POSTCOPY_END'],
+      ['<', 'ALL_RECEIVED'],
+      ['>', 'VERIFY_HASHES'],
+      ['>', 'VERIFY_END'],
+      ['<', 'VERIFY_RESULT'],
+      ['>', 'GOODBYE'],
+    ];
+    expect(walk(recovered)).toEqual(['ended', 'ended']);
+  });
+
+  test('nextState() leads a preempt connection from HELLO to GOODBYE', () => {
+    const steps: Steps = [
+      ['>', 'JOIN'],
+      ['<', 'ATTACHED'],
+      ['>', 'PAGE_BATCH'],
+      ['>', 'GOODBYE'],
+    ];
+    expect(walk(steps)).toEqual(['ended', 'ended']);
+  });
+
+  test('nextState() leads from HELLO to GOODBYE when all goes well', () => {
+    const steps: Steps = [
+      ...BEGIN,
       ['>', 'STOPPED'],
       ['>', 'PAGE_BATCH'],
       ['>', 'MACHINE_STATE'],
@@ -137,19 +189,32 @@ describe('nextState()', () => {
       ['<', 'VERIFY_RESULT'],
       ['>', 'GOODBYE'],
     ];
-    let source: SourceState = 'connected';
-    let destination: DestinationState = 'connected';
-    for (const [direction, message] of steps) {
-      const [sourceTable, destinationTable] =
-        direction === '>'
-          ? [SOURCE_SENDS, DESTINATION_ACCEPTS]
-          : [SOURCE_ACCEPTS, DESTINATION_SENDS];
-      source = legal(nextState(sourceTable, source, message));
-      destination = legal(nextState(destinationTable, destination, message));
-    }
-    expect([source, destination]).toEqual(['ended', 'ended']);
+    expect(walk(steps)).toEqual(['ended', 'ended']);
   });
 });
+
+type Steps = readonly (readonly ['>' | '<', MessageName])[];
+
+const BEGIN: Steps = [
+  ['>', 'HELLO'],
+  ['<', 'HELLO_ACK'],
+  ['>', 'PASS_BEGIN'],
+  ['>', 'PAGE_BATCH'],
+  ['<', 'PROGRESS'],
+];
+
+/** Where a fresh connection is on both sides after these messages. */
+function walk(steps: Steps): [SourceState, DestinationState] {
+  let source: SourceState = 'connected';
+  let destination: DestinationState = 'connected';
+  for (const [direction, message] of steps) {
+    const [sourceTable, destinationTable] =
+      direction === '>' ? [SOURCE_SENDS, DESTINATION_ACCEPTS] : [SOURCE_ACCEPTS, DESTINATION_SENDS];
+    source = legal(nextState(sourceTable, source, message));
+    destination = legal(nextState(destinationTable, destination, message));
+  }
+  return [source, destination];
+}
 
 function legal<State extends string>(next: State | SternaError): State {
   if (next instanceof SternaError) throw next;

@@ -1,5 +1,7 @@
 import {
   type ControlName,
+  encodeAllReceived,
+  encodeAttached,
   encodeCancel,
   encodeError,
   encodeFrame,
@@ -8,13 +10,20 @@ import {
   encodeGuestStarted,
   encodeHello,
   encodeHelloAck,
+  encodeJoin,
   encodeMachineState,
   encodePageBatch,
+  encodePageMap,
+  encodePageRequest,
   encodePagesFrame,
   encodePassBegin,
   encodePing,
   encodePong,
+  encodePostcopyEnd,
+  encodePostcopyResumed,
   encodeProgress,
+  encodeRecovered,
+  encodeRecovery,
   encodeResumed,
   encodeStopped,
   encodeSwitchover,
@@ -97,7 +106,37 @@ export const CONTROL_BODIES: Readonly<Record<ControlName, Uint8Array>> = {
     mismatches: ['ram0:17', 'ram1:3'],
   }),
   GOODBYE: encodeGoodbye(),
+  POSTCOPY_RESUMED: encodePostcopyResumed({ epoch: 8, running: true, parts: { record: 0.5 } }),
+  PAGE_REQUEST: encodePageRequest({
+    pages: [
+      { block: 0, pfn: 524_287 },
+      { block: 1, pfn: 0 },
+    ],
+  }),
+  POSTCOPY_END: encodePostcopyEnd({ pages: 70_001 }),
+  ALL_RECEIVED: encodeAllReceived({
+    pages: 540_672,
+    requestedPages: 312,
+    blocktimeMs: 1.5,
+    vcpuBlocktimeMs: [20.25, 1.5],
+    latencyNs: 68_500,
+  }),
+  JOIN: encodeJoin({
+    protocol: 1,
+    software: 'sterna 0.1.0',
+    role: 'recover',
+    uuid: HELLO.machine.uuid,
+    migrationId: HELLO.migrationId,
+    epoch: 8,
+    secret: '000102030405060708090a0b0c0d0e0f',
+  }),
+  RECOVERY: encodeRecovery({ outcome: 'owner', epoch: 8, continues: true, running: true }),
+  RECOVERED: encodeRecovered({ missingPages: 1234 }),
+  ATTACHED: encodeAttached(),
 };
+
+/** Pages 3 to 6 and the last of 20. */
+export const PAGE_MAP = { pageCount: 20, bitmap: Uint8Array.from([0x78, 0, 0x08]) };
 
 /** Every byte differs from its neighbours, so that a shifted page shows. */
 const RAW_PAGE = Uint8Array.from({ length: 4096 }, (_, index) => (index * 7 + (index >> 8)) & 0xff);
@@ -117,6 +156,10 @@ export function sampleFrame(name: MessageName, sequence: number): Uint8Array {
   }
   if (name === 'VERIFY_HASHES') {
     const body = encodeVerifyHashes({ firstPfn: 256, hashes: [0n, 1n, 0xfedcba9876543210n] });
+    return encodePagesFrame(type, sequence, 1, body, body.length);
+  }
+  if (name === 'MISSING_MAP' || name === 'RECEIVED_MAP') {
+    const body = encodePageMap(PAGE_MAP.bitmap, PAGE_MAP.pageCount);
     return encodePagesFrame(type, sequence, 1, body, body.length);
   }
   return encodeFrame(type, sequence, CONTROL_BODIES[name]);

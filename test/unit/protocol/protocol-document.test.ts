@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { ERROR_TEXT_BYTES_MAX } from '../../../src/base/index.ts';
 import {
   BODY_BYTES_MAX,
+  CONTROL_DECODERS,
   DESTINATION_ACCEPTS,
   DESTINATION_SENDS,
   type DestinationState,
@@ -25,9 +26,7 @@ describe('docs/protocol.md', () => {
     expect(DOCUMENT).toMatch(new RegExp(`^\\| ${type} \\| ${name} \\| .*\\| ${limit} \\|$`, 'm'));
   });
 
-  test.each(
-    Object.keys(MESSAGE_TYPES).filter((name) => name !== 'PAGE_BATCH' && name !== 'VERIFY_HASHES'),
-  )('has a section with the body of %s', (name) => {
+  test.each(Object.keys(CONTROL_DECODERS))('has a section with the body of %s', (name) => {
     expect(DOCUMENT).toMatch(new RegExp(`^### .*\\b${name}\\b`, 'm'));
   });
 

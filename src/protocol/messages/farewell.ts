@@ -7,6 +7,9 @@ export interface CancelBody {
   readonly reason: string;
 }
 
+/** The source has all that it wanted to know; the stream ends here, on purpose. */
+export type GoodbyeBody = Readonly<Record<string, never>>;
+
 export function encodeCancel(body: CancelBody): Uint8Array {
   return packBody('CANCEL', { reason: body.reason });
 }
@@ -15,4 +18,12 @@ export function decodeCancel(bytes: Uint8Array): BodyResult<CancelBody> {
   return readBody('CANCEL', bytes, (fields) => ({
     reason: fields.text('reason', ERROR_TEXT_BYTES_MAX),
   }));
+}
+
+export function encodeGoodbye(_body: GoodbyeBody = {}): Uint8Array {
+  return packBody('GOODBYE', {});
+}
+
+export function decodeGoodbye(bytes: Uint8Array): BodyResult<GoodbyeBody> {
+  return readBody('GOODBYE', bytes, () => ({}));
 }
