@@ -28,6 +28,7 @@ const STATES: ReadonlySet<string> = new Set<OwnershipState>([
   'granted',
   'preparing',
   'abandoned',
+  'lost',
 ]);
 
 export function encodeOwnershipRecord({ sequence, record }: SequencedRecord): Buffer {
