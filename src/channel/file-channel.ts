@@ -185,7 +185,8 @@ async function writeAll(file: MigrationFile, bytes: Uint8Array): Promise<void> {
 
 /**
  * Gives the partial file its final name, durably. When that is not certain the file is taken away
- * again: its last frame gives the guest to whoever loads it, and the source is about to go on.
+ * again: its last frame gives the guest to whoever loads it, and the source is about to go on. When
+ * it cannot be taken away either, rejects with the guest's owner `unknown`.
  */
 export async function completeFile(
   path: string,
@@ -195,7 +196,11 @@ export async function completeFile(
   try {
     await sync(dirname(path));
   } catch (thrown) {
-    await unlink(path);
+    await unlink(path).catch((reason: unknown) => {
+      const error = fileError(path, 'take away', reason);
+      error.guestOwner = 'unknown';
+      throw error;
+    });
     throw thrown;
   }
 }

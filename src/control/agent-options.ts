@@ -5,6 +5,8 @@ export interface AgentOptions {
   readonly role: 'source' | 'destination';
   /** Source: the guest to build. */
   readonly machine?: GuestOptions;
+  /** Source: builds the guest though its record says that it may live elsewhere. */
+  readonly takeOwnership?: boolean;
   /** Destination: `tcp:HOST:PORT` or `file:PATH`. Without it `migrate-incoming` tells where. */
   readonly listen?: string;
   /** Destination: loads the guest and does not start it (QEMU's -S). */

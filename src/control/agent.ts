@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createLogger, deferred, type Logger, SternaError } from '../base/index.ts';
 import type { AgentControl } from './agent-control.ts';
 import type { AgentOptions, AgentReady } from './agent-options.ts';
-import { continueGuest, firstRecord } from './guest-ownership.ts';
+import { continueGuest, firstRecord, settleRecords } from './guest-ownership.ts';
 import { GuestSlot } from './guest-slot.ts';
 import { describeGuest, preallocate } from './local-machine.ts';
 import { MigrationHost } from './migration/migration-host.ts';
@@ -106,13 +106,15 @@ class LocalAgent implements Agent, AgentControl {
   async start(): Promise<void> {
     const { name, listen, role, machine } = this.options;
     this.host.prepare();
-    if (role === 'source') {
+    const uuid = role === 'source' ? (machine?.uuid ?? randomUUID()) : undefined;
+    await settleRecords(this.ledger, uuid, this.log);
+    if (uuid !== undefined) {
       if (machine === undefined) {
         throw new SternaError('E_CONFIG_INVALID', 'A source needs a machine');
       }
-      const description = describeGuest(name, machine.uuid ?? randomUUID(), machine);
+      const description = describeGuest(name, uuid, machine);
       // Before it runs: a guest that runs has an owner on record.
-      await firstRecord(this.ledger, description.uuid, this.log);
+      await firstRecord(this.ledger, uuid, this.log, this.options.takeOwnership === true);
       await this.guests.build(description);
     }
     const address = listen === undefined ? null : await this.migrations.listen(listen);

@@ -1,34 +1,72 @@
-import type { Logger, OwnershipLedger, OwnershipRecord } from '../base/index.ts';
-import { SternaError } from '../base/index.ts';
+import {
+  type Logger,
+  type Ownership,
+  OwnershipKeeper,
+  type OwnershipLedger,
+  type OwnershipOutcome,
+  type OwnershipRecord,
+  ownershipAfterRestart,
+  SternaError,
+  toSternaError,
+} from '../base/index.ts';
 import type { GuestSlot } from './guest-slot.ts';
 
 /** What is decided here about a guest. */
 export type OwnedGuest = Pick<GuestSlot, 'isAway' | 'uuid' | 'continue' | 'comeBack'>;
 
+/** A ledger that knows of which guests it has records. */
+export interface ListedLedger extends OwnershipLedger {
+  uuids(): readonly string[];
+}
+
 /**
- * Records that this side owns the guest `uuid` that it is about to build. A guest of that uuid that
- * was here before, or left from here, had a lower epoch: whoever still has something of it can tell
- * the two apart.
+ * Records that this side owns the guest `uuid` that it is about to build, at the epoch after the
+ * one that it had. Rejects with E_OWNERSHIP_UNKNOWN or E_STATE when by its record the guest may
+ * live elsewhere, unless an operator says that it does not.
  */
 export async function firstRecord(
   ledger: OwnershipLedger,
   uuid: string,
   log: Logger,
+  takeOwnership: boolean,
 ): Promise<void> {
   const known = ledger.read(uuid);
-  if (known !== undefined && (known.state === 'granted' || known.state === 'granting')) {
-    // The operator gave the uuid: a new guest under it is a choice, but not one to pass over in
-    // silence.
-    log.warn({ event: 'ownership.uuid-reused', uuid, peer: known.peer, epoch: known.epoch });
-  }
-  const epoch = (known?.epoch ?? 0) + 1;
-  await ledger.write({ uuid, epoch, state: 'owner', migrationId: undefined, peer: undefined });
+  const keeper = new OwnershipKeeper({ ledger, uuid, peer: undefined });
+  const type = takeOwnership ? 'boot-anyway' : 'boot';
+  const outcome = await keeper.handle({ type });
+  if (!outcome.accepted) throw notBuilt(known);
+  if (outcome.ownership.phase !== 'owner') throw notRecorded(outcome);
+  if (known === undefined || known.state === 'owner') return;
+  const { epoch } = outcome.ownership;
+  log.warn({ event: 'ownership.taken', uuid, epoch, peer: known.peer, was: known.state });
 }
 
 /**
- * `cont`. A guest that was granted away is refused. One of which nobody knows is resumed only when
- * `takeOwnership` says so: an operator has looked, and the destination does not have it. Rejects
- * with E_STATE or E_OWNERSHIP_UNKNOWN.
+ * What a process makes of the records of the one before it: guests whose RAM died with it are
+ * `lost`, and those that never came are `abandoned`, so that whoever asks is told. `built`: the
+ * guest that this process builds again.
+ */
+export async function settleRecords(
+  ledger: ListedLedger,
+  built: string | undefined,
+  log: Logger,
+): Promise<void> {
+  for (const uuid of ledger.uuids()) {
+    if (uuid === built?.toLowerCase()) continue;
+    const known = ledger.read(uuid);
+    const keeper = new OwnershipKeeper({ ledger, uuid, peer: known?.peer });
+    const { accepted, ownership, refusal } = await keeper.handle({ type: 'settle' });
+    if (refusal !== undefined) throw notRecorded({ refusal });
+    if (!accepted) continue;
+    const { phase, epoch } = ownership;
+    log.warn({ event: 'ownership.settled', uuid, epoch, was: known?.state, is: phase });
+  }
+}
+
+/**
+ * `cont`. A guest that was granted away is refused. One of which nobody knows, or whose RAM died at
+ * the destination, is resumed only when `takeOwnership` says so: an operator has looked, and the
+ * destination does not have it. Rejects with E_STATE or E_OWNERSHIP_UNKNOWN.
  */
 export async function continueGuest(
   guest: OwnedGuest,
@@ -39,14 +77,36 @@ export async function continueGuest(
   if (!guest.isAway) return guest.continue();
   const { uuid } = guest;
   const record = uuid === undefined ? undefined : ledger.read(uuid);
-  if (record === undefined || record.state !== 'granting') throw granted(record);
+  if (uuid === undefined || record === undefined || record.state === 'granted') {
+    throw granted(record);
+  }
   if (!takeOwnership) throw unknown(record);
   // Beyond the epoch that may have been granted: should the destination have it after all, this one
   // is the newer.
-  const epoch = record.epoch + 1;
-  await ledger.write({ ...record, epoch, state: 'owner' });
-  log.warn({ event: 'ownership.taken', uuid: record.uuid, epoch, peer: record.peer });
+  const ownership: Ownership = { ...ownershipAfterRestart(record), hasMemory: true };
+  const keeper = new OwnershipKeeper({ ledger, uuid, peer: record.peer, ownership });
+  const outcome = await keeper.handle({ type: 'take-ownership' });
+  if (!outcome.accepted) throw granted(record);
+  if (outcome.ownership.phase !== 'owner') throw notRecorded(outcome);
+  log.warn({ event: 'ownership.taken', uuid, epoch: outcome.ownership.epoch, peer: record.peer });
   guest.comeBack();
+}
+
+/** By its record this side must not build the guest. */
+function notBuilt(record: OwnershipRecord | undefined): SternaError {
+  const peer = record?.peer ?? 'another agent';
+  const detail = { peer, epoch: record?.epoch, state: record?.state };
+  const next = 'ask it, then start this source with --take-ownership';
+  if (record?.state === 'granting') {
+    const text = `Nobody knows whether ${peer} has the guest of that uuid; ${next}`;
+    return new SternaError('E_OWNERSHIP_UNKNOWN', text, { guestOwner: 'unknown', detail });
+  }
+  const text =
+    record?.state === 'lost'
+      ? `The guest of that uuid died at epoch ${record.epoch}; start this source with --take-ownership`
+      : `The guest of that uuid belongs to ${peer}; ${next}`;
+  const guestOwner = record?.state === 'lost' ? 'none' : 'destination';
+  return new SternaError('E_STATE', text, { guestOwner, detail });
 }
 
 function granted(record: OwnershipRecord | undefined): SternaError {
@@ -59,9 +119,16 @@ function granted(record: OwnershipRecord | undefined): SternaError {
 
 function unknown(record: OwnershipRecord): SternaError {
   const peer = record.peer ?? 'the destination';
-  const text = `Nobody knows whether ${peer} has the guest; ask it, then use x-take-ownership`;
+  const isLost = record.state === 'lost';
+  const text = isLost
+    ? `The guest died at ${peer}; as it was before it left it is here: use x-take-ownership`
+    : `Nobody knows whether ${peer} has the guest; ask it, then use x-take-ownership`;
   return new SternaError('E_OWNERSHIP_UNKNOWN', text, {
-    guestOwner: 'unknown',
+    guestOwner: isLost ? 'none' : 'unknown',
     detail: { peer, epoch: record.epoch },
   });
+}
+
+function notRecorded({ refusal }: Pick<OwnershipOutcome, 'refusal'>): SternaError {
+  return toSternaError(refusal, 'E_STATE_DIRECTORY', 'Ownership could not be recorded');
 }

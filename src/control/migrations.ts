@@ -290,7 +290,7 @@ export class Migrations {
     const { uuid } = guests;
     try {
       const state = uuid === undefined ? undefined : ledger.read(uuid)?.state;
-      return state === 'granted' || state === 'granting';
+      return state === 'granted' || state === 'granting' || state === 'lost';
     } catch (thrown) {
       // The disk is gone. The engine knows whether it has sent GRANT, and nobody else could have.
       log.error({ event: 'ownership.read-failed', error: String(thrown) });

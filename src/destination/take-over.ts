@@ -1,27 +1,27 @@
 import {
   type Clock,
   type GuestOwner,
+  type OwnershipAnswer,
+  OwnershipKeeper,
   type OwnershipLedger,
-  type OwnershipRecord,
+  type OwnershipOutcome,
+  type OwnershipQuestion,
   SternaError,
   toSternaError,
 } from '../base/index.ts';
 import type { HelloBody } from '../protocol/index.ts';
 
 /**
- * The destination's half of the hand-over (docs/protocol.md, Ownership): it records that it owns
- * the guest before it runs it, and records that it abandons an epoch that was never granted, so
- * that the source can safely go on.
+ * The destination's half of the hand-over (docs/guest-ownership.md): it records that it owns the
+ * guest before it runs it, and records that it abandons an epoch that was never granted, so that
+ * the source can safely go on. `OWNERSHIP_RULES` decides; this class carries it out.
  */
 export class TakeOver {
   private readonly ledger: OwnershipLedger;
   private readonly clock: Clock;
   private readonly peer: string;
-  private migration:
-    | { readonly uuid: string; readonly epoch: number; readonly migrationId: string }
-    | undefined;
-
-  private refusedOwner: GuestOwner = 'unknown';
+  private keeper: OwnershipKeeper | undefined;
+  private migration: { readonly epoch: number; readonly migrationId: string } | undefined;
 
   constructor(ledger: OwnershipLedger, clock: Clock, peer: string) {
     this.ledger = ledger;
@@ -36,66 +36,73 @@ export class TakeOver {
 
   /** Whose the guest is after `own` has failed. */
   get ownerAfterFailure(): GuestOwner {
-    return this.refusedOwner;
+    return this.keeper?.ownership.phase === 'abandoned' ? 'source' : 'unknown';
   }
 
   /** Refuses a state of the guest that was taken over before: it would run a second time. */
   async prepare(hello: HelloBody): Promise<void> {
+    const { ledger, peer } = this;
     const { uuid } = hello.machine;
-    const epoch = hello.guest.epoch + 1;
-    const known = this.ledger.read(uuid);
-    if (known !== undefined && isStale(known, epoch)) {
+    const migration = { epoch: hello.guest.epoch + 1, migrationId: hello.migrationId };
+    const known = ledger.read(uuid);
+    const keeper = new OwnershipKeeper({ ledger, uuid, peer });
+    const { accepted, refusal } = await keeper.handle({ type: 'hello', ...migration });
+    if (!accepted) {
       throw new SternaError('E_HANDSHAKE_EPOCH', 'This side has a newer record of that guest', {
-        detail: { uuid, epoch, knownEpoch: known.epoch, knownState: known.state },
+        detail: {
+          uuid,
+          epoch: migration.epoch,
+          knownEpoch: known?.epoch,
+          knownState: known?.state,
+        },
       });
     }
-    this.migration = { uuid, epoch, migrationId: hello.migrationId };
-    await this.write('preparing');
+    this.migration = migration;
+    this.keeper = keeper;
+    if (refusal !== undefined) throw notRecorded(refusal);
   }
 
   /** Durable when it resolves; only then may the guest run. Resolves to the time that it took. */
   async own(): Promise<number> {
     const startMs = this.clock.nowMs();
-    try {
-      await this.write('owner');
-    } catch (thrown) {
-      throw await this.giveUp(
-        toSternaError(thrown, 'E_STATE_DIRECTORY', 'Ownership could not be recorded'),
-      );
-    }
+    const { keeper, migration } = this;
+    const outcome = migration && (await keeper?.handle({ type: 'grant', ...migration }));
+    if (outcome?.ownership.phase !== 'owner') throw this.notOwned(outcome?.refusal);
     return this.clock.nowMs() - startMs;
   }
 
   /** GRANT did not come. Not to be called once `own` was. */
   async abandon(): Promise<void> {
-    if (this.migration !== undefined) await this.write('abandoned');
+    const outcome = await this.keeper?.handle({ type: 'failed' });
+    if (outcome?.refusal !== undefined) throw notRecorded(outcome.refusal);
   }
 
   /**
-   * The record failed, and may be on disk all the same: only a later record that says otherwise
-   * frees the source.
+   * The source asks on another connection. What is answered is durable, and holds for a GRANT that
+   * is still under way here. Undefined when no answer can be given now; it may ask again.
    */
-  private async giveUp(error: SternaError): Promise<SternaError> {
-    try {
-      await this.write('abandoned');
-      this.refusedOwner = 'source';
-    } catch {
-      this.refusedOwner = 'unknown';
-    }
-    error.guestOwner = this.refusedOwner;
-    return error;
+  async answer(question: OwnershipQuestion): Promise<OwnershipAnswer | undefined> {
+    return answerOf(await this.keeper?.handle({ type: 'asked', ...question }));
   }
 
-  private async write(state: OwnershipRecord['state']): Promise<void> {
-    if (this.migration === undefined) return;
-    await this.ledger.write({ ...this.migration, state, peer: this.peer });
+  private notOwned(refusal: unknown): SternaError {
+    const text = 'GRANT came after this side had abandoned the guest';
+    const error =
+      refusal === undefined
+        ? new SternaError('E_HANDSHAKE_EPOCH', text, { detail: { epoch: this.epoch } })
+        : notRecorded(refusal);
+    error.guestOwner = this.ownerAfterFailure;
+    return error;
   }
 }
 
-function isStale(known: OwnershipRecord, epoch: number): boolean {
-  // An epoch that was only prepared or abandoned never ran here.
-  return (
-    (known.state === 'preparing' || known.state === 'abandoned' ? known.epoch - 1 : known.epoch) >=
-    epoch
-  );
+/** What the machine has said to a question. */
+export function answerOf(outcome: OwnershipOutcome | undefined): OwnershipAnswer | undefined {
+  const said = outcome?.effects.findLast((effect) => effect.startsWith('answer '));
+  // The rest of the text is an answer.
+  return said?.slice('answer '.length) as OwnershipAnswer | undefined;
+}
+
+function notRecorded(refusal: unknown): SternaError {
+  return toSternaError(refusal, 'E_STATE_DIRECTORY', 'Ownership could not be recorded');
 }

@@ -1,4 +1,12 @@
-import { SternaError, toSternaError } from '../base/index.ts';
+import {
+  assert,
+  type OwnershipAnswer,
+  OwnershipKeeper,
+  type OwnershipOutcome,
+  SternaError,
+  toSternaError,
+  UNKNOWN_GUEST,
+} from '../base/index.ts';
 import { encodeGrant } from '../protocol/index.ts';
 import type { OutgoingContext } from './outgoing-context.ts';
 import type { DowntimeClock } from './stop-and-copy.ts';
@@ -15,20 +23,40 @@ const RESUMED_LIMIT_MS = 10_000;
  *   4. RESUMED comes back, and this side records that the guest is gone
  *
  * A failure before 2 leaves the guest here. After it nobody knows until the destination is asked,
- * and nobody runs.
+ * and nobody runs. `OWNERSHIP_RULES` decides; this class carries it out.
  */
 export class HandOver {
   private readonly context: OutgoingContext;
-  private recording: Promise<void> | undefined;
-  private grantMayBeSent = false;
+  private readonly keeper: OwnershipKeeper;
+  private recording: Promise<OwnershipOutcome> | undefined;
+  private sent: Promise<void> | undefined;
 
   constructor(context: OutgoingContext) {
+    const { ledger, machine, record, peerName } = context;
+    const { uuid } = machine.description;
     this.context = context;
+    this.keeper = new OwnershipKeeper({
+      ledger,
+      uuid,
+      peer: peerName,
+      ownership: {
+        ...UNKNOWN_GUEST,
+        phase: 'owner',
+        epoch: record.startEpoch,
+        migrationId: ledger.read(uuid)?.migrationId,
+        hasMemory: true,
+      },
+      perform: (effect) => {
+        if (effect === 'send GRANT') this.sent = this.sendGrant();
+      },
+    });
   }
 
   /** True from the moment at which the destination may believe that it owns the guest. */
   get isIrrevocable(): boolean {
-    return this.grantMayBeSent;
+    return ['in-doubt', 'noting-granted', 'granted', 'noting-lost', 'lost'].includes(
+      this.keeper.ownership.phase,
+    );
   }
 
   /**
@@ -36,29 +64,48 @@ export class HandOver {
    * guest must stand still already.
    */
   prepare(): void {
-    this.recording = this.write('granting', this.nextEpoch);
-    // Awaited in grant(), or undone in takeBack(); until then a failure must not count as
-    // unhandled.
-    this.recording.catch(() => {});
+    this.recording = this.keeper.handle({ type: 'give', migrationId: this.context.migrationId });
   }
 
   /** Steps 1 to 4. Resolves when the destination has the guest. */
   async grant(downtime: DowntimeClock): Promise<void> {
-    const { machine, record, channel, peer } = this.context;
-    await this.recording;
+    const { machine, channel, peer, interrupt } = this.context;
+    const recorded = await this.recording;
+    if (recorded?.refusal !== undefined) throw recorded.refusal;
     await machine.pause('ownership');
-    this.context.interrupt.throwIfRaised();
+    interrupt.throwIfRaised();
     downtime.mark('record');
     if (!channel.duplex) return this.grantToFile(downtime);
-    this.grantMayBeSent = true;
-    record.owner = 'unknown';
-    const granted = peer.send('GRANT', encodeGrant({ epoch: this.nextEpoch }));
-    record.grantedBytes = channel.sentBytes;
-    await granted;
-    await this.context.interrupt.until(() => peer.state !== 'granted', RESUMED_LIMIT_MS, 'RESUMED');
+    this.mayBeGranted();
+    await this.sent;
+    await interrupt.until(() => peer.state !== 'granted', RESUMED_LIMIT_MS, 'RESUMED');
     await peer.resumed.promise;
     downtime.mark('grant');
     await this.handedOver();
+  }
+
+  /**
+   * What the destination says when it is asked after the link was lost. Resolves to whose the guest
+   * is then: `source`, and it goes on here; `destination`; or `unknown`, and an operator decides.
+   * Rejects with E_STATE_DIRECTORY when it could not be taken back.
+   */
+  async answered(answer: OwnershipAnswer): Promise<'source' | 'destination' | 'unknown'> {
+    const { record, log } = this.context;
+    const { ownership, refusal } = await this.keeper.handle({
+      type: 'answered',
+      answer,
+      ...this.name,
+    });
+    log.info({ event: 'ownership.answered', answer, phase: ownership.phase });
+    if (answer === 'abandoned') {
+      if (ownership.phase !== 'owner') throw refused(refusal);
+      this.goOn();
+      return 'source';
+    }
+    if (ownership.phase !== 'granted') return 'unknown';
+    record.owner = 'destination';
+    record.epoch = this.nextEpoch;
+    return 'destination';
   }
 
   /**
@@ -66,17 +113,17 @@ export class HandOver {
    * here.
    */
   async takeBack(): Promise<void> {
-    const { machine, record } = this.context;
-    if (this.recording !== undefined) {
-      // The record may not have been written at all; then the old one still stands, and this one
-      // repeats it.
-      await this.recording.catch(() => {});
-      await this.recordOwner();
+    await this.recording;
+    const { phase } = this.keeper.ownership;
+    if (phase === 'in-doubt') {
+      await this.answered('abandoned');
+      return;
     }
-    record.owner = 'source';
-    this.grantMayBeSent = false;
-    machine.resume('ownership');
-    machine.resume('migration');
+    if (phase !== 'owner') {
+      const { ownership, refusal } = await this.keeper.handle({ type: 'failed' });
+      if (ownership.phase !== 'owner') throw refused(refusal);
+    }
+    this.goOn();
   }
 
   /**
@@ -96,16 +143,27 @@ export class HandOver {
     });
   }
 
-  private async recordOwner(): Promise<void> {
-    const { ledger, machine, record } = this.context;
-    try {
-      await this.write('owner', record.epoch);
-    } catch (thrown) {
-      // A disk that refuses this record may have refused the one before it too: then nothing has to
-      // be taken back.
-      const known = ledger.read(machine.description.uuid);
-      if (known?.state !== 'owner' || known.epoch !== record.epoch) throw thrown;
-    }
+  private goOn(): void {
+    const { machine, record } = this.context;
+    record.owner = 'source';
+    machine.resume('ownership');
+    machine.resume('migration');
+  }
+
+  /** GRANT goes out in this very turn: no cancellation comes between. */
+  private mayBeGranted(): void {
+    void this.keeper.handle({ type: 'send-grant' });
+    assert(this.isIrrevocable, 'GRANT is sent only after `granting` was recorded');
+    this.context.record.owner = 'unknown';
+  }
+
+  private async sendGrant(): Promise<void> {
+    const { channel, peer, record } = this.context;
+    // A file has it already: it is granted by its name.
+    if (!channel.duplex) return;
+    const sent = peer.send('GRANT', encodeGrant({ epoch: this.nextEpoch }));
+    record.grantedBytes = channel.sentBytes;
+    await sent;
   }
 
   /**
@@ -119,9 +177,12 @@ export class HandOver {
     try {
       await channel.end();
     } catch (thrown) {
-      throw toSternaError(thrown, 'E_FILE', 'File could not be completed');
+      const error = toSternaError(thrown, 'E_FILE', 'File could not be completed');
+      // The file may lie there, complete.
+      if (error.guestOwner === 'unknown') this.mayBeGranted();
+      throw error;
     }
-    this.grantMayBeSent = true;
+    this.mayBeGranted();
     downtime.mark('grant');
     await this.handedOver();
   }
@@ -130,26 +191,21 @@ export class HandOver {
     const { record, log } = this.context;
     record.owner = 'destination';
     record.epoch = this.nextEpoch;
-    try {
-      await this.write('granted', this.nextEpoch);
-    } catch (thrown) {
-      // `granting` stands on disk, which keeps the guest from running here just as well.
-      log.warn({ event: 'ownership.record-failed', error: String(thrown) });
-    }
+    const { refusal } = await this.keeper.handle({ type: 'resumed', ...this.name });
+    // `granting` stands on disk, which keeps the guest from running here just as well.
+    if (refusal !== undefined)
+      log.warn({ event: 'ownership.record-failed', error: String(refusal) });
   }
 
   private get nextEpoch(): number {
     return this.context.record.startEpoch + 1;
   }
 
-  private write(state: 'owner' | 'granting' | 'granted', epoch: number): Promise<void> {
-    const { ledger, machine, migrationId, peerName } = this.context;
-    return ledger.write({
-      uuid: machine.description.uuid,
-      epoch,
-      state,
-      migrationId,
-      peer: peerName,
-    });
+  private get name(): { readonly epoch: number; readonly migrationId: string } {
+    return { epoch: this.nextEpoch, migrationId: this.context.migrationId };
   }
+}
+
+function refused(refusal: unknown): SternaError {
+  return toSternaError(refusal, 'E_STATE_DIRECTORY', 'Ownership could not be recorded');
 }

@@ -159,6 +159,7 @@ export const OWNERSHIP_RULES: OwnershipRules = {
   receiving: { recorded: go('preparing'), refused: forgo },
   preparing: {
     hello: receive,
+    'boot-anyway': bootAnyway,
     grant: go('owning', ['record owner']),
     failed: forgo,
     settle: forgo,

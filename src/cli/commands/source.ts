@@ -15,6 +15,7 @@ interface SourceOptions extends AgentCommandOptions {
   readonly workload: string;
   readonly seed: number;
   readonly uuid?: string;
+  readonly takeOwnership?: true;
 }
 
 export const addSource: AddCommand = (program, context, run) => {
@@ -33,6 +34,10 @@ export const addSource: AddCommand = (program, context, run) => {
     )
     .option('--seed <number>', 'of the random numbers of the workload', parseSeed, 1)
     .option('--uuid <uuid>', 'of the guest (default: a random one)', parseUuid)
+    .option(
+      '--take-ownership',
+      'build the guest though by its record it may live elsewhere: it does not, and never will',
+    )
     .action((options: SourceOptions) => run(() => source(context, options)));
 };
 
@@ -43,5 +48,6 @@ function source(context: CliContext, options: SourceOptions): Promise<ExitCode> 
     ...(uuid === undefined ? {} : { uuid }),
   };
   const common = commonAgentOptions(options);
-  return runAgent(context, { ...common, role: 'source', machine }, options);
+  const takeOwnership = options.takeOwnership === true;
+  return runAgent(context, { ...common, role: 'source', machine, takeOwnership }, options);
 }

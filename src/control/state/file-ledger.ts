@@ -4,6 +4,7 @@ import {
   fstatSync,
   fsyncSync,
   openSync,
+  readdirSync,
   readFileSync,
   readSync,
   writeSync,
@@ -80,6 +81,16 @@ export class FileLedger implements OwnershipLedger {
   /** Throws E_STATE_DIRECTORY when there is a log that cannot be read. */
   read(uuid: string): OwnershipRecord | undefined {
     return newest(readLog(this.pathOf(uuid)))?.record;
+  }
+
+  /** The guests of which there are records. Throws E_STATE_DIRECTORY. */
+  uuids(): readonly string[] {
+    try {
+      const names = readdirSync(this.directory).filter((name) => name.endsWith('.log'));
+      return names.map((name) => name.slice(0, -'.log'.length)).filter((name) => UUID.test(name));
+    } catch (thrown) {
+      throw stateDirectoryError(this.directory, 'read', thrown);
+    }
   }
 
   write(record: OwnershipRecord): Promise<void> {

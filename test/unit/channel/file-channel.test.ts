@@ -1,4 +1,4 @@
-import { chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { completeFile } from '../../../src/channel/file-channel.ts';
@@ -154,4 +154,17 @@ test('completeFile() takes the file away when it is not certain to stay', () =>
     const failing = completeFile(path, () => Promise.reject(new Error('input/output error')));
     await expect(failing).rejects.toThrow('input/output error');
     expect(await readdir(directory)).toEqual([]);
+  }));
+
+test('completeFile() says that nobody knows the owner when the file may be there after all', () =>
+  inTemporaryDirectory(async (directory) => {
+    const path = join(directory, 'guest.sterna');
+    await writeFile(`${path}.partial`, 'a stream that ends with GRANT');
+    const failing = completeFile(path, async () => {
+      // What lies there now cannot be unlinked.
+      await rm(path);
+      await mkdir(path);
+      throw new Error('input/output error');
+    });
+    await expect(failing).rejects.toMatchObject({ code: 'E_FILE', guestOwner: 'unknown' });
   }));

@@ -111,4 +111,36 @@ describe('TakeOver', () => {
     const error = await failureOf(taking.own());
     expect([error.code, error.guestOwner]).toEqual(['E_STATE_DIRECTORY', 'unknown']);
   });
+
+  test('answer() abandons before it says so, and a GRANT that comes later is refused', async () => {
+    const ledger = new RecordingLedger();
+    const taking = takeOver(ledger);
+    await taking.prepare(helloOf(1));
+    const question = { epoch: 2, migrationId: 'm-1' };
+    expect(await taking.answer(question)).toBe('abandoned');
+    expect(ledger.states).toEqual(['preparing 2', 'abandoned 2']);
+    const error = await failureOf(taking.own());
+    expect([error.code, error.guestOwner]).toEqual(['E_HANDSHAKE_EPOCH', 'source']);
+    expect(ledger.states).toEqual(['preparing 2', 'abandoned 2']);
+  });
+
+  test('answer() waits for the record that is being written, and says who owns the guest', async () => {
+    const taking = takeOver(new RecordingLedger());
+    await taking.prepare(helloOf(1));
+    const owning = taking.own();
+    expect(await taking.answer({ epoch: 2, migrationId: 'm-1' })).toBe('owner');
+    await owning;
+    expect(await taking.answer({ epoch: 1, migrationId: 'm-0' })).toBe('moved');
+    expect(await taking.answer({ epoch: 3, migrationId: 'm-1' })).toBe('none');
+  });
+
+  test('answer() says nothing while no record of the refused ownership can be taken back', async () => {
+    const failing: OwnershipState[] = ['owner', 'abandoned'];
+    const taking = takeOver(new RecordingLedger(failing));
+    await taking.prepare(helloOf(1));
+    await failureOf(taking.own());
+    expect(await taking.answer({ epoch: 2, migrationId: 'm-1' })).toBe(undefined);
+    failing.length = 0;
+    expect(await taking.answer({ epoch: 2, migrationId: 'm-1' })).toBe('abandoned');
+  });
 });
