@@ -2,6 +2,7 @@ export * from './artifacts.ts';
 export * from './clock.ts';
 export * from './deferred.ts';
 export * from './errors.ts';
+export * from './fault-points.ts';
 export * from './limits.ts';
 export * from './logger.ts';
 export * from './migration-info.ts';

@@ -1,4 +1,4 @@
-import type { LogLevel } from '../base/index.ts';
+import type { LogLevel, PlannedFault } from '../base/index.ts';
 
 export interface AgentOptions {
   readonly name: string;
@@ -22,6 +22,8 @@ export interface AgentOptions {
    */
   readonly stateDir?: string;
   readonly logLevel: LogLevel;
+  /** For tests: the process dies there, as by `kill -9`. */
+  readonly fault?: PlannedFault;
 }
 
 export interface GuestOptions {

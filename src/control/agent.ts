@@ -72,6 +72,7 @@ class LocalAgent implements Agent, AgentControl {
       name: options.name,
       logLevel: options.logLevel,
       stateDirectory: directory.path,
+      fault: options.fault,
     };
     this.host = new MigrationHost(
       settings,

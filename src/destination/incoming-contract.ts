@@ -1,4 +1,11 @@
-import type { Clock, Logger, MigrationInfo, OwnershipLedger, SternaError } from '../base/index.ts';
+import type {
+  Clock,
+  Logger,
+  MigrationInfo,
+  OwnershipLedger,
+  ReachFault,
+  SternaError,
+} from '../base/index.ts';
 import type { Channel } from '../channel/index.ts';
 import type { Machine, MachineFactory } from '../guestmem/index.ts';
 
@@ -10,6 +17,8 @@ export interface IncomingOptions {
   readonly channel: Channel;
   readonly clock: Clock;
   readonly ledger: OwnershipLedger;
+  /** For tests that end the process at a named moment. */
+  readonly reached?: ReachFault;
   readonly log: Logger;
   readonly factory: MachineFactory;
   /** The only guest that may come when the source asks for `validate-uuid`. */

@@ -63,7 +63,7 @@ export class IncomingMigration implements FrameSink {
     this.options = options;
     this.startMs = clock.nowMs();
     this.record = new IncomingRecord(this.startMs);
-    this.takeOver = new TakeOver(ledger, clock, channel.name);
+    this.takeOver = new TakeOver(ledger, clock, channel.name, options.reached);
     this.handlers = new MessageHandlers(options, this.record, this.takeOver, {
       send: (name, body) => this.send(name, body),
       publish: () => this.publishSoon(),

@@ -6,6 +6,7 @@ import {
   type OwnershipLedger,
   type OwnershipOutcome,
   type OwnershipQuestion,
+  type ReachFault,
   SternaError,
   toSternaError,
 } from '../base/index.ts';
@@ -20,13 +21,15 @@ export class TakeOver {
   private readonly ledger: OwnershipLedger;
   private readonly clock: Clock;
   private readonly peer: string;
+  private readonly reached: ReachFault;
   private keeper: OwnershipKeeper | undefined;
   private migration: { readonly epoch: number; readonly migrationId: string } | undefined;
 
-  constructor(ledger: OwnershipLedger, clock: Clock, peer: string) {
+  constructor(ledger: OwnershipLedger, clock: Clock, peer: string, reached: ReachFault = () => {}) {
     this.ledger = ledger;
     this.clock = clock;
     this.peer = peer;
+    this.reached = reached;
   }
 
   /** The epoch that GRANT must name. */
@@ -45,7 +48,16 @@ export class TakeOver {
     const { uuid } = hello.machine;
     const migration = { epoch: hello.guest.epoch + 1, migrationId: hello.migrationId };
     const known = ledger.read(uuid);
-    const keeper = new OwnershipKeeper({ ledger, uuid, peer });
+    const keeper = new OwnershipKeeper({
+      ledger,
+      uuid,
+      peer,
+      recording: (when, state) => {
+        if (state === 'preparing') this.reached(`destination.${when}-preparing`);
+        else if (state === 'owner') this.reached(`destination.${when}-owner-recorded`);
+        else if (state === 'abandoned') this.reached(`destination.${when}-abandoned-recorded`);
+      },
+    });
     const { accepted, refusal } = await keeper.handle({ type: 'hello', ...migration });
     if (!accepted) {
       throw new SternaError('E_HANDSHAKE_EPOCH', 'This side has a newer record of that guest', {
@@ -65,6 +77,7 @@ export class TakeOver {
   /** Durable when it resolves; only then may the guest run. Resolves to the time that it took. */
   async own(): Promise<number> {
     const startMs = this.clock.nowMs();
+    this.reached('destination.grant-received');
     const { keeper, migration } = this;
     const outcome = migration && (await keeper?.handle({ type: 'grant', ...migration }));
     if (outcome?.ownership.phase !== 'owner') throw this.notOwned(outcome?.refusal);

@@ -3,6 +3,7 @@ import {
   type OwnershipAnswer,
   OwnershipKeeper,
   type OwnershipOutcome,
+  type ReachFault,
   SternaError,
   toSternaError,
   UNKNOWN_GUEST,
@@ -28,13 +29,15 @@ const RESUMED_LIMIT_MS = 10_000;
 export class HandOver {
   private readonly context: OutgoingContext;
   private readonly keeper: OwnershipKeeper;
+  private readonly reached: ReachFault;
   private recording: Promise<OwnershipOutcome> | undefined;
   private sent: Promise<void> | undefined;
 
-  constructor(context: OutgoingContext) {
+  constructor(context: OutgoingContext, reached: ReachFault = () => {}) {
     const { ledger, machine, record, peerName } = context;
     const { uuid } = machine.description;
     this.context = context;
+    this.reached = reached;
     this.keeper = new OwnershipKeeper({
       ledger,
       uuid,
@@ -48,6 +51,11 @@ export class HandOver {
       },
       perform: (effect) => {
         if (effect === 'send GRANT') this.sent = this.sendGrant();
+      },
+      recording: (when, state) => {
+        if (state === 'granting') reached(`source.${when}-granting-recorded`);
+        else if (state === 'owner') reached(`source.${when}-owner-recorded`);
+        else if (when === 'after') reached('source.after-granted-recorded');
       },
     });
   }
@@ -78,8 +86,10 @@ export class HandOver {
     if (!channel.duplex) return this.grantToFile(downtime);
     this.mayBeGranted();
     await this.sent;
+    this.reached('source.after-grant-sent');
     await interrupt.until(() => peer.state !== 'granted', RESUMED_LIMIT_MS, 'RESUMED');
     await peer.resumed.promise;
+    this.reached('source.after-resumed');
     downtime.mark('grant');
     await this.handedOver();
   }

@@ -5,6 +5,7 @@ import type {
   MigrationInfo,
   MigrationParameters,
   OwnershipLedger,
+  ReachFault,
   SternaError,
 } from '../base/index.ts';
 import type { Channel } from '../channel/index.ts';
@@ -19,6 +20,8 @@ export interface OutgoingOptions {
   readonly channel: Channel;
   readonly clock: Clock;
   readonly ledger: OwnershipLedger;
+  /** For tests that end the process at a named moment. */
+  readonly reached?: ReachFault;
   readonly log: Logger;
   readonly migrationId: string;
   /** The peer as the user named it, for records and errors. */

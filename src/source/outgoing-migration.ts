@@ -66,7 +66,7 @@ export class OutgoingMigration {
       capabilities: options.capabilities,
       publish: () => options.observer.info(this.info()),
     };
-    this.handOver = new HandOver(this.context);
+    this.handOver = new HandOver(this.context, options.reached);
   }
 
   /**

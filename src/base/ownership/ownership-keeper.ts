@@ -21,6 +21,8 @@ export interface OwnershipKeeperOptions {
   readonly ownership?: Ownership;
   /** Called for each effect in its turn, after the records before it are durable. */
   readonly perform?: (effect: OutwardEffect) => void;
+  /** Called around each record: before it is written, and when it is durable. */
+  readonly recording?: (when: 'before' | 'after', state: OwnershipState) => void;
 }
 
 /** What became of an event. */
@@ -94,8 +96,11 @@ export class OwnershipKeeper {
     const { epoch, migrationId } = this.current;
     // The rest of the text is a state.
     const state = effect.slice('record '.length) as OwnershipState;
+    const { recording } = this.options;
+    recording?.('before', state);
     try {
       await ledger.write({ uuid, epoch, state, migrationId, peer });
+      recording?.('after', state);
       return undefined;
     } catch (thrown) {
       return this.isUndone(state, epoch) ? undefined : thrown;

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { LOG_LEVELS, type LogLevel } from '../../base/index.ts';
+import { LOG_LEVELS, type LogLevel, parseFaultPoint } from '../../base/index.ts';
 // The options type only: the agent itself is loaded when one is started, so that `sterna info`
 // starts quickly.
 import type { AgentOptions } from '../../control/index.ts';
@@ -53,7 +53,9 @@ export async function runAgent(
 ): Promise<ExitCode> {
   const { defaultStateDirectory, startAgent } = await import('../../control/index.ts');
   const stateDir = options.stateDir ?? defaultStateDirectory(options.name, context.environment);
-  const agent = await startAgent({ ...agentOptions, stateDir });
+  const { STERNA_FAULT: text } = context.environment;
+  const fault = text === undefined ? {} : { fault: parseFaultPoint(text) };
+  const agent = await startAgent({ ...agentOptions, stateDir, ...fault });
   if (options.exitWithParent) context.onInputClosed(() => void agent.close());
   context.stdout.write(`${JSON.stringify({ event: 'ready', ...agent.ready })}\n`);
   // The agent says 0, or 1 when it could not go on: both are exit codes.

@@ -3,6 +3,7 @@ import {
   type Logger,
   type MigrationInfo,
   type OwnershipLedger,
+  type ReachFault,
   SternaError,
 } from '../../base/index.ts';
 import {
@@ -25,6 +26,7 @@ export interface IncomingPortOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly ledger: OwnershipLedger;
+  readonly reached: ReachFault;
   readonly factory: MachineFactory;
   readonly publish: (info: MigrationInfo) => void;
   readonly ended: (completed: boolean) => void;
@@ -116,7 +118,7 @@ export class IncomingPort {
   }
 
   private async run(migration: ActiveMigration): Promise<void> {
-    const { clock, log, ledger, factory, ended } = this.options;
+    const { clock, log, ledger, reached, factory, ended } = this.options;
     const { startPaused, stallTimeoutMs } = this.settings;
     const { channel } = migration;
     log.info({ event: 'migration.incoming', peer: channel.name });
@@ -124,6 +126,7 @@ export class IncomingPort {
       channel,
       clock,
       ledger,
+      reached,
       log,
       factory: { ...bound(factory), refusal: (description) => this.claim(migration, description) },
       expectedUuid: this.expectedUuid,

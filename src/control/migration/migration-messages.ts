@@ -4,6 +4,7 @@ import type {
   MigrationCapabilities,
   MigrationInfo,
   MigrationParameters,
+  PlannedFault,
 } from '../../base/index.ts';
 import type { MachineDescription, PauseReason } from '../../guestmem/index.ts';
 import type { MachineHandles } from '../local-machine.ts';
@@ -13,6 +14,8 @@ export interface WorkerSettings {
   readonly name: string;
   readonly logLevel: LogLevel;
   readonly stateDirectory: string;
+  /** Where the process is to die. */
+  readonly fault?: PlannedFault | undefined;
 }
 
 export interface ListenRequest {

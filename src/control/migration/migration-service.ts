@@ -1,4 +1,4 @@
-import type { Clock, Logger, OwnershipLedger } from '../../base/index.ts';
+import type { Clock, Logger, OwnershipLedger, ReachFault } from '../../base/index.ts';
 import type { Machine, MachineDescription, MachineFactory } from '../../guestmem/index.ts';
 import { attachMachine, type MachineHandles, refusal } from '../local-machine.ts';
 import { AnnouncedMachine } from './announced-machine.ts';
@@ -16,6 +16,8 @@ export interface ServiceOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly ledger: OwnershipLedger;
+  /** For the engines. */
+  readonly reached: ReachFault;
   readonly post: (message: ServiceMessage) => void;
 }
 
@@ -37,11 +39,12 @@ export class MigrationService {
 
   constructor(options: ServiceOptions) {
     this.options = options;
-    const { clock, log, ledger, post } = options;
+    const { clock, log, ledger, reached, post } = options;
     this.incoming = new IncomingPort({
       clock,
       log,
       ledger,
+      reached,
       factory: this.factory(),
       publish: (info) => post({ type: 'info', info }),
       ended: (completed) => post({ type: 'incoming-ended', completed }),
@@ -70,13 +73,14 @@ export class MigrationService {
   }
 
   private start(request: OutgoingRequest): void {
-    const { clock, log, ledger, post } = this.options;
+    const { clock, log, ledger, reached, post } = this.options;
     const job = new OutgoingJob({
       request,
       machine: this.attach(request.machine),
       clock,
       log,
       ledger,
+      reached,
       publish: (info) => post({ type: 'info', info }),
     });
     // A guest that has just come can be sent on; first its RAM is compared with where it came from.

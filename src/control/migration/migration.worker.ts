@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { assert, createLogger, systemClock } from '../../base/index.ts';
+import { assert, createLogger, reachFault, systemClock } from '../../base/index.ts';
 import { FileLedger } from '../state/file-ledger.ts';
 import type { HostMessage, WorkerSettings } from './migration-messages.ts';
 import { MigrationService } from './migration-service.ts';
@@ -8,7 +8,7 @@ import { MigrationService } from './migration-service.ts';
 const port = parentPort;
 assert(port !== null, 'The migration worker runs as a worker');
 // MigrationHost is the only one who starts it.
-const { name, logLevel, stateDirectory } = workerData as WorkerSettings;
+const { name, logLevel, stateDirectory, fault } = workerData as WorkerSettings;
 const log = createLogger(logLevel, { agent: name, thread: 'migration' });
 
 const service = new MigrationService({
@@ -16,5 +16,7 @@ const service = new MigrationService({
   log,
   ledger: new FileLedger(stateDirectory),
   post: (message) => port.postMessage(message),
+  // The whole process, and nothing that would clean up behind it.
+  reached: reachFault(fault, () => process.kill(process.pid, 'SIGKILL')),
 });
 port.on('message', (message: HostMessage) => service.handle(message));

@@ -5,6 +5,7 @@ import {
   type MigrationParameters,
   type OwnershipLedger,
   PAGE_BYTES,
+  type ReachFault,
   SternaError,
   toSternaError,
 } from '../../base/index.ts';
@@ -26,6 +27,7 @@ export interface OutgoingJobOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly ledger: OwnershipLedger;
+  readonly reached: ReachFault;
   readonly publish: (info: MigrationInfo) => void;
 }
 
@@ -84,13 +86,14 @@ export class OutgoingJob {
   }
 
   private async migrate(channel: Channel): Promise<void> {
-    const { machine, clock, log, ledger, publish, request } = this.options;
+    const { machine, clock, log, ledger, reached, publish, request } = this.options;
     const { migrationId, capabilities } = request;
     this.engine = new OutgoingMigration({
       machine,
       channel,
       clock,
       ledger,
+      reached,
       log,
       migrationId,
       peer: formatAddress(parseAddress(request.uri)),
