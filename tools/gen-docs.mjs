@@ -1,5 +1,5 @@
-// Writes docs/errors.md from the table of errors in the build. test/tidy checks that the file is
-// current.
+// Writes docs/errors.md from the table of errors in the build, and the table of
+// docs/guest-ownership.md from the rules. Tests check that both are current.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
@@ -46,6 +46,39 @@ export function errorsDocument(errorCodes) {
   return lines.join('\n');
 }
 
+const OWNERSHIP_FILE = fileURLToPath(new URL('../docs/guest-ownership.md', import.meta.url));
+const TABLE_BEGIN = '<!-- The table: npm run docs -->';
+const TABLE_END = '<!-- End of the table -->';
+
+/** The rules of ownership as the lines of a table. */
+export function ownershipTable(rules) {
+  const rows = Object.entries(rules).flatMap(([phase, triggers]) =>
+    Object.entries(triggers).map(([trigger, rule]) => {
+      const epoch = rule.epoch === undefined ? '' : rule.epoch > 0 ? '+1' : '-1';
+      const other =
+        rule.withoutMemory === undefined ? '' : `, without RAM \`${rule.withoutMemory}\``;
+      const effects = rule.effects.join(', ');
+      return `| \`${phase}\` | ${trigger} | \`${rule.to}\`${other} | ${epoch} | ${effects} |`;
+    }),
+  );
+  return ['| In | When | To | Epoch | Does |', '| --- | --- | --- | --- | --- |', ...rows].join(
+    '\n',
+  );
+}
+
+/** The table that docs/guest-ownership.md has now. */
+export function currentOwnershipTable() {
+  const text = readFileSync(OWNERSHIP_FILE, 'utf8');
+  return text.slice(text.indexOf(TABLE_BEGIN) + TABLE_BEGIN.length, text.indexOf(TABLE_END)).trim();
+}
+
+function writeOwnershipTable(rules) {
+  const text = readFileSync(OWNERSHIP_FILE, 'utf8');
+  const before = text.slice(0, text.indexOf(TABLE_BEGIN) + TABLE_BEGIN.length);
+  const after = text.slice(text.indexOf(TABLE_END));
+  writeFileSync(OWNERSHIP_FILE, `${before}\n${ownershipTable(rules)}\n${after}`);
+}
+
 /** What docs/errors.md says now, or an empty text. */
 export function currentErrorsDocument() {
   try {
@@ -56,7 +89,8 @@ export function currentErrorsDocument() {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { ERROR_CODES } = await import('../dist/base/index.js');
+  const { ERROR_CODES, OWNERSHIP_RULES } = await import('../dist/base/index.js');
   writeFileSync(ERRORS_FILE, errorsDocument(ERROR_CODES));
-  process.stdout.write('Wrote docs/errors.md\n');
+  writeOwnershipTable(OWNERSHIP_RULES);
+  process.stdout.write('Wrote docs/errors.md and the table of docs/guest-ownership.md\n');
 }

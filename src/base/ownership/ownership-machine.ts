@@ -168,7 +168,7 @@ function follow(
   return { ownership: { ...ownership, phase: withoutMemory }, effects: [] };
 }
 
-/** Taking back names the migration by which the guest came here, and giving the one that takes it. */
+/** Taking back names the migration by which the guest came here; giving, the one that takes it. */
 function otherName(ownership: Ownership): Ownership {
   const { migrationId, formerMigrationId } = ownership;
   return { ...ownership, migrationId: formerMigrationId, formerMigrationId: migrationId };
