@@ -90,6 +90,21 @@ export const ERROR_CODES = {
     'Keep both processes, and report it with the logs of both sides.',
   ],
   E_MACHINE_STATE: [63, 'peer', 'Run the same version of Sterna on both sides.'],
+  E_RECOVERY_REFUSED: [
+    64,
+    'peer',
+    'Go on with the migration, guest and destination that the lost connection belonged to.',
+  ],
+  E_PAGE_REQUEST: [
+    65,
+    'peer',
+    'This is a defect of the destination; `migrate` with `resume` tries again.',
+  ],
+  E_GUEST_LOST: [
+    71,
+    'world',
+    'The guest ended with its process there. `sterna resume --take-ownership` here goes back to the moment of the switch.',
+  ],
   E_OWNERSHIP_UNKNOWN: [
     70,
     'world',

@@ -7,6 +7,10 @@ export type MigrationStatus =
   | 'setup'
   | 'active'
   | 'device'
+  | 'postcopy-active'
+  | 'postcopy-paused'
+  | 'postcopy-recover-setup'
+  | 'postcopy-recover'
   | 'completed'
   | 'failed'
   | 'cancelling'
@@ -50,6 +54,8 @@ export interface MigrationInfo {
   readonly xbzrle: XbzrleCounters | undefined;
   readonly pageKinds: Readonly<Record<PageKindCounter, PagesAndBytes>>;
   readonly passes: readonly PassRecord[];
+  /** Undefined until the guest was handed over with pages missing. */
+  readonly postcopy: PostcopyInfo | undefined;
   readonly verify: VerifyReport;
   readonly blockedReasons: readonly string[];
 }
@@ -70,6 +76,49 @@ export interface RamCounters {
   readonly pagesPerSecond: number;
   readonly precopyBytes: number;
   readonly downtimeBytes: number;
+  /** Since the guest runs at the destination. */
+  readonly postcopyBytes: number;
+}
+
+/** Post-copy, as far as the side knows it: the source sends, the destination's guest waits. */
+export interface PostcopyInfo {
+  /** Pages that were missing when the guest was handed over. */
+  readonly missingPages: number;
+  readonly remainingPages: number;
+  /** Different pages that were asked for. */
+  readonly requests: number;
+  /** Requests for pages that were under way already. */
+  readonly lateRequests: number;
+  /** Pages that came again and were dropped. */
+  readonly duplicatePages: number;
+  /** Share of the missing pages that a vCPU waited for, 0 to 1. */
+  readonly waitedShare: number;
+  /** Times that a lost link was made anew. */
+  readonly recoveries: number;
+  /** Time without a link, milliseconds. */
+  readonly pausedMs: number;
+  /** Why there is no link now. */
+  readonly pausedError: ErrorReport | undefined;
+  /** What the guest waited for. A source learns it at the end. */
+  readonly blocktime: BlocktimeInfo | undefined;
+  /**
+   * Share of its time that the guest was blocked, 0 to 1, for each stretch of `brownoutSpanMs`
+   * since it runs at the destination: how slow it was, and when that was over.
+   */
+  readonly brownout: readonly number[];
+  readonly brownoutSpanMs: number;
+}
+
+/** QEMU's figures of the capability `postcopy-blocktime`. */
+export interface BlocktimeInfo {
+  /** Time in which every vCPU was blocked at once. */
+  readonly allBlockedMs: number;
+  readonly vcpuBlockedMs: readonly number[];
+  /** Mean time from a fault until its vCPU went on; 0 without a fault. */
+  readonly meanLatencyNs: number;
+  readonly vcpuMeanLatencyNs: readonly number[];
+  /** 24 buckets: the N-th counts waits of 2^N to 2^(N+1) microseconds. */
+  readonly latencyBuckets: readonly number[];
 }
 
 export type PageKindCounter = 'zero' | 'raw' | 'xbzrle' | 'unchanged';

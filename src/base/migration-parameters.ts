@@ -19,6 +19,11 @@ export interface MigrationParameters {
   availSwitchoverBandwidthBytesPerSecond: number;
   /** `xbzrle-cache-size`, bytes, a power of two. */
   xbzrleCacheBytes: number;
+  /**
+   * `max-postcopy-bandwidth`: bytes per second of pages that nobody waits for, 0 = unlimited. Pages
+   * that a vCPU waits for are never held back.
+   */
+  maxPostcopyBandwidthBytesPerSecond: number;
   /** `x-mode`. */
   mode: MigrationMode;
   /** `x-timeout`: milliseconds of pre-copy, 0 = none; then `x-timeout-action`. */
@@ -30,10 +35,26 @@ export interface MigrationParameters {
   verify: VerifyMode;
   /** `x-stall-timeout`: milliseconds of silence of the peer after which the link counts as lost. */
   stallTimeoutMs: number;
+  /** `x-postcopy-after-passes`: in mode `hybrid`, passes before post-copy; 0 = no such rule. */
+  postcopyAfterPasses: number;
+  /** `x-postcopy-plateau`: in mode `hybrid`, post-copy when a pass leaves no less than the last. */
+  postcopyPlateau: Switch;
+  /**
+   * `x-postcopy-order`: of pages that nobody waits for; outward from recent faults, or ascending.
+   */
+  postcopyOrder: PostcopyOrder;
+  /** `x-auto-recover`: a link that is lost in post-copy is made anew without being asked. */
+  autoRecover: Switch;
 }
 
-export type MigrationMode = 'precopy' | 'stop';
-export type TimeoutAction = 'cancel' | 'suspend';
+/**
+ * `precopy`, `stop` (cold), `postcopy` (the guest goes first, its pages follow), `hybrid`
+ * (pre-copy, then post-copy by a rule or on command).
+ */
+export type MigrationMode = 'precopy' | 'stop' | 'postcopy' | 'hybrid';
+export type TimeoutAction = 'cancel' | 'suspend' | 'postcopy';
+export type Switch = 'on' | 'off';
+export type PostcopyOrder = 'bubbling' | 'sequential';
 export type VerifyMode = 'off' | 'after' | 'strict';
 
 interface NumberParameter {
@@ -42,7 +63,7 @@ interface NumberParameter {
   readonly default: number;
   readonly min: number;
   readonly max: number;
-  readonly unit: 'B/s' | 'B' | 'ms';
+  readonly unit: 'B/s' | 'B' | 'ms' | 'passes';
   readonly powerOfTwo?: true;
   /** May change while a migration runs. */
   readonly live: boolean;
@@ -96,11 +117,20 @@ export const MIGRATION_PARAMETERS: Readonly<Record<string, ParameterDefinition>>
     powerOfTwo: true,
     live: false,
   },
+  'max-postcopy-bandwidth': {
+    type: 'number',
+    key: 'maxPostcopyBandwidthBytesPerSecond',
+    default: 0,
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    unit: 'B/s',
+    live: true,
+  },
   'x-mode': {
     type: 'choice',
     key: 'mode',
     default: 'precopy',
-    choices: ['precopy', 'stop'],
+    choices: ['precopy', 'stop', 'postcopy', 'hybrid'],
     live: false,
   },
   'x-timeout': {
@@ -116,7 +146,7 @@ export const MIGRATION_PARAMETERS: Readonly<Record<string, ParameterDefinition>>
     type: 'choice',
     key: 'timeoutAction',
     default: 'suspend',
-    choices: ['cancel', 'suspend'],
+    choices: ['cancel', 'suspend', 'postcopy'],
     live: true,
   },
   'x-verify': {
@@ -135,6 +165,36 @@ export const MIGRATION_PARAMETERS: Readonly<Record<string, ParameterDefinition>>
     unit: 'ms',
     live: false,
   },
+  'x-postcopy-after-passes': {
+    type: 'number',
+    key: 'postcopyAfterPasses',
+    default: 1,
+    min: 0,
+    max: 1000,
+    unit: 'passes',
+    live: true,
+  },
+  'x-postcopy-plateau': {
+    type: 'choice',
+    key: 'postcopyPlateau',
+    default: 'on',
+    choices: ['on', 'off'],
+    live: true,
+  },
+  'x-postcopy-order': {
+    type: 'choice',
+    key: 'postcopyOrder',
+    default: 'bubbling',
+    choices: ['bubbling', 'sequential'],
+    live: false,
+  },
+  'x-auto-recover': {
+    type: 'choice',
+    key: 'autoRecover',
+    default: 'on',
+    choices: ['on', 'off'],
+    live: true,
+  },
 };
 
 /**
@@ -149,9 +209,21 @@ export const MIGRATION_CAPABILITIES: Readonly<
   'validate-uuid': { default: false },
   // The destination always answers on the same socket; kept for clients that ask.
   'return-path': { default: true, fixed: true },
+  'postcopy-ram': { default: false },
+  // A second connection for the pages that a vCPU waits for.
+  'postcopy-preempt': { default: false },
+  // What the guest waited for is always measured.
+  'postcopy-blocktime': { default: true, fixed: true },
 };
 
-export type CapabilityName = 'xbzrle' | 'events' | 'validate-uuid' | 'return-path';
+export type CapabilityName =
+  | 'xbzrle'
+  | 'events'
+  | 'validate-uuid'
+  | 'return-path'
+  | 'postcopy-ram'
+  | 'postcopy-preempt'
+  | 'postcopy-blocktime';
 export type MigrationCapabilities = Readonly<Record<CapabilityName, boolean>>;
 
 export function defaultParameters(): MigrationParameters {

@@ -27,10 +27,11 @@ export interface Channel {
   start(sink: FrameSink): void;
 
   /**
-   * Sends a control message. Resolves when the transport has taken it; rejects with the error that
-   * closed the channel. Order of calls = order on the wire, also relative to `sendSlot`.
+   * Sends a control message, or a page map of RAM block `block`. Resolves when the transport has
+   * taken it; rejects with the error that closed the channel. Order of calls = order on the wire,
+   * also relative to `sendSlot`.
    */
-  send(type: MessageType, body: Uint8Array): Promise<void>;
+  send(type: MessageType, body: Uint8Array, block?: number): Promise<void>;
 
   /**
    * Sends a frame that lies in `slot` with `FRAME_HEADER_BYTES` free bytes before the body; the

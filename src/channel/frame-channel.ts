@@ -71,9 +71,9 @@ export class FrameChannel implements Channel {
     this.transport.startReading();
   }
 
-  send(type: MessageType, body: Uint8Array): Promise<void> {
+  send(type: MessageType, body: Uint8Array, block = 0): Promise<void> {
     if (!this.isOpen()) return this.refuse();
-    return this.transmit(encodeFrame(type, this.nextSequence(), body));
+    return this.transmit(encodeFrame(type, this.nextSequence(), body, block));
   }
 
   sendSlot(slot: Uint8Array, frame: SlotFrame): Promise<void> {

@@ -8,6 +8,8 @@ import type {
 } from '../base/index.ts';
 import type { Channel } from '../channel/index.ts';
 import type { Machine, MachineFactory } from '../guestmem/index.ts';
+import type { JoinBody } from '../protocol/index.ts';
+import type { IncomingLink } from './incoming-link.ts';
 
 /**
  * Everything an incoming migration needs; nothing of it is global, so the simulator passes its own.
@@ -23,6 +25,8 @@ export interface IncomingOptions {
   readonly factory: MachineFactory;
   /** The only guest that may come when the source asks for `validate-uuid`. */
   readonly expectedUuid: string | undefined;
+  /** Absent: connections that join are answered by the records alone. */
+  readonly joining?: Joining;
   /** QEMU's -S: load the guest and do not start it. */
   readonly startPaused: boolean;
   /** Silence of the source after which the migration failed, milliseconds. */
@@ -30,6 +34,24 @@ export interface IncomingOptions {
   readonly observer: { info(info: MigrationInfo): void };
 }
 
+/** Where a further connection finds the migration that it is for. */
+export interface Joining {
+  /** The migration of that name, if it is under way here. */
+  find(migrationId: string): JoinTarget | undefined;
+  /** The guest lives in this process. */
+  isHere(uuid: string): boolean;
+  /** It must stand still here when this returns: an operator's word gave it to the source. */
+  pause(uuid: string): void;
+}
+
+/** A migration that can be joined. */
+export interface JoinTarget {
+  /** Takes the connection over and answers on it. Rejects with why not. */
+  attach(join: JoinBody, link: IncomingLink): Promise<void>;
+}
+
 export type IncomingOutcome =
-  | { readonly status: 'completed'; readonly machine: Machine }
+  /** The connection was for another migration, or only asked. */
+  | { readonly status: 'joined'; readonly error?: undefined }
+  | { readonly status: 'completed'; readonly machine: Machine; readonly error?: undefined }
   | { readonly status: 'failed' | 'cancelled'; readonly error: SternaError };

@@ -1,23 +1,21 @@
-import { type MigrationInfo, SternaError, toSternaError } from '../base/index.ts';
-import type { FrameSink } from '../channel/index.ts';
+import { timingSafeEqual } from 'node:crypto';
+import { type MigrationInfo, SternaError } from '../base/index.ts';
 import {
-  carriesPages,
-  DESTINATION_ACCEPTS,
-  DESTINATION_OWES,
-  DESTINATION_SENDS,
-  type DestinationState,
+  decodeJoin,
+  encodeAttached,
   encodeError,
+  encodeRecovery,
   errorBodyFrom,
-  FRAME_HEADER_BYTES,
   type FrameHeader,
+  type JoinBody,
   MESSAGE_TYPES,
   type MessageName,
-  messageName,
-  nextState,
 } from '../protocol/index.ts';
-import type { IncomingOptions, IncomingOutcome } from './incoming-contract.ts';
+import type { IncomingOptions, IncomingOutcome, JoinTarget } from './incoming-contract.ts';
+import { IncomingLink, type LinkOwner } from './incoming-link.ts';
 import { IncomingRecord } from './incoming-record.ts';
 import { MessageHandlers } from './message-handlers.ts';
+import { answerByRecord } from './ownership-answer.ts';
 import { TakeOver } from './take-over.ts';
 
 const PUBLISH_MS = 50;
@@ -28,46 +26,37 @@ const ALIVE_CHECK_MS = 100;
  */
 const HELLO_LIMIT_MS = 10_000;
 const FAREWELL_MS = 1_000;
-/** More than an honest source ever leaves unread: it reads all the time. */
-const UNTAKEN_FRAMES_MAX = 64;
 
 /**
- * One incoming migration over one channel. Frames drive it: the conversation table says what may
- * come, and `message-handlers.ts` what each message does. Handlers that wait (building the machine,
- * loading its state, recording ownership) run one after the other, and a stream that does not wait
- * for answers is held back meanwhile.
+ * One incoming migration. Frames drive it: `incoming-link.ts` holds what comes against the
+ * conversation, `message-handlers.ts` tells what each message does, and this is its life: what
+ * happens when it ends, fails, or loses its connection while the guest runs here already.
  */
-export class IncomingMigration implements FrameSink {
+export class IncomingMigration implements LinkOwner, JoinTarget {
   private readonly options: IncomingOptions;
   private readonly record: IncomingRecord;
   private readonly takeOver: TakeOver;
   private readonly handlers: MessageHandlers;
-  private conversation: DestinationState = 'connected';
-  /** For bodies that are not pages; one frame at a time. */
-  private scratch = new Uint8Array(4096);
   private readonly startMs: number;
-  /** The handler that waits now. */
-  private busy: Promise<void> | undefined;
+  private link: IncomingLink;
+  /** For pages that vCPUs wait for. */
+  private second: IncomingLink | undefined;
   private isPublishing = false;
-  /** Sent, and not taken by the transport yet. */
-  private untakenFrames = 0;
   private settle: ((outcome: IncomingOutcome) => void) | undefined;
-  /**
-   * Why this migration is being undone. The conversation alone does not tell: an ERROR of the
-   * source also leads to `failed`.
-   */
+  /** Why this migration is being undone. */
   private failure: SternaError | undefined;
 
   constructor(options: IncomingOptions) {
     const { clock, ledger, channel } = options;
     this.options = options;
     this.startMs = clock.nowMs();
+    this.link = new IncomingLink(channel, this);
     this.record = new IncomingRecord(this.startMs);
     this.takeOver = new TakeOver(ledger, clock, channel.name, options.reached);
     this.handlers = new MessageHandlers(options, this.record, this.takeOver, {
-      send: (name, body) => this.send(name, body),
+      link: () => this.link,
+      hasSecondLink: () => this.second !== undefined,
       publish: () => this.publishSoon(),
-      state: () => this.conversation,
     });
   }
 
@@ -75,7 +64,7 @@ export class IncomingMigration implements FrameSink {
    * Never rejects. On failure everything that was built is gone, and the next migration can come.
    */
   run(): Promise<IncomingOutcome> {
-    const { clock, channel } = this.options;
+    const { clock } = this.options;
     const stopPublishing = clock.every(PUBLISH_MS, () => this.publish());
     const stopChecking = clock.every(ALIVE_CHECK_MS, () => this.checkAlive());
     return new Promise((resolve) => {
@@ -87,110 +76,189 @@ export class IncomingMigration implements FrameSink {
         this.publish();
         resolve(outcome);
       };
-      channel.start(this);
+      this.link.channel.start(this.link);
     });
   }
 
   info(): MigrationInfo {
-    return this.record.info(this.options.clock.nowMs(), this.options.channel.receivedBytes);
+    const nowMs = this.options.clock.nowMs();
+    return this.record.info(nowMs, this.record.receivedBytes(this.link.channel));
   }
 
-  /**
-   * The stream is held back while a handler waits; only a file needs it, a peer waits for the
-   * answer by itself.
-   */
-  ready(): Promise<void> | undefined {
-    return this.busy;
+  /** Breaks the connection of post-copy; the source may come again. Throws E_STATE. */
+  pauseLink(): void {
+    if (!this.isInPostcopy) throw new SternaError('E_STATE', 'There is no migration in post-copy');
+    this.loseLink(new SternaError('E_CHANNEL_RESET', 'Migration was paused by its user'));
   }
 
-  place(header: FrameHeader): Uint8Array {
-    const name = messageName(header.type);
-    const next = name === undefined ? undefined : this.next(name);
-    if (next instanceof SternaError) this.fail(next);
-    else if (this.failure === undefined && carriesPages(header.type)) {
-      const place = this.handlers.placePages(header);
-      if (!(place instanceof SternaError)) return place;
-      this.fail(place);
+  async attach(join: JoinBody, link: IncomingLink): Promise<void> {
+    this.refuseStranger(join);
+    if (join.role === 'preempt') return this.attachSecond(link);
+    const { epoch, migrationId, claimedEpoch } = join;
+    const outcome = await this.takeOver.answer({ epoch, migrationId, claimedEpoch });
+    this.options.reached?.('destination.recover-asked');
+    if (outcome === undefined) {
+      throw new SternaError('E_BUSY', 'Destination cannot tell now who owns the guest');
     }
-    // Lengths are within the cap of their type. After a failure what comes is dropped, so that the
-    // source hears why.
-    const bytes = header.bodyBytes + FRAME_HEADER_BYTES;
-    if (this.scratch.length < bytes) this.scratch = new Uint8Array(bytes);
-    return this.scratch;
+    const continues = outcome === 'owner' && this.isInPostcopy;
+    const running = this.handlers.machine?.pauseReasons().length === 0;
+    // The old connection may look whole from here: whoever knows the secret knows better.
+    if (continues) this.loseLink(new SternaError('E_CHANNEL_RESET', 'Source came again'));
+    link.give(this);
+    link.send('RECOVERY', encodeRecovery({ outcome, epoch, continues, running }));
+    this.options.reached?.('destination.recover-answered');
+    if (continues) this.takeUp(link);
+    else this.conclude(link, outcome);
   }
 
-  frame(header: FrameHeader, body: Uint8Array): void {
-    const name = messageName(header.type);
-    // What comes after the end is dropped: a proof that was given up must not go on with a part of
-    // the hashes.
-    if (name === undefined || this.failure !== undefined || this.settle === undefined) return;
-    const next = this.next(name);
-    if (next instanceof SternaError) return this.fail(next);
-    this.conversation = next;
-    try {
-      const pending = this.handlers.handle(name, header, body);
-      if (pending === undefined) this.answer();
-      else this.await(pending, name);
-    } catch (thrown) {
-      return this.fail(
-        toSternaError(thrown, 'E_PROTOCOL_BAD_BODY', `${name} could not be handled`),
-      );
+  placePages(link: IncomingLink, header: FrameHeader): Uint8Array | SternaError {
+    return this.handlers.placePages(link, header);
+  }
+
+  handle(
+    link: IncomingLink,
+    name: MessageName,
+    header: FrameHeader,
+    body: Uint8Array,
+  ): Promise<void> | undefined {
+    if (name === 'JOIN') return this.join(link, body);
+    if (name === 'ERROR' || name === 'CANCEL') {
+      this.failed(link, this.handlers.farewell(name, body));
+      return undefined;
     }
-    if (name === 'GOODBYE') this.finish();
-    else if (name === 'CANCEL' || name === 'ERROR') this.fail(this.handlers.farewell(name, body));
+    if (name === 'GOODBYE') {
+      if (link === this.link) this.finish();
+      return undefined;
+    }
+    return this.handlers.handle(link, name, header, body);
   }
 
-  closed(error: SternaError | undefined): void {
-    if (this.settle === undefined || this.failure !== undefined) return;
+  failed(link: IncomingLink, error: SternaError): void {
+    if (!this.isOurs(link) || this.settle === undefined || this.failure !== undefined) return;
+    if (this.isInPostcopy) this.loseLink(error);
+    else this.fail(error);
+  }
+
+  closed(link: IncomingLink, error: SternaError | undefined): void {
+    if (!this.isOurs(link) || this.settle === undefined || this.failure !== undefined) return;
+    const text = 'Source closed the connection before the end';
+    const failure = error ?? new SternaError('E_PROTOCOL_TRUNCATED', text);
+    if (this.isInPostcopy) return this.loseLink(failure);
+    if (link === this.second) {
+      this.second = undefined;
+      return;
+    }
     if (this.record.status === 'completed') return this.finish();
-    this.fail(
-      error ??
-        new SternaError('E_PROTOCOL_TRUNCATED', 'Source closed the connection before the end'),
-    );
+    this.fail(failure);
   }
 
-  private next(name: MessageName): DestinationState | SternaError {
-    return nextState(DESTINATION_ACCEPTS, this.conversation, name);
-  }
-
-  private await(pending: Promise<void>, name: MessageName): void {
-    const done = pending.then(
-      () => this.answer(),
-      (thrown) =>
-        this.fail(toSternaError(thrown, 'E_CHANNEL_RESET', `${name} could not be handled`)),
-    );
-    const busy = done.finally(() => {
-      if (this.busy === busy) this.busy = undefined;
-    });
-    this.busy = busy;
-  }
-
-  /** A stream without a way back goes on as if the answer had been sent. */
-  private answer(): void {
-    if (this.options.channel.duplex) return;
-    const owed = DESTINATION_OWES[this.conversation];
-    if (owed === undefined) return;
-    const next = nextState(DESTINATION_SENDS, this.conversation, owed);
-    if (!(next instanceof SternaError)) this.conversation = next;
+  supposed(_link: IncomingLink, name: MessageName): void {
     // GRANT is the last frame of a file.
-    if (owed === 'RESUMED') this.finish();
+    if (name === 'RESUMED') this.finish();
   }
 
-  private send(name: MessageName, body: Uint8Array): void {
-    if (!this.options.channel.duplex || this.failure !== undefined) return;
-    const next = nextState(DESTINATION_SENDS, this.conversation, name);
-    if (next instanceof SternaError) return this.fail(next);
-    this.conversation = next;
-    // A source that does not read gets no more of these: they would be kept here, as many as it
-    // asks for.
-    const isChatter = name === 'PONG' || name === 'PROGRESS';
-    if (isChatter && this.untakenFrames >= UNTAKEN_FRAMES_MAX) return;
-    this.untakenFrames += 1;
-    const taken = () => {
-      this.untakenFrames -= 1;
-    };
-    // A failure closes the channel, and closed() handles it.
-    this.options.channel.send(MESSAGE_TYPES[name], body).then(taken, taken);
+  /** The guest is this side's, and pages are missing: no loss of a connection ends that. */
+  private get isInPostcopy(): boolean {
+    return this.record.status.startsWith('postcopy-');
+  }
+
+  private isOurs(link: IncomingLink): boolean {
+    return link === this.link || link === this.second;
+  }
+
+  private async join(link: IncomingLink, body: Uint8Array): Promise<void> {
+    const decoded = decodeJoin(body);
+    if (decoded.kind === 'malformed') throw decoded.error;
+    const join = decoded.body;
+    const target = this.options.joining?.find(join.migrationId);
+    if (target !== undefined) await target.attach(join, link);
+    else await this.answerByRecord(link, join);
+    this.settle?.({ status: 'joined' });
+  }
+
+  /** No migration of that name is under way: what is known of it is on disk. */
+  private async answerByRecord(link: IncomingLink, join: JoinBody): Promise<void> {
+    const { ledger, channel, joining } = this.options;
+    const { uuid, epoch, migrationId, claimedEpoch } = join;
+    if (join.role !== 'recover') throw refused('There is no such migration here', join);
+    const isHere = joining?.isHere(uuid) ?? false;
+    const pause = () => joining?.pause(uuid);
+    const side = { ledger, uuid, peer: channel.name, isHere, pause };
+    const outcome = await answerByRecord(side, { epoch, migrationId, claimedEpoch });
+    if (outcome === undefined) {
+      throw new SternaError('E_BUSY', 'Destination cannot tell now who owns the guest');
+    }
+    const body = { outcome, epoch, continues: false, running: isHere && outcome === 'owner' };
+    link.send('RECOVERY', encodeRecovery(body));
+    void channel.end();
+  }
+
+  private refuseStranger(join: JoinBody): void {
+    const { hello } = this.handlers;
+    const { secret } = hello ?? {};
+    if (secret === undefined || !isSame(secret, join.secret)) {
+      throw refused('Connection does not belong to the migration that it names', join);
+    }
+    if (join.epoch === this.takeOver.epoch && join.uuid === hello?.machine.uuid) return;
+    throw refused('Connection is for another guest or epoch', join);
+  }
+
+  private attachSecond(link: IncomingLink): void {
+    this.second?.drop(new SternaError('E_CHANNEL_RESET', 'Another connection took its place'));
+    this.second = link;
+    link.give(this);
+    link.send('ATTACHED', encodeAttached());
+  }
+
+  private takeUp(link: IncomingLink): void {
+    const { record, options } = this;
+    this.link = link;
+    record.status = 'postcopy-recover';
+    this.publish();
+    record.postcopy?.recovered(options.clock.nowMs());
+    this.handlers.postcopy?.relink(link);
+    record.status = 'postcopy-active';
+    options.log.info({ event: 'postcopy.recovered', peer: link.channel.name });
+    this.publish();
+  }
+
+  /** The source has its answer; nothing follows on the connection that asked. */
+  private conclude(link: IncomingLink, outcome: string): void {
+    void link.channel.end();
+    link.deafen();
+    if (outcome !== 'abandoned' || this.settle === undefined) return;
+    this.fail(new SternaError('E_CHANNEL_RESET', 'Source took the guest back'));
+  }
+
+  /** The guest goes on, but for vCPUs that wait for pages, until the source comes again. */
+  private loseLink(error: SternaError): void {
+    const { record, options } = this;
+    const { clock, log } = options;
+    if (record.status === 'postcopy-paused') return;
+    record.status = 'postcopy-paused';
+    record.postcopy?.paused(clock.nowMs(), error);
+    record.leave(this.link.channel);
+    this.handlers.postcopy?.unlink();
+    log.warn({ event: 'postcopy.paused', code: error.code, error: error.message });
+    for (const link of [this.link, this.second]) {
+      if (link !== undefined) void this.tell(link, error);
+    }
+    this.second = undefined;
+    this.publish();
+  }
+
+  /** Why this side leaves, then the end of the connection. */
+  private async tell(link: IncomingLink, error: SternaError): Promise<void> {
+    const { channel } = link;
+    link.deafen();
+    error.guestOwner ??= 'destination';
+    error.side ??= 'destination';
+    if (error.detail.remote !== true && channel.duplex) {
+      const told = channel.send(MESSAGE_TYPES.ERROR, encodeError(errorBodyFrom(error)));
+      const delivered = told.then(() => channel.end()).catch(() => {});
+      await Promise.race([delivered, this.options.clock.sleep(FAREWELL_MS)]);
+    }
+    channel.destroy(error);
   }
 
   private finish(): void {
@@ -200,35 +268,39 @@ export class IncomingMigration implements FrameSink {
     if (verify.status === 'pending' || verify.status === 'running') {
       this.record.verify = { ...verify, status: 'skipped', reason: 'the source did not finish it' };
     }
-    this.options.channel.end().catch(() => {});
+    this.link.channel.end().catch(() => {});
+    void this.second?.channel.end().catch(() => {});
     this.settle({ status: 'completed', machine });
   }
 
   private checkAlive(): void {
-    const { clock, channel, stallTimeoutMs } = this.options;
-    if (this.settle === undefined || !channel.duplex || this.busy !== undefined) return;
-    const greeted = this.conversation !== 'connected';
+    const { clock, stallTimeoutMs } = this.options;
+    const { channel, busy, state } = this.link;
+    this.record.postcopy?.sample(clock.nowMs());
+    if (this.settle === undefined || !channel.duplex || busy !== undefined) return;
+    if (this.record.status === 'postcopy-paused') return;
+    const greeted = state !== 'connected';
     const silentMs = clock.nowMs() - (greeted ? channel.lastReceivedMs : this.startMs);
     const limitMs = greeted
       ? this.handlers.stallTimeoutMs(stallTimeoutMs)
       : Math.min(HELLO_LIMIT_MS, stallTimeoutMs);
     if (silentMs <= limitMs) return;
-    const error = new SternaError('E_CHANNEL_TIMEOUT', 'Source fell silent', {
-      detail: { silentMs, limitMs },
-    });
     if (this.record.status === 'completed') return this.finish();
-    this.fail(error);
+    this.failed(
+      this.link,
+      new SternaError('E_CHANNEL_TIMEOUT', 'Source fell silent', { detail: { silentMs, limitMs } }),
+    );
   }
 
   private fail(error: SternaError): void {
-    if (this.failure !== undefined || this.settle === undefined) return;
     if (this.record.status === 'completed') return this.finishWithout(error);
     const remote = error.detail.remote === true || error.code === 'E_CANCELLED';
-    error.phase ??= this.conversation;
+    error.phase ??= this.link.state;
     error.side ??= 'destination';
     this.failure = error;
-    this.conversation = 'failed';
-    void this.cleanUp(error, remote);
+    const { busy } = this.link;
+    this.link.deafen();
+    void this.cleanUp(error, remote, busy);
   }
 
   /** The guest runs here. What failed is the proof, not the migration. */
@@ -241,12 +313,21 @@ export class IncomingMigration implements FrameSink {
     this.finish();
   }
 
-  private async cleanUp(error: SternaError, remote: boolean): Promise<void> {
-    const { channel, clock, log } = this.options;
+  private async cleanUp(
+    error: SternaError,
+    remote: boolean,
+    busy: Promise<void> | undefined,
+  ): Promise<void> {
+    const { clock, log } = this.options;
+    const { channel } = this.link;
     // A handler that still waits may be building the machine that has to go.
-    await this.busy?.catch(() => {});
+    await busy?.catch(() => {});
     // Or it was recording that the guest is this side's, which no failure of the link undoes.
     if (this.record.status === 'completed') return this.finishWithout(error);
+    if (this.isInPostcopy) {
+      this.failure = undefined;
+      return this.loseLink(error);
+    }
     error.guestOwner = await this.handlers.undo();
     this.record.owner = error.guestOwner;
     this.record.error = error;
@@ -267,6 +348,7 @@ export class IncomingMigration implements FrameSink {
       ]);
     }
     channel.destroy(error);
+    this.second?.drop(error);
     this.settle?.({ status: this.record.status === 'cancelled' ? 'cancelled' : 'failed', error });
   }
 
@@ -283,4 +365,12 @@ export class IncomingMigration implements FrameSink {
   private publish(): void {
     this.options.observer.info(this.info());
   }
+}
+
+function isSame(first: string, second: string): boolean {
+  return timingSafeEqual(Buffer.from(first), Buffer.from(second));
+}
+
+function refused(text: string, { role, migrationId, epoch }: JoinBody): SternaError {
+  return new SternaError('E_RECOVERY_REFUSED', text, { detail: { role, migrationId, epoch } });
 }

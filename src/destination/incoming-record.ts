@@ -8,8 +8,10 @@ import {
   type SternaError,
   type VerifyReport,
 } from '../base/index.ts';
+import type { Channel } from '../channel/index.ts';
 import type { ApplyResult } from '../guestmem/index.ts';
 import { PAGE_ENTRY_BYTES } from '../protocol/index.ts';
+import type { IncomingPostcopyRecord } from './incoming-postcopy-record.ts';
 
 /**
  * What the destination knows of its migration; `info()` is a copy at one moment. QEMU's destination
@@ -35,11 +37,15 @@ export class IncomingRecord {
   precopyBytes: number | undefined;
   /** Bytes received when GRANT came. What follows is the comparison, not the downtime. */
   grantedBytes: number | undefined;
+  /** From the moment at which the guest runs here with pages missing. */
+  postcopy: IncomingPostcopyRecord | undefined;
   /** Different pages that have come. */
   receivedPages = 0;
   /** Page entries applied, repetitions counted. */
   appliedPages = 0;
   batches = 0;
+  /** On connections that were lost. */
+  private lostBytes = 0;
   private readonly startMs: number;
   private endMs: number | undefined;
   private zeroPages = 0;
@@ -64,6 +70,19 @@ export class IncomingRecord {
     const pages = result.zeroPages + result.rawPages + result.xbzrlePages;
     this.appliedPages += pages;
     this.remainingPages = Math.max(0, this.remainingPages - pages);
+    if (this.postcopy === undefined) return;
+    this.postcopy.remainingPages = this.totalPages - this.receivedPages;
+    this.postcopy.duplicatePages += result.duplicatePages;
+  }
+
+  /** On all connections of the source so far. */
+  receivedBytes(channel: Pick<Channel, 'receivedBytes'>): number {
+    return this.lostBytes + channel.receivedBytes;
+  }
+
+  /** What came on it counts, and what comes on the next one is added. */
+  leave(channel: Pick<Channel, 'receivedBytes'>): void {
+    this.lostBytes += channel.receivedBytes;
   }
 
   end(nowMs: number): void {
@@ -91,7 +110,7 @@ export class IncomingRecord {
       downtimeParts: { ...this.downtimeParts },
       ram: {
         transferredBytes: receivedBytes,
-        remainingBytes: this.status === 'completed' ? 0 : this.remainingPages * PAGE_BYTES,
+        remainingBytes: this.remainingBytes(),
         totalBytes: this.totalPages * PAGE_BYTES,
         pageBytes: PAGE_BYTES,
         normalPages: this.rawPages,
@@ -105,6 +124,8 @@ export class IncomingRecord {
           this.precopyBytes === undefined
             ? 0
             : (this.grantedBytes ?? receivedBytes) - this.precopyBytes,
+        postcopyBytes:
+          this.postcopy === undefined ? 0 : receivedBytes - (this.grantedBytes ?? receivedBytes),
       },
       xbzrle: undefined,
       pageKinds: {
@@ -117,8 +138,14 @@ export class IncomingRecord {
         unchanged: { pages: 0, bytes: 0 },
       },
       passes: [],
+      postcopy: this.postcopy?.info(nowMs),
       verify: this.verify,
       blockedReasons: [],
     };
+  }
+
+  private remainingBytes(): number {
+    if (this.status === 'completed') return 0;
+    return (this.postcopy?.remainingPages ?? this.remainingPages) * PAGE_BYTES;
   }
 }

@@ -1,4 +1,9 @@
 export { guestDowntime } from './guest-downtime.ts';
-export type { IncomingOptions, IncomingOutcome } from './incoming-contract.ts';
+export type {
+  IncomingOptions,
+  IncomingOutcome,
+  Joining,
+  JoinTarget,
+} from './incoming-contract.ts';
 export { IncomingMigration } from './incoming-migration.ts';
 export { type AskedSide, answerByRecord } from './ownership-answer.ts';

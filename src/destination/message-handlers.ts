@@ -1,8 +1,7 @@
-import { type GuestOwner, PAGE_BYTES, SternaError } from '../base/index.ts';
+import { type GuestOwner, SternaError } from '../base/index.ts';
 import type { Machine } from '../guestmem/index.ts';
 import {
   type BodyResult,
-  type DestinationState,
   decodeCancel,
   decodeError,
   decodeGrant,
@@ -10,33 +9,35 @@ import {
   decodeMachineState,
   decodePassBegin,
   decodePing,
+  decodePostcopyEnd,
   decodeStopped,
   decodeSwitchover,
   decodeVerifyEnd,
   encodeGuestStarted,
   encodeHelloAck,
   encodePong,
+  encodePostcopyResumed,
   encodeProgress,
   encodeResumed,
   encodeSwitchoverAck,
-  encodeVerifyResult,
   errorFromBody,
   type FrameHeader,
   type HelloBody,
   type MachineStateBody,
   type MessageName,
-  MISMATCH_COUNT_MAX,
-  rehearseSwitch,
   type SwitchoverBody,
 } from '../protocol/index.ts';
+import { admit, agreedCapabilities } from './greeting.ts';
 import { observeGuestDowntime } from './guest-downtime.ts';
+import { HashComparison } from './hash-comparison.ts';
 import type { IncomingOptions } from './incoming-contract.ts';
+import type { IncomingLink } from './incoming-link.ts';
 import type { IncomingRecord } from './incoming-record.ts';
 import { PageLoader } from './page-loader.ts';
+import { PostcopyReceiver } from './postcopy-receiver.ts';
 import type { TakeOver } from './take-over.ts';
 
 const SOFTWARE = 'sterna';
-const SUPPORTED_CAPABILITIES = ['xbzrle', 'validate-uuid'] as const;
 /**
  * The source learns how far this side is at least this often, so that its window and its estimates
  * are right.
@@ -46,22 +47,28 @@ const PROGRESS_MS = 5;
 
 /** What handlers need of the migration that they are part of. */
 export interface Conversation {
-  send(name: MessageName, body: Uint8Array): void;
+  /** The connection on which the source is answered now. */
+  link(): IncomingLink;
+  /** There is a second one, for pages that vCPUs wait for. */
+  hasSecondLink(): boolean;
   publish(): void;
-  state(): DestinationState;
 }
 
 /** What each message of the source does. The order in which they come has been checked. */
 export class MessageHandlers {
   machine: Machine | undefined;
+  /** From the moment at which the guest was handed over with pages missing. */
+  postcopy: PostcopyReceiver | undefined;
   private readonly options: IncomingOptions;
   private readonly record: IncomingRecord;
   private readonly takeOver: TakeOver;
   private readonly conversation: Conversation;
+  private readonly comparison: HashComparison;
+  private receiver: PostcopyReceiver | undefined;
   private loader: PageLoader | undefined;
-  private hello: HelloBody | undefined;
+  private greeted: HelloBody | undefined;
   private machineState: MachineStateBody | undefined;
-  private strictVerify = false;
+  private missesPages = false;
   private lastStepMs: readonly number[] = [];
   private stoppedMs = 0;
   private progressBytes = 0;
@@ -78,18 +85,24 @@ export class MessageHandlers {
     this.record = record;
     this.takeOver = takeOver;
     this.conversation = conversation;
+    this.comparison = new HashComparison(record, options.log);
   }
 
-  placePages(header: FrameHeader): Uint8Array | SternaError {
+  /** What the source said of itself and its guest. */
+  get hello(): HelloBody | undefined {
+    return this.greeted;
+  }
+
+  placePages(link: IncomingLink, header: FrameHeader): Uint8Array | SternaError {
     return (
-      this.loader?.place(header) ??
+      this.loader?.place(header, link !== this.conversation.link()) ??
       new SternaError('E_PROTOCOL_UNEXPECTED_MESSAGE', 'Pages came before the machine')
     );
   }
 
   /** The limit that the source asked for, if it did. */
   stallTimeoutMs(ownMs: number): number {
-    const asked = this.hello?.parameters['x-stall-timeout'];
+    const asked = this.greeted?.parameters['x-stall-timeout'];
     return typeof asked === 'number' && asked >= 100 && asked <= 3_600_000 ? asked : ownMs;
   }
 
@@ -97,16 +110,24 @@ export class MessageHandlers {
    * Does what `name` asks for. Returns a promise when that takes time. Throws what is wrong with
    * it.
    */
-  handle(name: MessageName, header: FrameHeader, body: Uint8Array): Promise<void> | undefined {
+  handle(
+    link: IncomingLink,
+    name: MessageName,
+    header: FrameHeader,
+    body: Uint8Array,
+  ): Promise<void> | undefined {
     switch (name) {
       case 'HELLO':
         return this.greet(accept(decodeHello(body)));
       case 'PASS_BEGIN':
         return this.beginPass(accept(decodePassBegin(body)));
       case 'PAGE_BATCH':
-        return this.applyPages(header);
+        return this.applyPages(link, header);
       case 'STOPPED':
         return this.stopped(accept(decodeStopped(body)).lastStepMs);
+      case 'MISSING_MAP':
+        this.promised().forget(header.block, body);
+        return undefined;
       case 'MACHINE_STATE':
         // Decoded copies: `body` is only lent, and loading waits for SWITCHOVER.
         this.machineState = accept(decodeMachineState(body.slice()));
@@ -115,16 +136,16 @@ export class MessageHandlers {
         return this.load(accept(decodeSwitchover(body)));
       case 'GRANT':
         return this.resume(accept(decodeGrant(body)).epoch);
+      case 'POSTCOPY_END':
+        accept(decodePostcopyEnd(body));
+        return this.endPostcopy();
       case 'VERIFY_HASHES':
         return this.compareHashes(header);
       case 'VERIFY_END':
         return this.endVerify(accept(decodeVerifyEnd(body)).pages);
       case 'PING': {
         const { id, timeMs } = accept(decodePing(body));
-        this.conversation.send(
-          'PONG',
-          encodePong({ id, timeMs, peerTimeMs: this.options.clock.nowMs() }),
-        );
+        link.send('PONG', encodePong({ id, timeMs, peerTimeMs: this.options.clock.nowMs() }));
         return undefined;
       }
       default:
@@ -145,6 +166,7 @@ export class MessageHandlers {
     const machine = this.machine;
     this.machine = undefined;
     this.loader = undefined;
+    this.receiver?.stop();
     if (machine !== undefined) await factory.destroy(machine);
     // own() has settled the record of a failed take-over already, whatever error came first.
     if (this.owned) return this.takeOver.ownerAfterFailure;
@@ -160,48 +182,28 @@ export class MessageHandlers {
 
   private async greet(hello: HelloBody): Promise<void> {
     const { options, record } = this;
-    this.hello = hello;
+    const { clock, reached = () => {} } = options;
+    this.greeted = hello;
     record.migrationId = hello.migrationId;
-    record.mode = hello.parameters['x-mode'] === 'stop' ? 'stop' : 'precopy';
+    record.mode = modeOf(hello.parameters['x-mode']);
     record.epoch = hello.guest.epoch;
-    this.checkUuid(hello);
-    checkPageSize(hello);
-    const { machine: description } = hello;
-    const refusal = options.factory.refusal(description);
-    if (refusal !== undefined) throw new SternaError(refusal.code, refusal.message);
-    await this.takeOver.prepare(hello);
-    const machine = await options.factory.create(description);
-    this.machine = machine;
-    if (options.startPaused) await machine.pause('operator');
-    await rehearse(machine);
+    await admit(hello, options, this.takeOver, (machine) => {
+      this.machine = machine;
+    });
+    const { machine } = this;
+    if (machine === undefined) return;
     this.loader = new PageLoader(machine.memory);
+    const capabilities = agreedCapabilities(hello);
+    if (capabilities.includes('postcopy-ram')) {
+      this.receiver = new PostcopyReceiver({ machine, record, clock, reached });
+    }
     record.totalPages = machine.memory.pageCount;
     record.status = 'active';
     record.setupTimeMs = this.elapsedMs();
-    const capabilities = SUPPORTED_CAPABILITIES.filter((name) => hello.capabilities.includes(name));
-    this.conversation.send(
-      'HELLO_ACK',
-      encodeHelloAck({
-        software: SOFTWARE,
-        capabilities,
-        parameters: hello.parameters,
-        receivedPages: 0,
-      }),
-    );
+    const { parameters } = hello;
+    const answer = { software: SOFTWARE, capabilities, parameters, receivedPages: 0 };
+    this.conversation.link().send('HELLO_ACK', encodeHelloAck(answer));
     this.conversation.publish();
-  }
-
-  private checkUuid(hello: HelloBody): void {
-    const { expectedUuid } = this.options;
-    if (expectedUuid === undefined || !hello.capabilities.includes('validate-uuid')) return;
-    if (hello.machine.uuid.toLowerCase() === expectedUuid.toLowerCase()) return;
-    throw new SternaError(
-      'E_HANDSHAKE_UUID',
-      'Guest has another uuid than this destination expects',
-      {
-        detail: { uuid: hello.machine.uuid, expectedUuid },
-      },
-    );
   }
 
   private beginPass({ pass, dirtyPages }: { pass: number; dirtyPages: number }): undefined {
@@ -212,33 +214,38 @@ export class MessageHandlers {
     this.conversation.publish();
   }
 
-  private applyPages(header: FrameHeader): undefined {
-    if (this.loader === undefined)
-      throw new SternaError('E_PROTOCOL_UNEXPECTED_MESSAGE', 'Pages came before the machine');
-    const result = this.loader.apply(header);
-    this.record.applied(result, header.bodyBytes, header.checkedBytes);
-    const { channel, clock } = this.options;
-    const due =
+  private applyPages(link: IncomingLink, header: FrameHeader): undefined {
+    const { options, conversation, postcopy, record } = this;
+    const isSecond = link !== conversation.link();
+    const result = this.loaded().apply(header, isSecond, postcopy !== undefined);
+    record.applied(result, header.bodyBytes, header.checkedBytes);
+    options.reached?.('destination.page-applied');
+    // Before vCPUs are woken: it is what lets the next pages go.
+    if (!isSecond && (postcopy !== undefined || this.isProgressDue(link))) this.tellProgress();
+    postcopy?.pagesCame();
+    if (record.status === 'completed') conversation.publish();
+  }
+
+  private isProgressDue({ channel }: IncomingLink): boolean {
+    return (
       channel.receivedBytes - this.progressBytes >= PROGRESS_BYTES ||
-      clock.nowMs() - this.progressMs >= PROGRESS_MS;
-    if (due) this.tellProgress();
+      this.options.clock.nowMs() - this.progressMs >= PROGRESS_MS
+    );
   }
 
   private tellProgress(): void {
-    const { channel, clock } = this.options;
-    this.progressBytes = channel.receivedBytes;
-    this.progressMs = clock.nowMs();
-    this.conversation.send(
-      'PROGRESS',
-      encodeProgress({ receivedBytes: channel.receivedBytes, pages: this.record.appliedPages }),
-    );
+    const link = this.conversation.link();
+    const { receivedBytes } = link.channel;
+    this.progressBytes = receivedBytes;
+    this.progressMs = this.options.clock.nowMs();
+    link.send('PROGRESS', encodeProgress({ receivedBytes, pages: this.record.appliedPages }));
   }
 
   private stopped(lastStepMs: readonly number[]): undefined {
     this.lastStepMs = lastStepMs;
     this.stoppedMs = this.options.clock.nowMs();
     this.record.status = 'device';
-    this.record.precopyBytes = this.options.channel.receivedBytes;
+    this.record.precopyBytes = this.record.receivedBytes(this.conversation.link().channel);
     this.conversation.publish();
   }
 
@@ -247,27 +254,46 @@ export class MessageHandlers {
     if (machine === undefined || machineState === undefined)
       throw new SternaError('E_MACHINE_STATE', 'Machine state is missing');
     const startMs = this.options.clock.nowMs();
-    const complete =
-      switchover.pages === record.totalPages && record.receivedPages === record.totalPages;
-    if (!complete || switchover.batches !== record.batches) {
-      throw new SternaError('E_PAGE_MISSING', 'Not every page of RAM has come', {
-        detail: {
-          totalPages: record.totalPages,
-          receivedPages: record.receivedPages,
-          batches: record.batches,
-          sentBatches: switchover.batches,
-        },
-      });
-    }
-    this.strictVerify = switchover.strictVerify;
+    this.checkPages(switchover);
+    this.comparison.isStrict = switchover.strictVerify;
     await machine.load(machineState);
     if (switchover.paused) await machine.pause('operator');
+    this.options.reached?.('destination.loaded');
     const loadMs = this.options.clock.nowMs() - startMs;
     record.downtimeParts.load = loadMs;
-    this.conversation.send(
-      'SWITCHOVER_ACK',
-      encodeSwitchoverAck({ epoch: this.takeOver.epoch, loadMs }),
-    );
+    const { epoch } = this.takeOver;
+    this.conversation.link().send('SWITCHOVER_ACK', encodeSwitchoverAck({ epoch, loadMs }));
+  }
+
+  /** Every page has come, or was told to be missing. */
+  private checkPages({ pages, batches, missingPages, strictVerify }: SwitchoverBody): void {
+    const { record } = this;
+    this.missesPages = missingPages !== undefined;
+    const told = missingPages === undefined ? (this.receiver?.missingPages ?? 0) : missingPages;
+    const missing = this.receiver?.missingPages ?? 0;
+    const accounted = record.receivedPages + (this.missesPages ? missing : 0);
+    const complete = pages === record.totalPages && accounted === record.totalPages;
+    if (complete && batches === record.batches && told === missing) {
+      if (!this.missesPages) return;
+      if (strictVerify) {
+        throw new SternaError(
+          'E_PROTOCOL_BAD_BODY',
+          'Missing pages cannot be compared before GRANT',
+        );
+      }
+      this.promised();
+      this.machine?.setPostcopy(true);
+      return;
+    }
+    throw new SternaError('E_PAGE_MISSING', 'Not every page of RAM has come', {
+      detail: {
+        totalPages: record.totalPages,
+        receivedPages: record.receivedPages,
+        missingPages: missing,
+        batches: record.batches,
+        sentBatches: batches,
+      },
+    });
   }
 
   private async resume(epoch: number): Promise<void> {
@@ -277,101 +303,77 @@ export class MessageHandlers {
         detail: { epoch, expected: takeOver.epoch },
       });
     }
-    this.refuseMismatch();
+    this.comparison.refuseMismatch();
     this.owned = true;
-    record.grantedBytes = options.channel.receivedBytes;
+    const link = this.conversation.link();
+    record.grantedBytes = record.receivedBytes(link.channel);
     const recordMs = await takeOver.own();
     machine.resetHeartbeats();
+    if (this.missesPages) {
+      this.postcopy = this.promised();
+      this.postcopy.start(link);
+    }
     machine.resume('ownership');
+    options.reached?.('destination.running');
     // It stays paused when this side was told so, or an operator had stopped it at the source.
     const running = machine.pauseReasons().length === 0;
     record.epoch = epoch;
     record.owner = 'destination';
-    record.status = 'completed';
+    record.status = this.missesPages ? 'postcopy-active' : 'completed';
     record.downtimeMs = options.clock.nowMs() - this.stoppedMs;
     record.downtimeParts.record = recordMs;
-    this.conversation.send(
-      'RESUMED',
-      encodeResumed({ epoch, running, parts: record.downtimeParts }),
-    );
+    const body = { epoch, running, parts: record.downtimeParts };
+    if (this.missesPages) link.send('POSTCOPY_RESUMED', encodePostcopyResumed(body));
+    else link.send('RESUMED', encodeResumed(body));
+    options.reached?.('destination.after-resumed-sent');
+    this.postcopy?.flush();
     this.conversation.publish();
     if (running) void this.tellGuestDowntime(machine);
+  }
+
+  private endPostcopy(): undefined {
+    this.postcopy?.ended(this.conversation.hasSecondLink());
+    this.conversation.publish();
   }
 
   private async tellGuestDowntime(machine: Machine): Promise<void> {
     const observed = await observeGuestDowntime(machine, this.options.clock, this.lastStepMs);
     this.record.guestDowntimeUs = observed.guestDowntimeUs ?? undefined;
-    this.conversation.send('GUEST_STARTED', encodeGuestStarted({ ...observed, errorUs: null }));
+    const link = this.conversation.link();
+    // In post-copy there may be no connection now.
+    if (link.maySend('GUEST_STARTED') || this.postcopy === undefined) {
+      link.send('GUEST_STARTED', encodeGuestStarted({ ...observed, errorUs: null }));
+    }
     this.conversation.publish();
   }
 
   private compareHashes(header: FrameHeader): undefined {
-    if (this.loader === undefined)
-      throw new SternaError('E_PROTOCOL_UNEXPECTED_MESSAGE', 'Hashes came before the machine');
-    const { verify } = this.record;
-    const fromRam = this.strictVerify && this.record.status !== 'completed';
-    const { pages, differences } = this.loader.compare(header, fromRam, MISMATCH_COUNT_MAX);
-    this.record.verify = {
-      status: 'running',
-      pages: verify.pages + pages,
-      mismatches: [...verify.mismatches, ...differences].slice(0, MISMATCH_COUNT_MAX),
-    };
+    this.comparison.compare(this.loaded(), header);
     this.tellProgress();
   }
 
   private endVerify(announcedPages: number): undefined {
-    const { verify, totalPages } = this.record;
-    const complete = verify.pages === totalPages && announcedPages === totalPages;
-    const status = complete && verify.mismatches.length === 0 ? 'identical' : 'mismatch';
-    this.record.verify = { ...verify, status };
-    if (status === 'mismatch')
-      this.options.log.error({ event: 'verify.mismatch', pages: verify.mismatches });
-    this.conversation.send(
-      'VERIFY_RESULT',
-      encodeVerifyResult({ status, pages: verify.pages, mismatches: verify.mismatches }),
-    );
+    this.conversation.link().send('VERIFY_RESULT', this.comparison.end(announcedPages));
     this.conversation.publish();
   }
 
-  /**
-   * What was to be compared before GRANT (strict, or from a file) must have been found identical.
-   */
-  private refuseMismatch(): void {
-    const { status } = this.record.verify;
-    if (this.strictVerify && status !== 'identical' && status !== 'mismatch') {
-      throw new SternaError(
-        'E_PROTOCOL_UNEXPECTED_MESSAGE',
-        'GRANT came before the RAM was compared',
-      );
-    }
-    if (status !== 'mismatch') return;
-    throw new SternaError('E_VERIFY_MISMATCH', 'RAM differs from that of the source', {
-      detail: { pages: this.record.verify.mismatches.join(' ') },
-    });
+  private loaded(): PageLoader {
+    if (this.loader !== undefined) return this.loader;
+    throw new SternaError('E_PROTOCOL_UNEXPECTED_MESSAGE', 'Pages came before the machine');
+  }
+
+  private promised(): PostcopyReceiver {
+    if (this.receiver !== undefined) return this.receiver;
+    throw new SternaError('E_PROTOCOL_UNEXPECTED_MESSAGE', 'Post-copy was not agreed on');
   }
 
   private elapsedMs(): number {
-    const { clock, channel } = this.options;
-    return this.record.info(clock.nowMs(), channel.receivedBytes).totalTimeMs;
+    return this.record.info(this.options.clock.nowMs(), 0).totalTimeMs;
   }
 }
 
-/**
- * Blocks were measured in pages of that size when HELLO was decoded, so this comes before any of
- * them is built.
- */
-function checkPageSize({ pageBytes }: HelloBody): void {
-  if (pageBytes === PAGE_BYTES) return;
-  throw new SternaError('E_HANDSHAKE_RAM_LAYOUT', 'Source has pages of another size', {
-    detail: { pageBytes, expected: PAGE_BYTES },
-  });
-}
-
-/** What the pause will ask of this side, once, while the guest does not wait for it. */
-async function rehearse(machine: Machine): Promise<void> {
-  rehearseSwitch();
-  await machine.load(await machine.save());
-  machine.resetHeartbeats();
+function modeOf(text: unknown): IncomingRecord['mode'] {
+  return text === 'stop' || text === 'postcopy' || text === 'hybrid' ? text : 'precopy';
 }
 
 /** The channel closes with what is thrown here. */

@@ -7,6 +7,8 @@ import { FRAME_HEADER_BYTES, type FrameHeader } from '../protocol/index.ts';
  * processor's cache.
  */
 const STAGING_SLOT = 0;
+/** Frames of a second connection may come in the middle of one of the first. */
+const SECOND_STAGING_SLOT = 2;
 
 const FAILURES: Readonly<
   Record<Exclude<ApplyOutcome, 'ok'>, readonly [SternaError['code'], string]>
@@ -26,7 +28,7 @@ export class PageLoader {
   }
 
   /** Where the body of a frame that carries pages or hashes goes: beside the RAM that it is for. */
-  place(header: FrameHeader): Uint8Array | SternaError {
+  place(header: FrameHeader, isSecond = false): Uint8Array | SternaError {
     const block = this.memory.blocks[header.block];
     if (block === undefined) {
       return new SternaError(
@@ -37,17 +39,21 @@ export class PageLoader {
         },
       );
     }
-    return block.slot(STAGING_SLOT).subarray(FRAME_HEADER_BYTES);
+    return block.slot(slotOf(isSecond)).subarray(FRAME_HEADER_BYTES);
   }
 
-  /** Applies a PAGE_BATCH that lies where `place` said. Throws what is wrong with it. */
-  apply(header: FrameHeader): ApplyResult {
+  /**
+   * Applies a PAGE_BATCH that lies where `place` said; with `keepReceived`, no page that is here
+   * already. Throws what is wrong with it.
+   */
+  apply(header: FrameHeader, isSecond = false, keepReceived = false): ApplyResult {
     const block = this.blockOf(header);
     const result = block.apply(
-      bodyAddress(block),
+      bodyAddress(block, isSecond),
       header.bodyBytes,
       header.checkedBytes,
       header.checkedCrc,
+      keepReceived,
     );
     if (result.outcome === 'ok') return result;
     const [code, message] = FAILURES[result.outcome];
@@ -68,7 +74,7 @@ export class PageLoader {
   ): { pages: number; differences: string[] } {
     const block = this.blockOf(header);
     const { layout, kernels } = block;
-    const address = bodyAddress(block);
+    const address = bodyAddress(block, false);
     const body = block
       .slot(STAGING_SLOT)
       .subarray(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + header.bodyBytes);
@@ -94,8 +100,12 @@ export class PageLoader {
   }
 }
 
-function bodyAddress(block: RamBlock): number {
-  return block.slotAddress(STAGING_SLOT) + FRAME_HEADER_BYTES;
+function bodyAddress(block: RamBlock, isSecond: boolean): number {
+  return block.slotAddress(slotOf(isSecond)) + FRAME_HEADER_BYTES;
+}
+
+function slotOf(isSecond: boolean): number {
+  return isSecond ? SECOND_STAGING_SLOT : STAGING_SLOT;
 }
 
 function badHashes(what: string): SternaError {

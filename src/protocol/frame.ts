@@ -69,8 +69,13 @@ export function writeHeader(frame: Uint8Array, header: FrameHeader): void {
   view.setUint32(28, crc32c(frame.subarray(0, 28)), true);
 }
 
-/** A whole control frame. */
-export function encodeFrame(type: MessageType, sequence: number, body: Uint8Array): Uint8Array {
+/** A whole control frame, or a page map of `block`. */
+export function encodeFrame(
+  type: MessageType,
+  sequence: number,
+  body: Uint8Array,
+  block = 0,
+): Uint8Array {
   const frame = new Uint8Array(FRAME_HEADER_BYTES + body.length);
   frame.set(body, FRAME_HEADER_BYTES);
   writeHeader(frame, {
@@ -79,7 +84,7 @@ export function encodeFrame(type: MessageType, sequence: number, body: Uint8Arra
     bodyBytes: body.length,
     checkedBytes: body.length,
     sequence,
-    block: 0,
+    block,
     checkedCrc: crc32c(body),
   });
   return frame;

@@ -1,4 +1,9 @@
-export type { MigrationObserver, MigrationOutcome, OutgoingOptions } from './outgoing-contract.ts';
+export type {
+  Connect,
+  MigrationObserver,
+  MigrationOutcome,
+  OutgoingOptions,
+} from './outgoing-contract.ts';
 export { OutgoingMigration } from './outgoing-migration.ts';
 export {
   decidePrecopy,
@@ -6,4 +11,4 @@ export {
   type PrecopyDecision,
   type PrecopyLimits,
   type PrecopyRound,
-} from './precopy-policy.ts';
+} from './precopy/precopy-policy.ts';

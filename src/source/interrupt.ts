@@ -9,6 +9,7 @@ export class Interrupt {
   private readonly clock: Clock;
   private failure: SternaError | undefined;
   private wakers: (() => void)[] = [];
+  private readonly listeners: ((error: SternaError) => void)[] = [];
 
   constructor(clock: Clock) {
     this.clock = clock;
@@ -20,8 +21,16 @@ export class Interrupt {
 
   /** Ends every wait with `error`; later errors are ignored. */
   raise(error: SternaError): void {
+    const isFirst = this.failure === undefined;
     this.failure ??= error;
     this.wake();
+    if (isFirst) for (const listener of this.listeners.splice(0)) listener(error);
+  }
+
+  /** For who does not wait here: called once, when something is raised. */
+  onRaise(listener: (error: SternaError) => void): void {
+    if (this.failure === undefined) this.listeners.push(listener);
+    else listener(this.failure);
   }
 
   /** Something changed: all waiting loops look at their condition again. */

@@ -17,6 +17,14 @@ const WINDOW_MS = 25;
 const WINDOW_BYTES_MIN = 2 ** 20;
 const WINDOW_BYTES_MAX = 64 * 2 ** 20;
 const WINDOW_BYTES_UNMEASURED = 8 * 2 ** 20;
+/**
+ * In post-copy the window is what a fault waits behind: what is on its way anyhow, and 2 ms
+ * (docs/adr/0012). At least a few frames, or a slow link would stand idle between them.
+ */
+const PUSH_WINDOW_MS = 2;
+const PUSH_WINDOW_BYTES_MIN = 40 * 2 ** 10;
+const PUSH_WINDOW_BYTES_MAX = 2 ** 20;
+const PUSH_WINDOW_BYTES_UNMEASURED = 256 * 2 ** 10;
 
 interface RateSample {
   readonly atMs: number;
@@ -104,6 +112,15 @@ export class LinkMeter {
     if (rate === undefined) return WINDOW_BYTES_UNMEASURED;
     const bytes = rate * (2 * this.roundTripMs + WINDOW_MS);
     return Math.min(WINDOW_BYTES_MAX, Math.max(WINDOW_BYTES_MIN, bytes));
+  }
+
+  /** The same while vCPUs wait for pages behind them. */
+  get pushWindowBytes(): number {
+    const rate = this.bytesPerMs;
+    if (rate === undefined) return PUSH_WINDOW_BYTES_UNMEASURED;
+    const underWayBytes = rate * this.roundTripMs;
+    const queuedBytes = Math.min(PUSH_WINDOW_BYTES_MAX, rate * PUSH_WINDOW_MS);
+    return Math.max(PUSH_WINDOW_BYTES_MIN, underWayBytes + queuedBytes);
   }
 
   private startSpan(nowMs: number): void {

@@ -4,6 +4,7 @@ import type {
   MigrationCapabilities,
   MigrationParameters,
   OwnershipLedger,
+  ReachFault,
 } from '../base/index.ts';
 import type { Channel } from '../channel/index.ts';
 import type { Machine } from '../guestmem/index.ts';
@@ -30,9 +31,16 @@ export interface OutgoingContext {
   readonly peer: Peer;
   readonly sender: PageSender;
   readonly record: OutgoingRecord;
+  /** On all connections of this migration so far. */
+  readonly sentBytes: () => number;
+  /** Shown again by further connections of this migration. */
+  readonly secret: string | undefined;
+  readonly reached: ReachFault;
   /** Live: read again at each decision. */
   readonly parameters: MigrationParameters;
   readonly capabilities: MigrationCapabilities;
+  /** The user wants post-copy now. */
+  readonly wantsPostcopy: () => boolean;
   /** Tells the observer that something changed. */
   readonly publish: () => void;
 }

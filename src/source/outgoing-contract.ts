@@ -18,18 +18,29 @@ export interface OutgoingOptions {
   readonly machine: Machine;
   /** Connected, not started. */
   readonly channel: Channel;
+  /**
+   * Makes another connection to the same destination: after a link was lost, and for pages that a
+   * vCPU waits for. Without it, or without `secret`, a link that is lost in post-copy waits for
+   * `resume`.
+   */
+  readonly connect?: Connect;
   readonly clock: Clock;
   readonly ledger: OwnershipLedger;
   /** For tests that end the process at a named moment. */
   readonly reached?: ReachFault;
   readonly log: Logger;
   readonly migrationId: string;
+  /** 32 random hexadecimal digits that further connections show. Absent: there will be none. */
+  readonly secret?: string;
   /** The peer as the user named it, for records and errors. */
   readonly peer: string;
   readonly parameters: MigrationParameters;
   readonly capabilities: MigrationCapabilities;
   readonly observer: MigrationObserver;
 }
+
+/** Rejects with an error of a channel, or E_CANCELLED when the signal was raised. */
+export type Connect = (signal: AbortSignal) => Promise<Channel>;
 
 export interface MigrationObserver {
   /**

@@ -5,65 +5,77 @@ import {
   SternaError,
   toSternaError,
 } from '../base/index.ts';
-import { encodeCancel, encodeError, encodeGoodbye, errorBodyFrom } from '../protocol/index.ts';
-import { HandOver } from './hand-over.ts';
-import { Interrupt } from './interrupt.ts';
-import { LinkMeter } from './link-meter.ts';
+import { encodeCancel, encodeError, errorBodyFrom } from '../protocol/index.ts';
 import type { OutgoingContext } from './outgoing-context.ts';
-import type { MigrationOutcome, OutgoingOptions } from './outgoing-contract.ts';
+import type { Connect, MigrationOutcome, OutgoingOptions } from './outgoing-contract.ts';
+import { openLink } from './outgoing-link.ts';
 import { OutgoingRecord } from './outgoing-record.ts';
-import { PageSender } from './page-sender.ts';
-import { Peer } from './peer.ts';
-import { precopy } from './precopy.ts';
-import { setUp } from './setup.ts';
-import { DowntimeClock, stopAndCopy } from './stop-and-copy.ts';
-import { verifyRam } from './verify-sender.ts';
+import { openPreemptLink, PostcopyPhase } from './postcopy/postcopy-phase.ts';
+import type { PreemptLink } from './postcopy/preempt-link.ts';
+import { advisePostcopy, precopy } from './precopy/precopy.ts';
+import { refuseCombination, setUp } from './setup.ts';
+import { askForGuest } from './switch/ask.ts';
+import { HandOver } from './switch/hand-over.ts';
+import {
+  noteGuestDowntime,
+  proofIncomplete,
+  prove,
+  refuseMismatch,
+  skipVerify,
+} from './switch/proof.ts';
+import { DowntimeClock, stopAndCopy } from './switch/stop-and-copy.ts';
+import { verifyRam } from './switch/verify-sender.ts';
 
 const PUBLISH_MS = 50;
 /** Keeps the other side from taking a quiet link for a dead one; well below any stall timeout. */
 const PING_MS = 500;
-/**
- * The destination observes its guest for 100 ms before it reports; longer means that it has other
- * troubles.
- */
-const GUEST_STARTED_LIMIT_MS = 5_000;
 
 const FAREWELL_MS = 1_000;
 
-/** One outgoing migration of one machine over one channel, told as a story by `run()`. */
+/** One outgoing migration of one machine, told as a story by `run()`. */
 export class OutgoingMigration {
   private readonly context: OutgoingContext;
   private readonly handOver: HandOver;
   private readonly parameters: MigrationParameters;
+  private readonly connect: Connect | undefined;
+  private postcopy: PostcopyPhase | undefined;
+  private preempt: PreemptLink | undefined;
+  private postcopyWanted = false;
 
   constructor(options: OutgoingOptions) {
     const { machine, channel, clock, ledger } = options;
+    const { uuid } = machine.description;
     this.parameters = { ...options.parameters };
-    const interrupt = new Interrupt(clock);
-    const meter = new LinkMeter();
-    const limit = this.parameters.maxBandwidthBytesPerSecond;
+    this.connect = options.secret === undefined ? undefined : options.connect;
+    const { mode } = this.parameters;
     const record = new OutgoingRecord({
       migrationId: options.migrationId,
-      mode: this.parameters.mode,
-      epoch: ledger.read(machine.description.uuid)?.epoch ?? 1,
+      mode,
+      epoch: ledger.read(uuid)?.epoch ?? 1,
       totalBytes: machine.memory.pageCount * PAGE_BYTES,
       startMs: clock.nowMs(),
     });
+    // These modes are nothing without it.
+    const impliesPostcopy = mode === 'postcopy' || mode === 'hybrid';
+    const postcopyRam = impliesPostcopy || options.capabilities['postcopy-ram'];
     this.context = {
+      ...openLink(channel, { clock, machine, parameters: this.parameters }),
       machine,
-      channel,
       clock,
       ledger,
-      log: options.log.child({ uuid: machine.description.uuid, migrationId: options.migrationId }),
+      log: options.log.child({ uuid, migrationId: options.migrationId }),
       migrationId: options.migrationId,
       peerName: options.peer,
-      interrupt,
-      meter,
-      peer: new Peer(channel, clock, interrupt, meter),
-      sender: new PageSender(machine.memory, channel, clock, interrupt, meter, limit),
+      secret: options.secret,
       record,
       parameters: this.parameters,
-      capabilities: options.capabilities,
+      capabilities: {
+        ...options.capabilities,
+        'postcopy-ram': postcopyRam,
+        'postcopy-preempt': postcopyRam && options.capabilities['postcopy-preempt'],
+      },
+      reached: options.reached ?? (() => {}),
+      wantsPostcopy: () => this.postcopyWanted,
       publish: () => options.observer.info(this.info()),
     };
     this.handOver = new HandOver(this.context, options.reached);
@@ -78,8 +90,8 @@ export class OutgoingMigration {
     const stopTimers = this.startTimers();
     channel.start(peer);
     try {
-      await this.migrate();
-      await this.prove();
+      const link = await this.migrate();
+      if (link !== undefined) await prove(link);
     } catch (thrown) {
       return await this.fail(toSternaError(thrown, 'E_CHANNEL_RESET', 'Migration failed'));
     } finally {
@@ -100,38 +112,78 @@ export class OutgoingMigration {
     return 'cancelling';
   }
 
+  /**
+   * The guest is handed over as soon as possible, and its pages follow. Harmless later. Throws
+   * E_STATE when the two sides have not agreed on post-copy.
+   */
+  startPostcopy(): void {
+    if (!this.context.capabilities['postcopy-ram']) {
+      throw new SternaError('E_STATE', 'Post-copy was not enabled before the migration began');
+    }
+    this.postcopyWanted = true;
+    this.context.interrupt.wake();
+  }
+
+  /** Breaks the connection of post-copy; it stays so until `resume`. Throws E_STATE before. */
+  pauseLink(): void {
+    this.inPostcopy().pause();
+  }
+
+  /** Makes a lost connection anew now, by another way if one is given. Throws E_STATE. */
+  resume(connect?: Connect): void {
+    if (!PAUSED_STATUSES.includes(this.context.record.status)) {
+      throw new SternaError('E_STATE', 'There is no paused migration to go on with');
+    }
+    this.inPostcopy().reconnection.resume(connect);
+  }
+
   /** Takes effect at once, also for what waits because of the old values. */
   setParameters(changes: Partial<MigrationParameters>): void {
     Object.assign(this.parameters, changes);
-    this.context.sender.setLimit(this.parameters.maxBandwidthBytesPerSecond);
+    const { maxBandwidthBytesPerSecond, maxPostcopyBandwidthBytesPerSecond } = this.parameters;
+    const limit =
+      this.postcopy === undefined ? maxBandwidthBytesPerSecond : maxPostcopyBandwidthBytesPerSecond;
+    this.link.sender.setLimit(limit);
   }
 
   info(): MigrationInfo {
-    const { record, clock, channel } = this.context;
-    return record.info(clock.nowMs(), channel.sentBytes);
+    const { record, clock } = this.context;
+    return record.info(clock.nowMs(), this.link.sentBytes());
   }
 
-  private async migrate(): Promise<void> {
-    const { context, handOver } = this;
-    const { record, clock, parameters, channel } = context;
+  /** The connection that there is now, or was last. */
+  private get link(): OutgoingContext {
+    return this.postcopy?.link ?? this.context;
+  }
+
+  /** Resolves with the connection over which the rest is to be said, if there is one. */
+  private async migrate(): Promise<OutgoingContext | undefined> {
+    const { context } = this;
+    const { record, clock, channel } = context;
     const startMs = clock.nowMs();
+    refuseCombination(context);
     this.prepareCache();
     context.publish();
     await setUp(context);
+    if (context.capabilities['postcopy-preempt'])
+      this.preempt = await openPreemptLink(context, this.connect);
     record.setupTimeMs = clock.nowMs() - startMs;
     context.interrupt.throwIfRaised();
-    if (parameters.mode === 'precopy') await precopy(context);
+    const rest = await this.goBeforeTheSwitch();
     context.interrupt.throwIfRaised();
     const downtime = new DowntimeClock(context);
-    await stopAndCopy(context, downtime, () => handOver.prepare());
-    // A file is compared when it is loaded, so its hashes must lie before GRANT, its last frame.
-    if (parameters.verify === 'strict' || (parameters.verify === 'after' && !channel.duplex)) {
+    const promised = await stopAndCopy(context, downtime, () => this.handOver.prepare(), rest);
+    if (promised !== undefined) {
+      this.postcopy = new PostcopyPhase(context, promised, this.connect);
+      this.postcopy.prepare(this.preempt);
+    } else if (this.mustVerifyBeforeGrant(channel.duplex)) {
       await verifyRam(context);
-      this.refuseMismatch();
+      refuseMismatch(context);
       downtime.mark('verify');
     }
-    await handOver.grant(downtime);
-    record.downtimeMs = downtime.elapsedMs;
+    const isLinked = await this.grant(downtime);
+    const link = this.postcopy === undefined ? isLinked && context : await this.postcopy.run();
+    if (promised === undefined) this.preempt?.destroy();
     record.status = 'completed';
     context.log.info({
       event: 'migration.completed',
@@ -139,49 +191,73 @@ export class OutgoingMigration {
       parts: record.downtimeParts,
     });
     context.publish();
+    if (link) return link;
+    const text = 'The destination has the guest, and the connection for the proof was lost';
+    proofIncomplete(context, new SternaError('E_CHANNEL_RESET', text));
+    return undefined;
   }
 
-  /**
-   * After the switch. The guest runs at the destination already, so no failure here can undo the
-   * migration.
-   */
-  private async prove(): Promise<void> {
+  /** A file is compared when it is loaded, so its hashes must lie before GRANT, its last frame. */
+  private mustVerifyBeforeGrant(duplex: boolean): boolean {
+    const { verify } = this.parameters;
+    return verify === 'strict' || (verify === 'after' && !duplex);
+  }
+
+  /** What is done while the guest runs here, and when its last pages are to come. */
+  private async goBeforeTheSwitch(): Promise<'now' | 'later'> {
     const { context } = this;
-    const { record, peer, channel, parameters } = context;
-    if (!channel.duplex) return;
-    try {
-      if (parameters.verify === 'after') await verifyRam(context);
-      else if (parameters.verify === 'off') this.skipVerify('switched off');
-      await this.learnGuestDowntime();
-      if (['resumed', 'late-verified'].includes(peer.state))
-        await peer.send('GOODBYE', encodeGoodbye());
-      peer.finish();
-      await channel.end();
-    } catch (thrown) {
-      const error = toSternaError(thrown, 'E_CHANNEL_RESET', 'Link was lost after the switch');
-      if (record.verify.status === 'running' || record.verify.status === 'pending')
-        this.skipVerify(error.message);
-      context.log.warn({
-        event: 'migration.proof-incomplete',
-        code: error.code,
-        error: error.message,
-      });
-      peer.finish();
-      channel.destroy(error);
+    const { mode } = this.parameters;
+    if (mode === 'stop') return 'now';
+    if (mode === 'postcopy') {
+      await advisePostcopy(context);
+      return 'later';
     }
+    return (await precopy(context)) === 'postcopy' ? 'later' : 'now';
   }
 
-  private async learnGuestDowntime(): Promise<void> {
-    const { peer, interrupt, record } = this.context;
-    const { running } = await peer.resumed.promise;
-    if (!running) return;
-    let started = false;
-    const noted = peer.guestStarted.promise.then(({ guestDowntimeUs }) => {
-      started = true;
-      record.guestDowntimeUs = guestDowntimeUs ?? undefined;
-    });
-    noted.catch(() => {});
-    await interrupt.until(() => started, GUEST_STARTED_LIMIT_MS, 'GUEST_STARTED');
+  /** Resolves when the guest is the destination's: true with a connection that can be used. */
+  private async grant(downtime: DowntimeClock): Promise<boolean> {
+    const { context, handOver, connect } = this;
+    let isLinked = true;
+    try {
+      noteGuestDowntime(context);
+      await handOver.grant(downtime);
+      if (context.channel.duplex) {
+        context.record.guestRuns = (await context.peer.resumed.promise).running;
+      }
+    } catch (thrown) {
+      const cause = toSternaError(thrown, 'E_CHANNEL_RESET', 'Link was lost');
+      const canAsk = connect !== undefined && context.channel.duplex;
+      if (!this.isInDoubt(cause) || !canAsk) throw cause;
+      this.preempt?.destroy();
+      context.peer.finish();
+      context.channel.destroy(cause);
+      const { context: next, answer } = await askForGuest(context, handOver, connect, cause);
+      downtime.mark('grant');
+      context.record.guestRuns = answer.running;
+      isLinked = false;
+      // The destination goes on with a migration only when pages are missing.
+      this.postcopy?.adopt(next, answer.continues);
+      if (this.postcopy === undefined) {
+        next.peer.finish();
+        void next.channel.end();
+      }
+    }
+    context.record.downtimeMs = downtime.elapsedMs;
+    return isLinked;
+  }
+
+  /** After GRANT only the destination's own word that it does not have the guest tells. */
+  private isInDoubt(cause: SternaError): boolean {
+    const denied = cause.detail.remote === true && cause.guestOwner === 'source';
+    return this.handOver.isIrrevocable && !denied;
+  }
+
+  private inPostcopy(): PostcopyPhase {
+    if (this.postcopy === undefined || isOver(this.context.record.status)) {
+      throw new SternaError('E_STATE', 'There is no migration in post-copy');
+    }
+    return this.postcopy;
   }
 
   private async fail(cause: SternaError): Promise<MigrationOutcome> {
@@ -190,10 +266,9 @@ export class OutgoingMigration {
     let error = cause;
     // After GRANT only the destination's own word that it does not have the guest lets it go on
     // here.
-    if (
-      this.handOver.isIrrevocable &&
-      !(cause.detail.remote === true && cause.guestOwner === 'source')
-    ) {
+    if (cause.code === 'E_GUEST_LOST') {
+      record.owner = 'unknown';
+    } else if (this.isInDoubt(cause)) {
       error = this.handOver.unknown(cause);
     } else {
       // First the guest, which may be standing still, then the peer.
@@ -204,7 +279,8 @@ export class OutgoingMigration {
     error.side ??= 'source';
     record.error = error;
     record.status = cause.code === 'E_CANCELLED' ? 'cancelled' : 'failed';
-    this.skipVerify(error.message);
+    skipVerify(this.context, error.message);
+    this.preempt?.destroy();
     peer.finish();
     this.context.channel.destroy(cause);
     log.warn({
@@ -248,20 +324,6 @@ export class OutgoingMigration {
     await Promise.race([delivered.catch(() => {}), clock.sleep(FAREWELL_MS)]);
   }
 
-  private refuseMismatch(): void {
-    const { verify } = this.context.record;
-    if (verify.status !== 'mismatch') return;
-    throw new SternaError('E_VERIFY_MISMATCH', 'RAM at the destination differs', {
-      detail: { pages: verify.mismatches },
-    });
-  }
-
-  private skipVerify(reason: string): void {
-    const { record } = this.context;
-    if (record.verify.status === 'identical' || record.verify.status === 'mismatch') return;
-    record.verify = { ...record.verify, status: 'skipped', reason };
-  }
-
   private prepareCache(): void {
     const { machine, capabilities, parameters, record } = this.context;
     const { blocks, pageCount } = machine.memory;
@@ -277,10 +339,11 @@ export class OutgoingMigration {
   }
 
   private startTimers(): () => void {
-    const { clock, peer, channel } = this.context;
+    const { clock } = this.context;
     const stopPublishing = clock.every(PUBLISH_MS, this.context.publish);
     const stopPinging = clock.every(PING_MS, () => {
-      if (!channel.duplex || ['connected', 'greeting'].includes(peer.state)) return;
+      const { peer, channel } = this.link;
+      if (!channel.duplex || peer.isOver || UNASKED_STATES.includes(peer.state)) return;
       peer.ping();
       peer.checkAlive(this.parameters.stallTimeoutMs);
     });
@@ -290,6 +353,14 @@ export class OutgoingMigration {
     };
   }
 }
+
+/** Nothing but the first message may come then. */
+const UNASKED_STATES: readonly string[] = ['connected', 'greeting', 'joining'];
+const PAUSED_STATUSES: readonly MigrationInfo['status'][] = [
+  'postcopy-paused',
+  'postcopy-recover-setup',
+  'postcopy-recover',
+];
 
 function isOver(status: MigrationInfo['status']): boolean {
   return (

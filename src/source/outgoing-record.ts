@@ -11,6 +11,7 @@ import {
   type VerifyReport,
 } from '../base/index.ts';
 import { PAGE_ENTRY_BYTES } from '../protocol/index.ts';
+
 import {
   addTotals,
   emptyTotals,
@@ -20,6 +21,7 @@ import {
   passRecord,
   xbzrleCounters,
 } from './counters.ts';
+import type { PostcopyRecord } from './postcopy/postcopy-record.ts';
 
 /** Every pass is kept up to here; of a migration that never ends, the newest ones. */
 const PASS_RECORDS_MAX = 1000;
@@ -49,6 +51,10 @@ export class OutgoingRecord {
   downtimeMs: number | undefined;
   guestDowntimeUs: number | undefined;
   guestDowntimeErrorUs: number | undefined;
+  /** The destination has started it; one that an operator had paused stays paused. */
+  guestRuns = false;
+  /** The destination has told what the guest saw of the switch. */
+  guestHasStarted = false;
   downtimeParts: Record<string, number> = {};
   verify: VerifyReport = { status: 'pending', pages: 0, mismatches: [] };
   /** 0: XBZRLE is off. */
@@ -61,6 +67,8 @@ export class OutgoingRecord {
   grantedBytes: number | undefined;
   /** Time of the last bitmap sync. */
   lastSyncMs: number;
+  /** From the moment at which the guest is handed over with pages missing. */
+  postcopy: PostcopyRecord | undefined;
   private readonly start: RecordStart;
   private endMs: number | undefined;
   private readonly finished: PassRecord[] = [];
@@ -87,6 +95,15 @@ export class OutgoingRecord {
     this.current = { pass, stopped, dirtyPages, startMs: nowMs, totals: emptyTotals() };
     this.remainingPages = dirtyPages;
     return this.current;
+  }
+
+  /**
+   * Pages that are pushed over one connection of post-copy: no pass, for nothing is dirtied here.
+   */
+  beginPostcopy(): PageTotals {
+    if (this.current !== undefined) addTotals(this.sum, this.current.totals);
+    this.current = undefined;
+    return this.sum;
   }
 
   endPass(nowMs: number, dirtiedPages: number): void {
@@ -134,6 +151,7 @@ export class OutgoingRecord {
         unchanged: { pages: all.unchangedPages, bytes: 0 },
       },
       passes: [...this.finished],
+      postcopy: this.postcopy?.info(nowMs),
       verify: this.verify,
       blockedReasons: [],
     };
@@ -157,7 +175,7 @@ export class OutgoingRecord {
     const pages = handledPages(pass === undefined ? all : pass.totals);
     return {
       transferredBytes: sentBytes,
-      remainingBytes: this.status === 'completed' ? 0 : this.remainingPages * PAGE_BYTES,
+      remainingBytes: this.remainingBytes(),
       totalBytes: this.start.totalBytes,
       pageBytes: PAGE_BYTES,
       normalPages: all.rawPages,
@@ -169,7 +187,13 @@ export class OutgoingRecord {
       precopyBytes: this.precopyBytes ?? sentBytes,
       downtimeBytes:
         this.precopyBytes === undefined ? 0 : (this.grantedBytes ?? sentBytes) - this.precopyBytes,
+      postcopyBytes: this.postcopy?.bytes(sentBytes, this.grantedBytes ?? sentBytes) ?? 0,
     };
+  }
+
+  private remainingBytes(): number {
+    if (this.status === 'completed') return 0;
+    return (this.postcopy?.remainingPages ?? this.remainingPages) * PAGE_BYTES;
   }
 
   private report(): ErrorReport | undefined {

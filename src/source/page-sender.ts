@@ -1,6 +1,11 @@
 import { assert, BATCH_PAGES_MAX, type Clock, PAGE_BYTES } from '../base/index.ts';
 import { type Channel, RateLimiter } from '../channel/index.ts';
-import type { GatherResult, GuestMemory, RamBlock } from '../guestmem/index.ts';
+import {
+  type GatherResult,
+  type GuestMemory,
+  type RamBlock,
+  URGENT_SLOT_COUNT,
+} from '../guestmem/index.ts';
 import { FRAME_HEADER_BYTES, MESSAGE_TYPES, type MessageType } from '../protocol/index.ts';
 import { addFrame, type PageTotals } from './counters.ts';
 import type { Interrupt } from './interrupt.ts';
@@ -16,6 +21,9 @@ const SLOTS_PER_BLOCK = 2;
  */
 const FRAME_MS = 2;
 const BATCH_PAGES_MIN = 4;
+/** In post-copy a page that is waited for goes behind a frame of this at most (docs/adr/0012). */
+const PUSH_PAGES_MAX = 64;
+const PUSH_FRAME_MS = 1;
 /** A full table of zero runs. */
 const EMPTY_RUN_ENTRIES_MAX = BATCH_PAGES_MAX;
 
@@ -28,6 +36,8 @@ export interface BatchOptions {
   readonly age: number;
   /** False while the guest stands still: the limit is lifted, as in QEMU. */
   readonly limited: boolean;
+  /** Asked before each frame: true leaves the rest dirty. */
+  readonly until?: () => boolean;
 }
 
 /**
@@ -45,6 +55,8 @@ export class PageSender {
   private limitBytesPerSecond: number;
   /** For each block, the slots that may be written. */
   private readonly freeSlots: number[][];
+  private readonly freeUrgentSlots: number[][];
+  private isPushing = false;
   private batchCount = 0;
 
   constructor(
@@ -62,7 +74,8 @@ export class PageSender {
     this.meter = meter;
     this.limitBytesPerSecond = limitBytesPerSecond;
     this.limiter = new RateLimiter(clock, limitBytesPerSecond);
-    this.freeSlots = memory.blocks.map(() => Array.from({ length: SLOTS_PER_BLOCK }, (_, i) => i));
+    this.freeSlots = memory.blocks.map(() => range(SLOTS_PER_BLOCK));
+    this.freeUrgentSlots = memory.blocks.map(() => range(URGENT_SLOT_COUNT));
   }
 
   /** PAGE_BATCH frames sent so far. */
@@ -107,6 +120,7 @@ export class PageSender {
   ): Promise<void> {
     for (const block of this.memory.blocks) {
       for (let next = 0; next < block.layout.pageCount; ) {
+        if (options.until?.()) return;
         const slot = await this.turn(block, options.limited);
         const taken = block.takeDirty(next, this.batchPages(options.limited));
         next = taken.next;
@@ -122,6 +136,77 @@ export class PageSender {
         pageSent(taken.count);
       }
     }
+  }
+
+  /**
+   * Tells which dirty pages hold only zeros; they are clean after that. The guest runs: a page that
+   * it writes meanwhile is dirty again.
+   */
+  async sendZeros(totals: PageTotals, pagesSent: (pages: number) => void): Promise<void> {
+    for (const block of this.memory.blocks) {
+      for (let next = 0; next < block.layout.pageCount; ) {
+        const slot = await this.turn(block, false);
+        const address = bodyAddress(block, slot);
+        const frame = block.gatherZeros(address, next, EMPTY_RUN_ENTRIES_MAX);
+        next = frame.next;
+        this.submit(block, slot, MESSAGE_TYPES.PAGE_BATCH, frame, totals, 0);
+        pagesSent(frame.zeroPages);
+      }
+    }
+  }
+
+  /**
+   * From now on pages are pushed while vCPUs wait for others: smaller frames, a smaller window, and
+   * the limit of post-copy.
+   */
+  beginPush(limitBytesPerSecond: number): void {
+    this.isPushing = true;
+    this.setLimit(limitBytesPerSecond);
+  }
+
+  /**
+   * One frame of pages that `take` puts on the list of `block`, when its turn has come. Resolves to
+   * their number; 0 when there were none any more.
+   */
+  async push(block: RamBlock, totals: PageTotals, take: (max: number) => number): Promise<number> {
+    const slot = await this.turn(block, true);
+    const count = take(this.batchPages(true));
+    if (count === 0) {
+      this.release(block, slot);
+      return 0;
+    }
+    const frame = block.gather(bodyAddress(block, slot), count, false, false, 0);
+    this.submit(block, slot, MESSAGE_TYPES.PAGE_BATCH, frame, totals, 0);
+    return count;
+  }
+
+  /** Whether `sendUrgent` can be called: many more than the vCPUs of a guest can wait for. */
+  hasUrgentSlot({ layout }: RamBlock): boolean {
+    return (this.freeUrgentSlots[layout.index]?.length ?? 0) > 0;
+  }
+
+  /**
+   * Sends the one page on the list of `block` now, ahead of all that is not written yet; neither
+   * window nor limit holds it back.
+   */
+  sendUrgent(block: RamBlock, channel: Channel): void {
+    const free = this.freeUrgentSlots[block.layout.index];
+    const slot = free?.pop();
+    assert(slot !== undefined && free !== undefined, 'The caller has asked for a small slot');
+    const address = block.urgentSlotAddress(slot) + FRAME_HEADER_BYTES;
+    const { bodyBytes, tableBytes, tableCrc } = block.gather(address, 1, false, false, 0);
+    this.batchCount += 1;
+    const sent = channel.sendSlot(block.urgentSlot(slot), {
+      type: MESSAGE_TYPES.PAGE_BATCH,
+      block: block.layout.index,
+      bodyBytes,
+      checkedBytes: tableBytes,
+      checkedCrc: tableCrc,
+    });
+    sent.then(
+      () => free.push(slot),
+      (error) => this.interrupt.raise(error),
+    );
   }
 
   /** Sends a frame that `fill` writes into a slot's body. For frames that are not page batches. */
@@ -154,16 +239,20 @@ export class PageSender {
   }
 
   private windowIsFull(): boolean {
-    return this.channel.duplex && this.inFlightBytes >= this.meter.windowBytes;
+    const { windowBytes, pushWindowBytes } = this.meter;
+    const limit = this.isPushing ? pushWindowBytes : windowBytes;
+    return this.channel.duplex && this.inFlightBytes >= limit;
   }
 
   private batchPages(limited: boolean): number {
     const limit =
       limited && this.limitBytesPerSecond > 0 ? this.limitBytesPerSecond / 1000 : undefined;
     const bytesPerMs = limit ?? this.meter.bytesPerMs;
-    if (bytesPerMs === undefined) return BATCH_PAGES_MAX;
-    const pages = Math.floor((bytesPerMs * FRAME_MS) / PAGE_BYTES);
-    return Math.min(BATCH_PAGES_MAX, Math.max(BATCH_PAGES_MIN, pages));
+    const max = this.isPushing ? PUSH_PAGES_MAX : BATCH_PAGES_MAX;
+    if (bytesPerMs === undefined) return max;
+    const frameMs = this.isPushing ? PUSH_FRAME_MS : FRAME_MS;
+    const pages = Math.floor((bytesPerMs * frameMs) / PAGE_BYTES);
+    return Math.min(max, Math.max(BATCH_PAGES_MIN, pages));
   }
 
   private submit(
@@ -206,6 +295,10 @@ export class PageSender {
     this.freeSlots[block.layout.index]?.push(slot);
     this.interrupt.wake();
   }
+}
+
+function range(count: number): number[] {
+  return Array.from({ length: count }, (_, index) => index);
 }
 
 function bodyAddress(block: RamBlock, slot: number): number {

@@ -1,14 +1,21 @@
 import { type Clock, type Deferred, deferred, SternaError } from '../base/index.ts';
 import type { Channel, FrameSink } from '../channel/index.ts';
 import {
+  type AllReceivedBody,
   type BodyResult,
   carriesPages,
+  decodeAllReceived,
   decodeError,
   decodeGuestStarted,
   decodeHelloAck,
+  decodePageMap,
+  decodePageRequest,
   decodePing,
   decodePong,
+  decodePostcopyResumed,
   decodeProgress,
+  decodeRecovered,
+  decodeRecovery,
   decodeResumed,
   decodeSwitchoverAck,
   decodeVerifyResult,
@@ -22,7 +29,11 @@ import {
   type MessageName,
   messageName,
   nextState,
-  OPTIONAL_BYTES_MAX,
+  PAGE_MAP_BYTES_MAX,
+  type PageMapBody,
+  type PageRequestBody,
+  type RecoveredBody,
+  type RecoveryBody,
   type ResumedBody,
   SOURCE_ACCEPTS,
   SOURCE_AWAITS,
@@ -35,7 +46,7 @@ import type { Interrupt } from './interrupt.ts';
 import type { LinkMeter } from './link-meter.ts';
 
 /** Longer bodies never come from a destination. */
-const BODY_BYTES_MAX = OPTIONAL_BYTES_MAX;
+const BODY_BYTES_MAX = PAGE_MAP_BYTES_MAX;
 /** An honest peer asks twice a second. */
 const UNTAKEN_PONGS_MAX = 16;
 
@@ -50,6 +61,20 @@ export class Peer implements FrameSink {
   readonly resumed: Deferred<ResumedBody> = deferred();
   readonly verifyResult: Deferred<VerifyResultBody> = deferred();
   readonly guestStarted: Deferred<GuestStartedBody> = deferred();
+  readonly allReceived: Deferred<AllReceivedBody> = deferred();
+  readonly recovery: Deferred<RecoveryBody> = deferred();
+  readonly recovered: Deferred<RecoveredBody> = deferred();
+  /** Received maps by block, as they came. */
+  readonly maps = new Map<number, PageMapBody>();
+  /** Answers at once. Throws what is wrong with the request. */
+  onPageRequest: (body: PageRequestBody) => void = () => {
+    throw new SternaError(
+      'E_PROTOCOL_UNEXPECTED_MESSAGE',
+      'Pages were asked for before the switch',
+    );
+  };
+  /** Number of pages of a block; undefined when there is none. */
+  pagesOfBlock: (block: number) => number | undefined = () => undefined;
   private readonly channel: Channel;
   private readonly clock: Clock;
   private readonly interrupt: Interrupt;
@@ -72,6 +97,11 @@ export class Peer implements FrameSink {
     return this.conversation;
   }
 
+  /** Nothing more is expected of it. */
+  get isOver(): boolean {
+    return this.ended;
+  }
+
   get pongCount(): number {
     return this.pongs;
   }
@@ -89,9 +119,9 @@ export class Peer implements FrameSink {
    * Sends a control message of the conversation. What ends the migration also ends the wait for a
    * link that is full.
    */
-  async send(name: Exclude<MessageName, 'PAGE_BATCH'>, body: Uint8Array): Promise<void> {
+  async send(name: Exclude<MessageName, 'PAGE_BATCH'>, body: Uint8Array, block = 0): Promise<void> {
     this.sending(name);
-    const taken = this.channel.send(MESSAGE_TYPES[name], body);
+    const taken = this.channel.send(MESSAGE_TYPES[name], body, block);
     // The message that tells the peer why goes out after the interrupt was raised.
     if (this.interrupt.error !== undefined) return taken;
     let settled = false;
@@ -108,9 +138,11 @@ export class Peer implements FrameSink {
    * Sends without waiting until the transport has taken it: each wait is a turn of the event loop,
    * and in the pause they add up. A failure closes the channel, which raises the interrupt.
    */
-  post(name: Exclude<MessageName, 'PAGE_BATCH'>, body: Uint8Array): void {
+  post(name: Exclude<MessageName, 'PAGE_BATCH'>, body: Uint8Array, block = 0): void {
     this.sending(name);
-    this.channel.send(MESSAGE_TYPES[name], body).catch((error) => this.interrupt.raise(error));
+    this.channel
+      .send(MESSAGE_TYPES[name], body, block)
+      .catch((error) => this.interrupt.raise(error));
   }
 
   /** A file answers nothing: the conversation goes on as if the answer had come. */
@@ -153,7 +185,8 @@ export class Peer implements FrameSink {
     const name = messageName(header.type);
     if (name === undefined || this.ended) return;
     this.step(nextState(SOURCE_ACCEPTS, this.conversation, name));
-    this.receive(name, body);
+    if (name === 'RECEIVED_MAP') this.receiveMap(header.block, body);
+    else this.receive(name, body);
     this.interrupt.wake();
   }
 
@@ -171,6 +204,16 @@ export class Peer implements FrameSink {
         return this.switchoverAck.resolve(accept(decodeSwitchoverAck(body)));
       case 'RESUMED':
         return this.resumed.resolve(accept(decodeResumed(body)));
+      case 'POSTCOPY_RESUMED':
+        return this.resumed.resolve(accept(decodePostcopyResumed(body)));
+      case 'PAGE_REQUEST':
+        return this.onPageRequest(accept(decodePageRequest(body)));
+      case 'ALL_RECEIVED':
+        return this.allReceived.resolve(accept(decodeAllReceived(body)));
+      case 'RECOVERY':
+        return this.recovery.resolve(accept(decodeRecovery(body)));
+      case 'RECOVERED':
+        return this.recovered.resolve(accept(decodeRecovered(body)));
       case 'VERIFY_RESULT':
         return this.verifyResult.resolve(accept(decodeVerifyResult(body)));
       case 'GUEST_STARTED':
@@ -193,6 +236,16 @@ export class Peer implements FrameSink {
     }
   }
 
+  private receiveMap(block: number, body: Uint8Array): void {
+    const pageCount = this.pagesOfBlock(block);
+    if (pageCount === undefined || this.maps.has(block)) {
+      throw new SternaError('E_PROTOCOL_BAD_BODY', 'Received map is of no block, or comes twice', {
+        detail: { block },
+      });
+    }
+    this.maps.set(block, accept(decodePageMap('RECEIVED_MAP', body, pageCount)));
+  }
+
   /**
    * A peer that asks and does not read the answers gets no more of them: they would be kept here.
    */
@@ -207,7 +260,8 @@ export class Peer implements FrameSink {
 
   private fail(error: SternaError): void {
     const answers = [this.helloAck, this.switchoverAck, this.resumed, this.verifyResult];
-    for (const answer of [...answers, this.guestStarted]) answer.reject(error);
+    const later = [this.guestStarted, this.allReceived, this.recovery, this.recovered];
+    for (const answer of [...answers, ...later]) answer.reject(error);
     this.interrupt.raise(error);
   }
 

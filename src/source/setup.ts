@@ -2,7 +2,7 @@ import { PAGE_BYTES, SternaError } from '../base/index.ts';
 import { encodeHello, PROTOCOL_VERSION, rehearseSwitch } from '../protocol/index.ts';
 import type { OutgoingContext } from './outgoing-context.ts';
 
-const SOFTWARE = 'sterna';
+export const SOFTWARE = 'sterna';
 /**
  * The destination says nothing while it builds the machine, which takes a few seconds for 16 GiB
  * and 16 vCPUs on a small host: so much longer than any other silence may be its answer to HELLO.
@@ -16,6 +16,7 @@ const PING_LIMIT_MS = 10_000;
 export async function setUp(context: OutgoingContext): Promise<void> {
   const { channel, peer, record, parameters } = context;
   await peer.send('HELLO', encodeHello(hello(context)));
+  context.reached('source.hello-sent');
   if (!channel.duplex) return peer.assumeAnswer();
   const limitMs = HELLO_STALL_TIMEOUTS * parameters.stallTimeoutMs;
   await answered(context, limitMs, 'answer to HELLO', () => peer.state !== 'greeting');
@@ -69,7 +70,7 @@ async function measureRoundTrip(context: OutgoingContext): Promise<void> {
 }
 
 function wantedCapabilities({ capabilities }: OutgoingContext): readonly string[] {
-  const onWire = ['xbzrle', 'validate-uuid'] as const;
+  const onWire = ['xbzrle', 'validate-uuid', 'postcopy-ram', 'postcopy-preempt'] as const;
   return onWire.filter((name) => capabilities[name]);
 }
 
@@ -90,5 +91,21 @@ function hello(context: OutgoingContext): Parameters<typeof encodeHello>[0] {
       'x-stall-timeout': parameters.stallTimeoutMs,
     },
     duplex: channel.duplex,
+    ...(context.secret === undefined || !channel.duplex ? {} : { secret: context.secret }),
   };
+}
+
+/** Throws E_CONFIG_INVALID for settings that cannot be kept together. */
+export function refuseCombination({ parameters, capabilities, channel }: OutgoingContext): void {
+  if (!capabilities['postcopy-ram']) return;
+  if (!channel.duplex) {
+    throw new SternaError(
+      'E_CONFIG_INVALID',
+      'Post-copy needs a destination that can ask for pages',
+    );
+  }
+  if (parameters.verify !== 'strict') return;
+  throw new SternaError('E_CONFIG_INVALID', 'RAM cannot be compared before GRANT in post-copy', {
+    detail: { parameter: 'x-verify', value: 'strict', expected: 'after or off' },
+  });
 }

@@ -54,10 +54,12 @@ export function initialInfo(start: InfoStart): MigrationInfo {
       pagesPerSecond: 0,
       precopyBytes: 0,
       downtimeBytes: 0,
+      postcopyBytes: 0,
     },
     xbzrle: undefined,
     pageKinds: { zero: none, raw: none, xbzrle: none, unchanged: none },
     passes: [],
+    postcopy: undefined,
     verify: over
       ? { status: 'skipped', pages: 0, mismatches: [], reason: start.error?.message ?? '' }
       : { status: 'pending', pages: 0, mismatches: [] },

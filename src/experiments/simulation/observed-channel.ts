@@ -77,9 +77,9 @@ export class ObservedChannel implements Channel {
     });
   }
 
-  send(type: MessageType, body: Uint8Array): Promise<void> {
+  send(type: MessageType, body: Uint8Array, block?: number): Promise<void> {
     this.watch.sends(seen(type, body, crc32c(body)));
-    return this.count(this.inner.send(type, body));
+    return this.count(this.inner.send(type, body, block));
   }
 
   sendSlot(slot: Uint8Array, frame: SlotFrame): Promise<void> {

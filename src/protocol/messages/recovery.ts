@@ -1,4 +1,4 @@
-import { NAME_LENGTH_MAX } from '../../base/index.ts';
+import { NAME_LENGTH_MAX, type OwnershipAnswer } from '../../base/index.ts';
 import { type BodyResult, readBody } from '../body/body-reader.ts';
 import { packBody } from '../body/message-pack.ts';
 import { PAGE_COUNT_MAX } from '../body/page-count.ts';
@@ -24,6 +24,8 @@ export interface JoinBody {
   readonly epoch: number;
   /** That of HELLO. */
   readonly secret: string;
+  /** The epoch that this side runs by its operator's word, when it only tells that. */
+  readonly claimedEpoch?: number;
 }
 
 /**
@@ -32,12 +34,13 @@ export interface JoinBody {
  * is said; `moved`: it had the guest and has given it on; `lost`: it had the guest, and the process
  * that ran it is gone; `none`: it knows nothing of it, and nothing follows from that.
  */
-export type RecoveryOutcome = (typeof RECOVERY_OUTCOMES)[number];
-export const RECOVERY_OUTCOMES = ['owner', 'abandoned', 'moved', 'lost', 'none'] as const;
+export const RECOVERY_OUTCOMES: readonly OwnershipAnswer[] = [
+  ...(['owner', 'abandoned', 'moved', 'lost', 'none'] as const),
+];
 
 /** The answer to JOIN with the role `recover`. */
 export interface RecoveryBody {
-  readonly outcome: RecoveryOutcome;
+  readonly outcome: OwnershipAnswer;
   /** The epoch that JOIN named. */
   readonly epoch: number;
   /**
@@ -63,6 +66,7 @@ export function encodeJoin(body: JoinBody): Uint8Array {
     migrationId: body.migrationId,
     epoch: body.epoch,
     secret: body.secret,
+    ...(body.claimedEpoch === undefined ? {} : { claimedEpoch: body.claimedEpoch }),
   });
 }
 
@@ -75,6 +79,9 @@ export function decodeJoin(bytes: Uint8Array): BodyResult<JoinBody> {
     migrationId: fields.text('migrationId', 64, MIGRATION_ID),
     epoch: fields.integer('epoch', 1, EPOCH_MAX),
     secret: fields.text('secret', 32, SECRET),
+    ...(fields.has('claimedEpoch')
+      ? { claimedEpoch: fields.integer('claimedEpoch', 1, EPOCH_MAX) }
+      : {}),
   }));
 }
 

@@ -23,7 +23,7 @@ async function playIncoming(steps: readonly Step[]): Promise<string | undefined>
     else await target.clock.advance(step.wait);
   }
   const outcome = await target.finish(true);
-  return outcome.status === 'completed' ? undefined : outcome.error.code;
+  return outcome.error?.code;
 }
 
 async function playOutgoing(steps: readonly Step[]): Promise<string | undefined> {

@@ -9,6 +9,7 @@ const TRUNCATIONS = 64;
 const OPTIONAL_FIELDS: Readonly<Partial<Record<ControlName, readonly string[]>>> = {
   ERROR: ['phase', 'guestOwner', 'detail'],
   HELLO: ['secret'],
+  JOIN: ['claimedEpoch'],
   SWITCHOVER: ['missingPages'],
 };
 

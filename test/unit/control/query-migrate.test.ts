@@ -33,6 +33,7 @@ const base: MigrationInfo = {
     bitsPerSecond: 1_500_000,
     pagesPerSecond: 12.4,
     precopyBytes: 900,
+    postcopyBytes: 0,
     downtimeBytes: 100,
   },
   passes: [

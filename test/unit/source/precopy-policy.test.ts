@@ -15,9 +15,15 @@ const ROUND: PrecopyRound = {
   encodeMsPerPage: 0,
   linkBytesPerMs: 1000,
   overheadMs: 5,
+  lastRemainingPages: 200,
   elapsedMs: 1000,
 };
-const LIMITS: PrecopyLimits = { downtimeLimitMs: 300, timeoutMs: 0, timeoutAction: 'cancel' };
+const LIMITS: PrecopyLimits = {
+  downtimeLimitMs: 300,
+  timeoutMs: 0,
+  timeoutAction: 'cancel',
+  hybrid: undefined,
+};
 const UNMEASURED = { linkBytesPerMs: undefined };
 
 describe('expectedDowntimeMs()', () => {

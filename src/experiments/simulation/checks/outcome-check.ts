@@ -116,7 +116,7 @@ export class OutcomeCheck {
       );
       return;
     }
-    const owner = incoming.error.guestOwner;
+    const owner = incoming.error?.guestOwner;
     const diskFails = fault.kind === 'ledger' && fault.side === 'destination';
     this.require(guest === undefined, `${name} failed and still has a guest`);
     this.require(
@@ -176,7 +176,7 @@ function ownerAtSource({ status, error }: MigrationOutcome): GuestOwner | undefi
 }
 
 function errorOf(outcome: IncomingOutcome): SternaError | undefined {
-  return outcome.status === 'completed' ? undefined : outcome.error;
+  return outcome.error;
 }
 
 function describe(error: SternaError | undefined): string {

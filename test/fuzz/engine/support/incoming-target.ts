@@ -87,8 +87,10 @@ export class IncomingTarget {
       expect(record?.state).toBe('owner');
       return;
     }
-    expectTyped(outcome.error);
-    expect(outcome.error.guestOwner).toBe('source');
+    const { error } = outcome;
+    if (error === undefined) throw new Error('A stranger has joined a migration');
+    expectTyped(error);
+    expect(error.guestOwner).toBe('source');
     expect(alive).toHaveLength(0);
     expect(['abandoned', undefined]).toContain(record?.state);
   }

@@ -1,8 +1,8 @@
-import { CONTROL_BYTES_MAX } from '../base/index.ts';
-import type { RamBlock } from '../guestmem/index.ts';
-import { encodeVerifyEnd, MESSAGE_TYPES } from '../protocol/index.ts';
-import type { OutgoingContext } from './outgoing-context.ts';
-import { answered } from './setup.ts';
+import { CONTROL_BYTES_MAX } from '../../base/index.ts';
+import type { RamBlock } from '../../guestmem/index.ts';
+import { encodeVerifyEnd, MESSAGE_TYPES } from '../../protocol/index.ts';
+import type { OutgoingContext } from '../outgoing-context.ts';
+import { answered } from '../setup.ts';
 
 const PREFIX_BYTES = 8;
 const HASHES_PER_FRAME = Math.floor((CONTROL_BYTES_MAX - PREFIX_BYTES) / 8);

@@ -1,3 +1,5 @@
+import type { TimeoutAction } from '../../base/index.ts';
+
 /**
  * What follows a bitmap sync. Pure: no clock, no I/O, so that a table can test it and a trace can
  * replay it.
@@ -21,6 +23,8 @@ export interface PrecopyRound {
   readonly linkBytesPerMs: number | undefined;
   /** Pause, machine state, round trips and records: what a switch costs without pages. */
   readonly overheadMs: number;
+  /** Dirty after the sync before this one; undefined in the first round. */
+  readonly lastRemainingPages: number | undefined;
   readonly elapsedMs: number;
 }
 
@@ -28,11 +32,22 @@ export interface PrecopyLimits {
   readonly downtimeLimitMs: number;
   /** 0: none. */
   readonly timeoutMs: number;
-  readonly timeoutAction: 'cancel' | 'suspend';
+  readonly timeoutAction: TimeoutAction;
+  /** Post-copy may follow by these rules; undefined: only on command. */
+  readonly hybrid: HybridRules | undefined;
+}
+
+/** When pre-copy gives way to post-copy by itself. */
+export interface HybridRules {
+  /** After so many passes; 0: no such rule. */
+  readonly afterPasses: number;
+  /** When a pass leaves no less to send than the one before. */
+  readonly plateau: boolean;
 }
 
 export type PrecopyDecision =
   | { readonly action: 'stop-and-copy'; readonly reason: 'converged' | 'timeout' }
+  | { readonly action: 'postcopy'; readonly reason: 'passes' | 'plateau' | 'timeout' }
   | { readonly action: 'iterate' }
   | { readonly action: 'give-up'; readonly reason: 'timeout' };
 
@@ -55,9 +70,25 @@ export function decidePrecopy(round: PrecopyRound, limits: PrecopyLimits): Preco
     return { action: 'stop-and-copy', reason: 'converged' };
   }
   if (limits.timeoutMs > 0 && round.elapsedMs >= limits.timeoutMs) {
-    return limits.timeoutAction === 'suspend'
-      ? { action: 'stop-and-copy', reason: 'timeout' }
-      : { action: 'give-up', reason: 'timeout' };
+    return afterTimeout(limits.timeoutAction);
+  }
+  return decideHybrid(round, limits.hybrid);
+}
+
+function afterTimeout(action: TimeoutAction): PrecopyDecision {
+  if (action === 'suspend') return { action: 'stop-and-copy', reason: 'timeout' };
+  if (action === 'postcopy') return { action: 'postcopy', reason: 'timeout' };
+  return { action: 'give-up', reason: 'timeout' };
+}
+
+function decideHybrid(round: PrecopyRound, rules: HybridRules | undefined): PrecopyDecision {
+  if (rules === undefined) return { action: 'iterate' };
+  if (rules.afterPasses > 0 && round.pass >= rules.afterPasses) {
+    return { action: 'postcopy', reason: 'passes' };
+  }
+  const { lastRemainingPages, remainingPages } = round;
+  if (rules.plateau && lastRemainingPages !== undefined && remainingPages >= lastRemainingPages) {
+    return { action: 'postcopy', reason: 'plateau' };
   }
   return { action: 'iterate' };
 }

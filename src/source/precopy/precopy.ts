@@ -1,8 +1,13 @@
-import { SternaError } from '../base/index.ts';
-import { encodePassBegin } from '../protocol/index.ts';
-import type { PageTotals } from './counters.ts';
-import type { OutgoingContext } from './outgoing-context.ts';
-import { decidePrecopy, expectedDowntimeMs, type PrecopyRound } from './precopy-policy.ts';
+import { type MigrationParameters, SternaError } from '../../base/index.ts';
+import { encodePassBegin } from '../../protocol/index.ts';
+import type { PageTotals } from '../counters.ts';
+import type { OutgoingContext } from '../outgoing-context.ts';
+import {
+  decidePrecopy,
+  expectedDowntimeMs,
+  type PrecopyLimits,
+  type PrecopyRound,
+} from './precopy-policy.ts';
 
 /**
  * A guess of pause, state, records and wake-ups before anything was measured; two round trips come
@@ -14,25 +19,34 @@ const PASS_MS_MIN = 5;
 /** Less than this is not worth a round trip. */
 const DRAIN_BYTES_MIN = 64 * 2 ** 10;
 
+/** What follows pre-copy: the rest while the guest stands still, or after it was handed over. */
+export type AfterPrecopy = 'stop-and-copy' | 'postcopy';
+
 /**
- * Sends RAM in passes while the guest runs, until the rest fits into the downtime limit (or the
- * timeout says otherwise). The pages that are still dirty stay marked for the stop-and-copy. Throws
+ * Sends RAM in passes while the guest runs, until the rest fits into the downtime limit (or a rule,
+ * the user or the timeout says otherwise). The pages that are still dirty stay marked. Throws
  * E_PRECOPY_TIMEOUT when it gives up.
  */
-export async function precopy(context: OutgoingContext): Promise<void> {
+export async function precopy(context: OutgoingContext): Promise<AfterPrecopy> {
   const { record, clock, parameters, channel } = context;
   record.status = 'active';
   context.publish();
   const startMs = clock.nowMs();
   record.remainingPages = await markEverythingDirty(context);
   record.dirtySyncCount = 1;
+  let lastRemainingPages: number | undefined;
   for (let pass = 1; ; pass += 1) {
     const totals = await sendPass(context, pass, record.remainingPages);
+    if (pass === 1) context.reached('source.first-pass-sent');
+    if (context.wantsPostcopy()) return leaveForPostcopy(context, pass);
     await waitUntil(context, startMsOfPass(context) + PASS_MS_MIN);
     let dirtiedPages = await syncDirtyBitmap(context);
-    const describe = () => describeRound(context, pass, totals, clock.nowMs() - startMs);
+    const describe = () => ({
+      ...describeRound(context, pass, totals, clock.nowMs() - startMs),
+      lastRemainingPages,
+    });
     let round = describe();
-    let decision = decidePrecopy(round, parameters);
+    let decision = decidePrecopy(round, limitsOf(parameters));
     if (
       decision.action === 'stop-and-copy' &&
       channel.duplex &&
@@ -41,13 +55,16 @@ export async function precopy(context: OutgoingContext): Promise<void> {
       await drain(context);
       dirtiedPages += await syncDirtyBitmap(context);
       round = describe();
-      decision = decidePrecopy(round, parameters);
+      decision = decidePrecopy(round, limitsOf(parameters));
     }
     record.expectedDowntimeMs = expectedDowntimeMs(round);
     record.endPass(clock.nowMs(), dirtiedPages);
     context.log.debug({ event: 'precopy.pass', ...round, dirtiedPages, decision: decision.action });
     context.publish();
-    if (decision.action === 'stop-and-copy') return;
+    lastRemainingPages = record.remainingPages;
+    if (decision.action === 'stop-and-copy' || decision.action === 'postcopy') {
+      return decision.action;
+    }
     if (decision.action === 'give-up') {
       throw new SternaError('E_PRECOPY_TIMEOUT', 'Migration did not converge in time', {
         detail: {
@@ -58,6 +75,44 @@ export async function precopy(context: OutgoingContext): Promise<void> {
       });
     }
   }
+}
+
+/**
+ * Before the guest goes first: pages that never held anything, and those that hold only zeros, are
+ * told while it still runs, so that it never waits for them.
+ */
+export async function advisePostcopy(context: OutgoingContext): Promise<void> {
+  const { record, clock, peer, sender } = context;
+  record.status = 'active';
+  context.publish();
+  record.remainingPages = await markEverythingDirty(context);
+  record.dirtySyncCount = 1;
+  const { totals } = record.beginPass(1, false, record.remainingPages, clock.nowMs());
+  await peer.send('PASS_BEGIN', encodePassBegin({ pass: 1, dirtyPages: record.remainingPages }));
+  await sender.sendEmptyRuns(totals);
+  await sendZeros(context, totals);
+  record.endPass(clock.nowMs(), 0);
+}
+
+/** The pass was left early: what it had not looked at may hold zeros. */
+async function leaveForPostcopy(context: OutgoingContext, pass: number): Promise<AfterPrecopy> {
+  const { record, clock } = context;
+  const { currentPass } = record;
+  if (pass === 1 && currentPass !== undefined) await sendZeros(context, currentPass.totals);
+  record.endPass(clock.nowMs(), 0);
+  return 'postcopy';
+}
+
+async function sendZeros({ sender, record }: OutgoingContext, totals: PageTotals): Promise<void> {
+  await sender.sendZeros(totals, (pages) => {
+    record.remainingPages -= pages;
+  });
+}
+
+function limitsOf(parameters: MigrationParameters): PrecopyLimits {
+  const { mode, postcopyAfterPasses, postcopyPlateau } = parameters;
+  const hybrid = { afterPasses: postcopyAfterPasses, plateau: postcopyPlateau === 'on' };
+  return { ...parameters, hybrid: mode === 'hybrid' ? hybrid : undefined };
 }
 
 /**
@@ -88,7 +143,13 @@ async function sendPass(
   const encode = capabilities.xbzrle && pass > 1;
   await sender.sendDirty(
     totals,
-    { encode, keep: true, age: record.dirtySyncCount, limited: true },
+    {
+      encode,
+      keep: true,
+      age: record.dirtySyncCount,
+      limited: true,
+      until: context.wantsPostcopy,
+    },
     (pages) => {
       record.remainingPages -= pages;
     },
@@ -143,7 +204,7 @@ function describeRound(
   pass: number,
   totals: PageTotals,
   elapsedMs: number,
-): PrecopyRound {
+): Omit<PrecopyRound, 'lastRemainingPages'> {
   const { record, sender, meter, parameters } = context;
   // Not the pages that never held anything: the first pass tells of them in a few bytes, and they
   // will not come again.

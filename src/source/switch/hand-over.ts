@@ -7,9 +7,9 @@ import {
   SternaError,
   toSternaError,
   UNKNOWN_GUEST,
-} from '../base/index.ts';
-import { encodeGrant } from '../protocol/index.ts';
-import type { OutgoingContext } from './outgoing-context.ts';
+} from '../../base/index.ts';
+import { encodeGrant } from '../../protocol/index.ts';
+import type { OutgoingContext } from '../outgoing-context.ts';
 import type { DowntimeClock } from './stop-and-copy.ts';
 
 /** The destination answers GRANT within a write to disk and a wake-up of the vCPUs. */

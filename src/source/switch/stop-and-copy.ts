@@ -1,12 +1,14 @@
 import {
   encodeMachineState,
+  encodePageMap,
   encodePassBegin,
   encodeStopped,
   encodeSwitchover,
-} from '../protocol/index.ts';
-import type { OutgoingContext } from './outgoing-context.ts';
-import { markEverythingDirty } from './precopy.ts';
-import { answered } from './setup.ts';
+} from '../../protocol/index.ts';
+import type { OutgoingContext } from '../outgoing-context.ts';
+import { PromisedPages } from '../postcopy/promised-pages.ts';
+import { markEverythingDirty } from '../precopy/precopy.ts';
+import { answered } from '../setup.ts';
 
 /**
  * Loading a machine state of the largest size and looking through the received map takes far less.
@@ -42,25 +44,29 @@ export class DowntimeClock {
 }
 
 /**
- * Pauses the guest and sends what is left: the pages that are dirty, then the state of vCPUs and
- * devices. Resolves when the destination could run the guest; nothing is decided yet, and any
- * failure lets the guest go on here. `guestStands` is called when all was sent: no record may say
- * that the guest is being given away while it still runs here.
+ * Pauses the guest and sends what is left: the pages that are dirty (or, when they are to come
+ * `later`, only which ones they are), then the state of vCPUs and devices. Resolves when the
+ * destination could run the guest; nothing is decided yet, and any failure lets the guest go on
+ * here. `guestStands` is called when all was sent: no record may say that the guest is being given
+ * away while it still runs here.
  */
 export async function stopAndCopy(
   context: OutgoingContext,
   downtime: DowntimeClock,
   guestStands: () => void,
-): Promise<void> {
+  rest: 'now' | 'later' = 'now',
+): Promise<PromisedPages | undefined> {
   const { machine, record, channel, peer } = context;
   record.status = 'device';
   await machine.pause('migration');
+  context.reached('source.paused');
   downtime.mark('pause');
   record.precopyBytes = channel.sentBytes;
   await finalSync(context);
   downtime.mark('sync');
   sendStopped(context);
-  await sendLastPages(context);
+  const promised = rest === 'later' ? promisePages(context) : undefined;
+  if (promised === undefined) await sendLastPages(context);
   downtime.mark('pages');
   const state = await machine.save();
   peer.post('MACHINE_STATE', encodeMachineState(state));
@@ -68,7 +74,10 @@ export async function stopAndCopy(
   const strictVerify = context.parameters.verify === 'strict' && channel.duplex;
   const paused = machine.pauseReasons().includes('operator');
   const { batches } = context.sender;
-  peer.post('SWITCHOVER', encodeSwitchover({ pages: pageCount, batches, strictVerify, paused }));
+  const missing = promised === undefined ? {} : { missingPages: promised.count };
+  const switchover = { pages: pageCount, batches, strictVerify, paused, ...missing };
+  peer.post('SWITCHOVER', encodeSwitchover(switchover));
+  context.reached('source.switchover-sent');
   downtime.mark('state');
   // Early enough for GRANT, and late enough that the messages above do not wait for the disk.
   guestStands();
@@ -85,6 +94,19 @@ export async function stopAndCopy(
     peer.assumeAnswer();
   }
   downtime.mark('load');
+  return promised;
+}
+
+/** Tells which pages come when the guest runs at the destination: all that are dirty now. */
+function promisePages({ machine, peer, record }: OutgoingContext): PromisedPages {
+  const promised = new PromisedPages(machine.memory);
+  record.remainingPages = promised.count;
+  for (const block of machine.memory.blocks) {
+    if (block.countDirty() === 0) continue;
+    const { index, pageCount } = block.layout;
+    peer.post('MISSING_MAP', encodePageMap(promised.bitmapOf(block), pageCount), index);
+  }
+  return promised;
 }
 
 /** How long what is under way may take: the answer comes behind it. */

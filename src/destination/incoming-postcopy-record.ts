@@ -1,0 +1,105 @@
+import {
+  type BlocktimeInfo,
+  errorReport,
+  type PostcopyInfo,
+  type SternaError,
+} from '../base/index.ts';
+import type { FaultStatistics, Machine } from '../guestmem/index.ts';
+
+const SPAN_MS = 100;
+/** Then two neighbours become one, and spans twice as long. */
+const SPANS_MAX = 600;
+
+/** What the destination knows of post-copy, live; QEMU tells it at the end. */
+export class IncomingPostcopyRecord {
+  requests = 0;
+  duplicatePages = 0;
+  remainingPages: number;
+  recoveries = 0;
+  private readonly machine: Machine;
+  private readonly missingPages: number;
+  private pausedSinceMs: number | undefined;
+  private pausedError: SternaError | undefined;
+  private pausedMs = 0;
+  /** Kept when all is over: the machine may leave again, and count anew. */
+  private last: FaultStatistics | undefined;
+  private brownout: number[] = [];
+  private spanMs = SPAN_MS;
+  private spanStartMs: number;
+  private spanBlockedMs = 0;
+
+  constructor(machine: Machine, missingPages: number, nowMs: number) {
+    this.machine = machine;
+    this.missingPages = missingPages;
+    this.remainingPages = missingPages;
+    this.spanStartMs = nowMs;
+  }
+
+  paused(nowMs: number, error: SternaError): void {
+    this.pausedSinceMs ??= nowMs;
+    this.pausedError = error;
+  }
+
+  recovered(nowMs: number): void {
+    this.pausedMs += nowMs - (this.pausedSinceMs ?? nowMs);
+    this.pausedSinceMs = undefined;
+    this.pausedError = undefined;
+    this.recoveries += 1;
+  }
+
+  /** Notes how much of the time since the last span the guest was blocked. */
+  sample(nowMs: number): void {
+    if (this.last !== undefined || nowMs - this.spanStartMs < this.spanMs) return;
+    const { vcpus } = this.machine.faults.statistics();
+    const blockedMs = vcpus.reduce((sum, vcpu) => sum + vcpu.blockedMs, 0);
+    const possibleMs = (nowMs - this.spanStartMs) * vcpus.length;
+    const share = (blockedMs - this.spanBlockedMs) / possibleMs;
+    this.brownout.push(Math.min(1, Math.max(0, share)));
+    this.spanStartMs = nowMs;
+    this.spanBlockedMs = blockedMs;
+    if (this.brownout.length >= SPANS_MAX) this.coarsen();
+  }
+
+  end(nowMs: number): void {
+    this.sample(nowMs);
+    this.last = this.machine.faults.statistics();
+  }
+
+  info(nowMs: number): PostcopyInfo {
+    const { missingPages, pausedError } = this;
+    return {
+      missingPages,
+      remainingPages: this.remainingPages,
+      requests: this.requests,
+      lateRequests: 0,
+      duplicatePages: this.duplicatePages,
+      waitedShare: missingPages === 0 ? 0 : this.requests / missingPages,
+      recoveries: this.recoveries,
+      pausedMs: this.pausedMs + nowMs - (this.pausedSinceMs ?? nowMs),
+      pausedError: pausedError === undefined ? undefined : errorReport(pausedError),
+      blocktime: blocktime(this.last ?? this.machine.faults.statistics()),
+      brownout: [...this.brownout],
+      brownoutSpanMs: this.spanMs,
+    };
+  }
+
+  private coarsen(): void {
+    const { brownout } = this;
+    this.brownout = brownout
+      .filter((_, index) => index % 2 === 0)
+      .map((share, index) => (share + (brownout[2 * index + 1] ?? share)) / 2);
+    this.spanMs *= 2;
+  }
+}
+
+function blocktime({ vcpus, allBlockedMs, latencyBuckets }: FaultStatistics): BlocktimeInfo {
+  const faults = vcpus.reduce((sum, vcpu) => sum + vcpu.faults, 0);
+  const latencyNs = vcpus.reduce((sum, vcpu) => sum + vcpu.faults * vcpu.meanLatencyNs, 0);
+  return {
+    allBlockedMs,
+    vcpuBlockedMs: vcpus.map((vcpu) => vcpu.blockedMs),
+    meanLatencyNs: faults === 0 ? 0 : latencyNs / faults,
+    vcpuMeanLatencyNs: vcpus.map((vcpu) => vcpu.meanLatencyNs),
+    latencyBuckets: [...latencyBuckets],
+  };
+}

@@ -1,0 +1,35 @@
+import type { Channel } from '../channel/index.ts';
+import { Interrupt } from './interrupt.ts';
+import { LinkMeter } from './link-meter.ts';
+import type { OutgoingContext } from './outgoing-context.ts';
+import { PageSender } from './page-sender.ts';
+import { Peer } from './peer.ts';
+
+/**
+ * What belongs to one connection. A migration whose connection was lost after the guest was handed
+ * over goes on with another one.
+ */
+export type OutgoingLink = Pick<
+  OutgoingContext,
+  'channel' | 'interrupt' | 'meter' | 'peer' | 'sender' | 'sentBytes'
+>;
+
+/** `before`: what the migration had until now; `sentBytes` goes on counting. */
+export function openLink(
+  channel: Channel,
+  before: Pick<OutgoingContext, 'clock' | 'machine' | 'parameters'> & Partial<OutgoingLink>,
+): OutgoingLink {
+  const { clock, machine, parameters } = before;
+  const interrupt = new Interrupt(clock);
+  const meter = new LinkMeter();
+  const limit = parameters.maxBandwidthBytesPerSecond;
+  const sentBefore = before.sentBytes?.() ?? 0;
+  return {
+    channel,
+    interrupt,
+    meter,
+    peer: new Peer(channel, clock, interrupt, meter),
+    sender: new PageSender(machine.memory, channel, clock, interrupt, meter, limit),
+    sentBytes: () => sentBefore + channel.sentBytes,
+  };
+}

@@ -1,0 +1,201 @@
+import { SternaError, toSternaError } from '../../base/index.ts';
+import { encodePostcopyEnd } from '../../protocol/index.ts';
+import type { OutgoingContext } from '../outgoing-context.ts';
+import type { Connect } from '../outgoing-contract.ts';
+import { answered } from '../setup.ts';
+import { lostGuest } from '../switch/ask.ts';
+import { noteGuestDowntime } from '../switch/proof.ts';
+import { PageRequests } from './page-requests.ts';
+import { PostcopyRecord } from './postcopy-record.ts';
+import { PreemptLink } from './preempt-link.ts';
+import type { PromisedPages } from './promised-pages.ts';
+import { PushOrder } from './push-order.ts';
+import { Reconnection } from './reconnection.ts';
+import { joinBody } from './recovery.ts';
+
+/** The last pages are under way when POSTCOPY_END goes out. */
+const ALL_RECEIVED_LIMIT_MS = 60_000;
+
+/**
+ * The guest runs at the destination, and its pages follow: those that a vCPU waits for at once, all
+ * others in between. A link that is lost is made anew, as often as it takes: nothing that this side
+ * has is given up before the destination says that it has everything.
+ */
+export class PostcopyPhase {
+  readonly reconnection: Reconnection;
+  private readonly promised: PromisedPages;
+  private readonly order: PushOrder;
+  private readonly record: PostcopyRecord;
+  private context: OutgoingContext;
+  private preempt: PreemptLink | undefined;
+  /** The destination has everything, and there is no connection to say more. */
+  private isOver = false;
+
+  /** `connect`: undefined where there is no other way to the destination. */
+  constructor(context: OutgoingContext, promised: PromisedPages, connect: Connect | undefined) {
+    this.context = context;
+    this.promised = promised;
+    this.order = new PushOrder(context.machine.memory, context.parameters.postcopyOrder);
+    this.record = new PostcopyRecord(promised.count);
+    context.record.postcopy = this.record;
+    this.reconnection = new Reconnection(connect);
+  }
+
+  /**
+   * Called before GRANT is sent: requests may come right behind its answer. From here on `preempt`
+   * is this phase's.
+   */
+  prepare(preempt: PreemptLink | undefined): void {
+    this.preempt = preempt;
+    this.serveRequests();
+  }
+
+  /** Breaks the link on purpose; it stays so until `resume`. */
+  pause(): void {
+    const error = new SternaError('E_CHANNEL_RESET', 'Migration was paused by its user');
+    this.reconnection.hold();
+    this.context.interrupt.raise(error);
+  }
+
+  /**
+   * Resolves with the connection over which the destination has said that it has every page, or
+   * undefined when it said so without one. Rejects only when the guest is known to be lost.
+   */
+  async run(): Promise<OutgoingContext | undefined> {
+    while (!this.isOver) {
+      try {
+        await this.serve();
+        return this.context;
+      } catch (thrown) {
+        const cause = toSternaError(thrown, 'E_CHANNEL_RESET', 'Link was lost');
+        await this.recover(cause);
+      }
+    }
+    return undefined;
+  }
+
+  /** The connection that there is now, or was last. */
+  get link(): OutgoingContext {
+    return this.context;
+  }
+
+  /**
+   * Goes on over a connection that was made to ask about GRANT. Not `continues`: the destination
+   * has everything.
+   */
+  adopt(context: OutgoingContext, continues: boolean): void {
+    this.context = context;
+    this.preempt = undefined;
+    if (continues) this.takeUp();
+    else this.end();
+  }
+
+  private async serve(): Promise<void> {
+    const { context, record, order } = this;
+    const { sender, parameters } = context;
+    context.record.status = 'postcopy-active';
+    context.publish();
+    await this.openPreempt();
+    sender.beginPush(parameters.maxPostcopyBandwidthBytesPerSecond);
+    const totals = context.record.beginPostcopy();
+    while (record.remainingPages > 0) {
+      const block = order.nextBlock();
+      // Whatever is missing is in one of the blocks; requests may have taken the rest meanwhile.
+      if (block === undefined) break;
+      const pages = await sender.push(block, totals, (max) =>
+        order.nextBlock() === block ? order.take(max) : 0,
+      );
+      record.remainingPages -= pages;
+      record.sentPages += pages;
+      if (pages > 0) context.reached('source.postcopy-page-sent');
+    }
+    await this.conclude();
+  }
+
+  private async conclude(): Promise<void> {
+    const { context, record } = this;
+    const { peer } = context;
+    await peer.send('POSTCOPY_END', encodePostcopyEnd({ pages: record.sentPages }));
+    context.reached('source.postcopy-end-sent');
+    await answered(context, ALL_RECEIVED_LIMIT_MS, 'ALL_RECEIVED', () => peer.state !== 'draining');
+    record.atTheEnd = await peer.allReceived.promise;
+    record.endBytes = context.sentBytes();
+    await this.preempt?.close().catch(() => {});
+    this.preempt = undefined;
+  }
+
+  private async recover(cause: SternaError): Promise<void> {
+    const { context, record } = this;
+    const { clock, log } = context;
+    this.preempt?.destroy();
+    this.preempt = undefined;
+    this.leave(cause);
+    record.paused(clock.nowMs(), cause);
+    log.warn({ event: 'postcopy.paused', code: cause.code, error: cause.message });
+    const { context: next, answer } = await this.reconnection.run(context, record);
+    this.context = next;
+    if (answer.outcome === 'lost') throw lostGuest(context, cause);
+    if (!answer.continues) return this.end();
+    record.recovered(clock.nowMs());
+    log.info({ event: 'postcopy.recovered', recoveries: record.recoveries });
+    this.takeUp();
+  }
+
+  private end(): void {
+    const { peer, channel } = this.context;
+    this.isOver = true;
+    this.record.remainingPages = 0;
+    peer.finish();
+    void channel.end();
+  }
+
+  /** The peer may be there still: it learns why. */
+  private leave(cause: SternaError): void {
+    const { peer, channel } = this.context;
+    peer.finish();
+    channel.destroy(cause);
+  }
+
+  private takeUp(): void {
+    const { context, record, order } = this;
+    record.remainingPages = context.machine.memory.blocks.reduce(
+      (pages, block) => pages + block.countDirty(),
+      0,
+    );
+    order.restart();
+    noteGuestDowntime(context);
+    this.serveRequests();
+  }
+
+  private serveRequests(): void {
+    const { context, promised, order, record } = this;
+    const requests = new PageRequests({
+      context,
+      promised,
+      order,
+      record,
+      channel: () => this.preempt?.channel ?? context.channel,
+    });
+    context.peer.onPageRequest = (body) => requests.serve(body);
+  }
+
+  private async openPreempt(): Promise<void> {
+    const { context } = this;
+    if (this.preempt !== undefined || !context.capabilities['postcopy-preempt']) return;
+    this.preempt = await openPreemptLink(context, this.reconnection.connect);
+  }
+}
+
+/** Undefined when there is no way to make one: requested pages then go the way of all others. */
+export async function openPreemptLink(
+  context: OutgoingContext,
+  connect: Connect | undefined,
+): Promise<PreemptLink | undefined> {
+  if (connect === undefined) return undefined;
+  const { interrupt, clock } = context;
+  const channel = await connect(AbortSignal.timeout(context.parameters.stallTimeoutMs));
+  // What was under way on it may be lost: the received maps must be asked for again.
+  return PreemptLink.open(channel, clock, joinBody(context, 'preempt'), (error) =>
+    interrupt.raise(error),
+  );
+}
