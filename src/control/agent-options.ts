@@ -1,4 +1,5 @@
 import type { LogLevel } from '../base/index.ts';
+import type { SecuritySettings } from '../channel/index.ts';
 
 export interface AgentOptions {
   readonly name: string;
@@ -20,6 +21,8 @@ export interface AgentOptions {
    */
   readonly stateDir?: string;
   readonly logLevel: LogLevel;
+  /** Keys of its migrations, both ways. Without them only the loopback is used. */
+  readonly security?: SecuritySettings;
 }
 
 export interface GuestOptions {

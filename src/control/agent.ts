@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createLogger, deferred, type Logger, SternaError } from '../base/index.ts';
+import { isProtected, loadSecurity } from '../channel/index.ts';
 import type { AgentControl } from './agent-control.ts';
 import type { AgentOptions, AgentReady } from './agent-options.ts';
 import { continueGuest, firstRecord } from './guest-ownership.ts';
@@ -72,6 +73,7 @@ class LocalAgent implements Agent, AgentControl {
       name: options.name,
       logLevel: options.logLevel,
       stateDirectory: directory.path,
+      security: options.security ?? {},
     };
     this.host = new MigrationHost(
       settings,
@@ -104,7 +106,10 @@ class LocalAgent implements Agent, AgentControl {
   }
 
   async start(): Promise<void> {
-    const { name, listen, role, machine } = this.options;
+    const { name, listen, role, machine, security = {} } = this.options;
+    // A key that cannot be used is an error now, and not at the first migration.
+    const needed = role === 'source' ? 'connect' : 'accept';
+    if (isProtected(security)) loadSecurity(security, needed);
     this.host.prepare();
     if (role === 'source') {
       if (machine === undefined) {

@@ -8,8 +8,11 @@ import {
 import {
   type Channel,
   formatAddress,
+  loadSecurity,
   openFileChannel,
   parseAddress,
+  requireProtected,
+  type SecuritySettings,
   TcpListener,
 } from '../../channel/index.ts';
 import { IncomingMigration } from '../../destination/index.ts';
@@ -20,11 +23,14 @@ import { unsupported } from './outgoing-job.ts';
 
 /** A connection without HELLO is dropped after ten seconds, and costs a few KiB until then. */
 const CONNECTION_COUNT_MAX = 32;
+/** So that one host alone cannot keep all others out where peers have no keys. */
+const CONNECTION_COUNT_PER_HOST_MAX = 24;
 
 export interface IncomingPortOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly ledger: OwnershipLedger;
+  readonly security: SecuritySettings;
   readonly factory: MachineFactory;
   readonly publish: (info: MigrationInfo) => void;
   readonly ended: (completed: boolean) => void;
@@ -62,7 +68,7 @@ export class IncomingPort {
    * E_FILE.
    */
   async listen(request: ListenRequest): Promise<string> {
-    const { clock, log } = this.options;
+    const { clock, log, security: settings } = this.options;
     const address = parseAddress(request.uri);
     if (address.kind === 'unix') throw unsupported(request.uri);
     this.settings = request;
@@ -72,10 +78,14 @@ export class IncomingPort {
       this.accept(await openFileChannel(address.path, clock));
       return formatAddress(address);
     }
+    // Here, because QMP can ask for an address too.
+    requireProtected(address, settings, 'listen');
     const listener = await TcpListener.listen(address, {
       clock,
       log,
+      security: loadSecurity(settings, 'accept'),
       connectionCountMax: CONNECTION_COUNT_MAX,
+      connectionCountPerHostMax: CONNECTION_COUNT_PER_HOST_MAX,
       onConnection: (channel) => this.accept(channel),
     });
     this.listener?.close();

@@ -5,6 +5,7 @@ import type {
   MigrationInfo,
   MigrationParameters,
 } from '../../base/index.ts';
+import type { SecuritySettings } from '../../channel/index.ts';
 import type { MachineDescription, PauseReason } from '../../guestmem/index.ts';
 import type { MachineHandles } from '../local-machine.ts';
 
@@ -13,6 +14,7 @@ export interface WorkerSettings {
   readonly name: string;
   readonly logLevel: LogLevel;
   readonly stateDirectory: string;
+  readonly security: SecuritySettings;
 }
 
 export interface ListenRequest {

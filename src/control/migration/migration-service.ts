@@ -1,4 +1,5 @@
 import type { Clock, Logger, OwnershipLedger } from '../../base/index.ts';
+import type { SecuritySettings } from '../../channel/index.ts';
 import type { Machine, MachineDescription, MachineFactory } from '../../guestmem/index.ts';
 import { attachMachine, type MachineHandles, refusal } from '../local-machine.ts';
 import { AnnouncedMachine } from './announced-machine.ts';
@@ -16,6 +17,7 @@ export interface ServiceOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly ledger: OwnershipLedger;
+  readonly security: SecuritySettings;
   readonly post: (message: ServiceMessage) => void;
 }
 
@@ -37,11 +39,12 @@ export class MigrationService {
 
   constructor(options: ServiceOptions) {
     this.options = options;
-    const { clock, log, ledger, post } = options;
+    const { clock, log, ledger, security, post } = options;
     this.incoming = new IncomingPort({
       clock,
       log,
       ledger,
+      security,
       factory: this.factory(),
       publish: (info) => post({ type: 'info', info }),
       ended: (completed) => post({ type: 'incoming-ended', completed }),
@@ -70,13 +73,14 @@ export class MigrationService {
   }
 
   private start(request: OutgoingRequest): void {
-    const { clock, log, ledger, post } = this.options;
+    const { clock, log, ledger, security, post } = this.options;
     const job = new OutgoingJob({
       request,
       machine: this.attach(request.machine),
       clock,
       log,
       ledger,
+      security,
       publish: (info) => post({ type: 'info', info }),
     });
     // A guest that has just come can be sent on; first its RAM is compared with where it came from.

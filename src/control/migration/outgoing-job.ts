@@ -13,7 +13,10 @@ import {
   connectTcp,
   createFileChannel,
   formatAddress,
+  loadSecurity,
   parseAddress,
+  requireProtected,
+  type SecuritySettings,
 } from '../../channel/index.ts';
 import type { Machine } from '../../guestmem/index.ts';
 import { OutgoingMigration } from '../../source/index.ts';
@@ -26,6 +29,7 @@ export interface OutgoingJobOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly ledger: OwnershipLedger;
+  readonly security: SecuritySettings;
   readonly publish: (info: MigrationInfo) => void;
 }
 
@@ -72,12 +76,16 @@ export class OutgoingJob {
     this.engine?.setParameters(changes);
   }
 
-  private connect(): Promise<Channel> {
-    const { clock, request } = this.options;
+  /** Every connection of the migration begins here, with the keys as the files now are. */
+  private async connect(): Promise<Channel> {
+    const { clock, request, security: settings } = this.options;
     const address = parseAddress(request.uri);
     const { signal } = this.connecting;
     if (address.kind === 'tcp') {
-      return connectTcp(address, { clock, timeoutMs: this.parameters.stallTimeoutMs, signal });
+      requireProtected(address, settings, 'migrate');
+      const security = loadSecurity(settings, 'connect');
+      const timeoutMs = this.parameters.stallTimeoutMs;
+      return connectTcp(address, { clock, timeoutMs, signal, security });
     }
     if (address.kind === 'file') return createFileChannel(address.path, clock);
     throw unsupported(request.uri);
