@@ -94,7 +94,8 @@ function openSecure(
   const socket = connectTls(options);
   // Before the transport hears of it: what fails until then is the handshake.
   const onHandshakeError = (error: Error) => {
-    events.failed(isTlsFailure(error) ? tlsError(name, error) : channelError(name, error));
+    if (!isTlsFailure(error)) return events.failed(channelError(name, error));
+    events.failed(tlsError(name, error, security.kind));
   };
   socket.once('error', onHandshakeError);
   socket.once('secureConnect', () => {

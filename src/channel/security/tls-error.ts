@@ -26,9 +26,15 @@ const MEANINGS: readonly (readonly [RegExp, ErrorCode, string])[] = [
 ];
 
 /** A failed handshake or check, in our words. `name` is the channel's. */
-export function tlsError(name: string, thrown: unknown): SternaError {
+export function tlsError(
+  name: string,
+  thrown: unknown,
+  kind: 'x509' | 'psk' = 'x509',
+): SternaError {
   const { code = '', message = '' } = thrown as NodeJS.ErrnoException;
-  const found = MEANINGS.find(([pattern]) => pattern.test(code));
+  const meaning = MEANINGS.find(([pattern]) => pattern.test(code));
+  // Who offers a key cares for no certificate: that one came at all is what is wrong.
+  const found = kind === 'psk' && meaning?.[1] !== 'E_TLS_EXPECTED' ? undefined : meaning;
   const [, ours, text] = found ?? [undefined, 'E_TLS_HANDSHAKE' as const, 'has other keys'];
   return new SternaError(ours, `Peer ${name}: ${text}`, {
     cause: thrown,

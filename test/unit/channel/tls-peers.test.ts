@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import {
   deferred,
   errorCodeFromNumber,
+  type Logger,
   SternaError,
   silentLogger,
 } from '../../../src/base/index.ts';
