@@ -9,8 +9,9 @@ import { describeMachine } from './machine.mjs';
 import { memory } from './memory.mjs';
 import { softMmu } from './soft-mmu.mjs';
 import { stream } from './stream.mjs';
+import { tls } from './tls.mjs';
 
-const BENCHES = [kernels, softMmu, stream, downtime, memory, converge];
+const BENCHES = [kernels, softMmu, stream, tls, downtime, memory, converge];
 const options = process.argv.slice(2);
 const smoke = options.includes('--smoke');
 const recording = options.includes('--record');

@@ -24,7 +24,11 @@ export const ERROR_CODES = {
     'Look at the state with `sterna info`, then choose a command that it allows.',
   ],
   E_CHANNEL_REFUSED: [10, 'world', 'Check that `sterna destination` listens at that address.'],
-  E_CHANNEL_RESET: [11, 'world', 'Check the network and the peer, then migrate again.'],
+  E_CHANNEL_RESET: [
+    11,
+    'world',
+    'Check the network and the peer, and that both or neither use TLS; then migrate again.',
+  ],
   E_CHANNEL_TIMEOUT: [
     12,
     'world',
@@ -109,6 +113,33 @@ export const ERROR_CODES = {
     70,
     'world',
     'Ask the destination with `sterna info`. If it does not have the guest: `sterna resume --take-ownership` here.',
+  ],
+  E_TLS_HANDSHAKE: [
+    80,
+    'peer',
+    'Give both sides the same kind of keys: --tls-dir from one CA, or the same --psk-file.',
+  ],
+  E_TLS_CERTIFICATE: [
+    81,
+    'peer',
+    'Renew that certificate (`sterna keygen` for a demo), and check the clocks of both hosts.',
+  ],
+  E_TLS_UNKNOWN_CA: [82, 'peer', 'Put the CA that signed the certificate into ca-cert.pem.'],
+  E_TLS_HOSTNAME: [
+    83,
+    'peer',
+    'Migrate to a name that the certificate has, or say with --tls-hostname which one is right.',
+  ],
+  E_TLS_PEER_NOT_ALLOWED: [84, 'peer', 'Start the agent that refused with --allow-peer NAME.'],
+  E_TLS_EXPECTED: [
+    85,
+    'peer',
+    'Start both sides with --tls-dir or --psk-file, or neither of them.',
+  ],
+  E_TLS_UNEXPECTED: [
+    86,
+    'peer',
+    'Start the destination with --tls-dir or --psk-file, or the source without.',
   ],
 } as const satisfies Record<string, readonly [number, ErrorKind, string]>;
 

@@ -1,4 +1,5 @@
 import { type ErrorCode, SternaError, toSternaError } from '../base/index.ts';
+import { isTlsAlert, tlsError } from './security/tls-error.ts';
 
 const REFUSED = new Set([
   'ECONNREFUSED',
@@ -13,6 +14,7 @@ const REFUSED = new Set([
 
 /** What the platform says of a connection, in our words. `name` is the channel's. */
 export function channelError(name: string, thrown: unknown): SternaError {
+  if (isTlsAlert(thrown)) return tlsError(name, thrown);
   const systemCode = (thrown as NodeJS.ErrnoException | undefined)?.code ?? '';
   if (REFUSED.has(systemCode)) return wrap(name, thrown, 'E_CHANNEL_REFUSED', 'Cannot connect to');
   if (systemCode === 'ETIMEDOUT') {

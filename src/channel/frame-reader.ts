@@ -95,6 +95,8 @@ export class FrameReader implements ReadTarget {
   /** The stream ended: an error if that was inside a frame. */
   end(): SternaError | undefined {
     if (this.header === undefined && this.haveBytes === 0) return undefined;
+    const mistaken = this.sequence === 0 ? tlsMistakenFor(this.headerArea) : undefined;
+    if (mistaken !== undefined) return mistaken;
     return new SternaError('E_PROTOCOL_TRUNCATED', 'Stream ended inside a frame', {
       detail: {
         sequence: this.sequence,
@@ -107,7 +109,8 @@ export class FrameReader implements ReadTarget {
   private beginBody(): void {
     const result = readHeader(this.headerArea, this.sequence);
     if (result.kind === 'malformed') {
-      this.stopWith(result.error);
+      const mistaken = this.sequence === 0 ? tlsMistakenFor(this.headerArea) : undefined;
+      this.stopWith(mistaken ?? result.error);
       return;
     }
     this.sequence = (this.sequence + 1) >>> 0;
@@ -165,6 +168,15 @@ export class FrameReader implements ReadTarget {
     this.stopped = true;
     this.fail(error);
   }
+}
+
+/**
+ * What a peer sends first when it speaks TLS: a handshake (22) when it connects, an alert (21) when
+ * it answers. Nothing of ours begins like that.
+ */
+function tlsMistakenFor([type, version]: Uint8Array): SternaError | undefined {
+  if ((type !== 22 && type !== 21) || version !== 3) return undefined;
+  return new SternaError('E_TLS_UNEXPECTED', 'The peer speaks TLS, this side does not');
 }
 
 /**

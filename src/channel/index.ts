@@ -11,5 +11,9 @@ export {
 } from './memory-channel.ts';
 export type { FrameFate, MemoryLinkOptions } from './memory-link.ts';
 export * from './rate-limiter.ts';
+export { loadSecurity, type SecurityRole } from './security/load-security.ts';
+export { requireProtected } from './security/protected-address.ts';
+export { formatPskLine } from './security/psk-file.ts';
+export * from './security/security.ts';
 export { type ConnectOptions, connectTcp } from './tcp-channel.ts';
 export * from './tcp-listener.ts';

@@ -1,10 +1,14 @@
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { type Clock, type Deferred, deferred, SternaError } from '../base/index.ts';
 import { channelError } from './channel-error.ts';
+import type { HeldReads } from './security/held-reads.ts';
+import { resetTls } from './security/tls-handle.ts';
 import { endWithinLimit, type Transport, type TransportEvents } from './transport.ts';
 
 /**
- * A connected TCP socket that already reads into the events (`onread`, or adopted), and is paused.
+ * A connected TCP socket that already reads into the events (`onread`, or adopted), and is paused;
+ * or a TLS socket, which may be in its handshake still and reads into `held`.
  */
 export class TcpTransport implements Transport {
   readonly duplex = true;
@@ -13,16 +17,27 @@ export class TcpTransport implements Transport {
   private readonly clock: Clock;
   private readonly closed: Deferred<void> = deferred();
   private readonly events: TransportEvents;
+  private readonly held: HeldReads | undefined;
   private isGathering = false;
 
-  constructor(name: string, socket: Socket, clock: Clock, events: TransportEvents) {
+  constructor(
+    name: string,
+    socket: Socket,
+    clock: Clock,
+    events: TransportEvents,
+    held?: HeldReads,
+  ) {
     this.name = name;
     this.socket = socket;
     this.clock = clock;
     this.events = events;
+    this.held = held;
     socket.setNoDelay(true);
     socket.on('error', (error) => events.failed(channelError(name, error)));
-    socket.on('end', () => events.ended());
+    socket.on('end', () => {
+      if (held === undefined) events.ended();
+      else held.ended(() => events.ended());
+    });
     socket.on('close', () => {
       // Changes nothing when the cause was reported before, as it should have been.
       events.failed(this.lost());
@@ -31,6 +46,8 @@ export class TcpTransport implements Transport {
   }
 
   startReading(): void {
+    // In a microtask: nobody is given a frame in the middle of a call of `start`.
+    queueMicrotask(() => this.held?.release());
     this.socket.resume();
   }
 
@@ -47,6 +64,7 @@ export class TcpTransport implements Transport {
 
   async end(): Promise<void> {
     // The peer's end cannot be seen by a socket that does not read.
+    this.held?.release();
     this.socket.resume();
     this.socket.end();
     await endWithinLimit(this.clock, this.closed.promise, this.events.failed);
@@ -58,6 +76,7 @@ export class TcpTransport implements Transport {
     // that has it can never end.
     const { connecting, destroyed, writableEnded } = this.socket;
     if (connecting || destroyed || writableEnded) this.socket.destroy();
+    else if (this.socket instanceof TLSSocket) resetTls(this.socket);
     else this.socket.resetAndDestroy();
   }
 

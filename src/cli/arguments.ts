@@ -81,6 +81,12 @@ export function parseUuid(text: string): string {
   return text.toLowerCase();
 }
 
+/** The agent has a working directory of its own: paths are made absolute here. */
+export function parsePath(text: string): string {
+  if (text === '') throw new InvalidArgumentError('Expected a path.');
+  return resolve(text);
+}
+
 /** A control socket. */
 export function parseQmpAddress(text: string): string {
   return checkAddress(text, ['unix', 'tcp']);
@@ -98,7 +104,6 @@ export function collect(
   return (text, before = []) => [...before, parse(text)];
 }
 
-/** The agent has a working directory of its own: paths are made absolute here. */
 function checkAddress(text: string, schemes: readonly string[]): string {
   const [, scheme, rest] = /^([a-z]+):(.+)$/s.exec(text) ?? [];
   const expected = schemes.map((name) => (name === 'tcp' ? 'tcp:HOST:PORT' : `${name}:PATH`));
@@ -110,9 +115,4 @@ function checkAddress(text: string, schemes: readonly string[]): string {
   if (!(port <= 65_535))
     throw new InvalidArgumentError('Expected tcp:HOST:PORT, as tcp:127.0.0.1:4444.');
   return text;
-}
-
-/** True when only this host can reach a `tcp:` address. */
-export function isLoopbackAddress(address: string): boolean {
-  return /^tcp:(localhost|127(\.\d{1,3}){3}|\[::1\]):\d+$/i.test(address);
 }

@@ -6,6 +6,7 @@ import { addDemo } from './commands/demo.ts';
 import { addDestination } from './commands/destination.ts';
 import { addDump } from './commands/dump.ts';
 import { addInfo } from './commands/info.ts';
+import { addKeygen } from './commands/keygen.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addSet } from './commands/set.ts';
 import { addSim } from './commands/sim.ts';
@@ -16,7 +17,7 @@ import { describeFailure } from './failure.ts';
 
 const ADD_COMMANDS = [
   ...[addSource, addDestination, addMigrate, addInfo, addSet],
-  ...[addControlCommands, addCheck, addDump, addDemo, addSim],
+  ...[addControlCommands, addCheck, addDump, addDemo, addSim, addKeygen],
 ];
 
 const EXIT_CODE_HELP = `

@@ -1,4 +1,5 @@
 import type { LogLevel, PlannedFault } from '../base/index.ts';
+import type { SecuritySettings } from '../channel/index.ts';
 
 export interface AgentOptions {
   readonly name: string;
@@ -24,6 +25,8 @@ export interface AgentOptions {
   readonly logLevel: LogLevel;
   /** For tests: the process dies there, as by `kill -9`. */
   readonly fault?: PlannedFault;
+  /** Keys of its migrations, both ways. Without them only the loopback is used. */
+  readonly security?: SecuritySettings;
 }
 
 export interface GuestOptions {

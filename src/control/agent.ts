@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createLogger, deferred, type Logger, SternaError } from '../base/index.ts';
+import { isProtected, loadSecurity } from '../channel/index.ts';
 import type { AgentControl } from './agent-control.ts';
 import type { AgentOptions, AgentReady } from './agent-options.ts';
 import { continueGuest, firstRecord, settleRecords } from './guest-ownership.ts';
@@ -73,6 +74,7 @@ class LocalAgent implements Agent, AgentControl {
       logLevel: options.logLevel,
       stateDirectory: directory.path,
       fault: options.fault,
+      security: options.security ?? {},
     };
     this.host = new MigrationHost(
       settings,
@@ -105,7 +107,10 @@ class LocalAgent implements Agent, AgentControl {
   }
 
   async start(): Promise<void> {
-    const { name, listen, role, machine } = this.options;
+    const { name, listen, role, machine, security = {} } = this.options;
+    // A key that cannot be used is an error now, and not at the first migration.
+    const needed = role === 'source' ? 'connect' : 'accept';
+    if (isProtected(security)) loadSecurity(security, needed);
     this.host.prepare();
     const uuid = role === 'source' ? (machine?.uuid ?? randomUUID()) : undefined;
     await settleRecords(this.ledger, uuid, this.log);

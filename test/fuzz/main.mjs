@@ -1,4 +1,4 @@
-// npm run fuzz -- [decoder|engine] [--seconds N] [--seed N]
+// npm run fuzz -- [decoder|engine|port] [--seconds N] [--seed N]
 // Runs the fuzz tests again and again, each time with the next seed, until the time is over or one fails.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
@@ -6,10 +6,14 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const FOLDERS = { decoder: ['test/fuzz/protocol'], engine: ['test/fuzz/engine'] };
+const FOLDERS = {
+  decoder: ['test/fuzz/protocol'],
+  engine: ['test/fuzz/engine'],
+  port: ['test/fuzz/channel'],
+};
 /** Inputs of each property in one round: some seconds of work, so that the time given is kept about. */
 const RUNS_PER_ROUND = 5000;
-const USAGE = 'usage: npm run fuzz -- [decoder|engine] [--seconds N] [--seed N]';
+const USAGE = 'usage: npm run fuzz -- [decoder|engine|port] [--seconds N] [--seed N]';
 
 const { folders, seconds, firstSeed } = readArguments();
 const endMs = performance.now() + seconds * 1000;

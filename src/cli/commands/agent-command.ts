@@ -2,8 +2,8 @@ import { type Command, Option } from 'commander';
 import { LOG_LEVELS, type LogLevel, parseFaultPoint } from '../../base/index.ts';
 // The options type only: the agent itself is loaded when one is started, so that `sterna info`
 // starts quickly.
-import type { AgentOptions } from '../../control/index.ts';
-import { collect, parseName, parseQmpAddress } from '../arguments.ts';
+import type { AgentOptions, SecuritySettings } from '../../control/index.ts';
+import { collect, parseName, parsePath, parseQmpAddress } from '../arguments.ts';
 import type { CliContext } from '../context.ts';
 import type { ExitCode } from '../exit-codes.ts';
 
@@ -14,10 +14,16 @@ export interface AgentCommandOptions {
   readonly stateDir?: string;
   readonly logLevel: LogLevel;
   readonly exitWithParent?: true;
+  readonly tlsDir?: string;
+  readonly pskFile?: string;
+  readonly pskIdentity?: string;
+  readonly tlsHostname?: string;
+  readonly allowPeer?: readonly string[];
+  readonly insecure?: true;
 }
 
 export function withAgentOptions(command: Command): Command {
-  return command
+  return withKeyOptions(command)
     .requiredOption(
       '--name <name>',
       'of the agent; its state directory is named after it',
@@ -37,9 +43,41 @@ export function withAgentOptions(command: Command): Command {
     .addOption(new Option('--exit-with-parent', 'end when standard input closes').hideHelp());
 }
 
+/** Who may be at the other end of a migration, and how that is proved. */
+function withKeyOptions(command: Command): Command {
+  return command
+    .option('--tls-dir <directory>', 'certificates, under the names of QEMU', parsePath)
+    .addOption(
+      new Option('--psk-file <file>', 'pre-shared keys, lines identity:hexkey')
+        .argParser(parsePath)
+        .conflicts('tlsDir'),
+    )
+    .option('--psk-identity <name>', 'the line of --psk-file to use (default: the first)')
+    .option('--tls-hostname <name>', "expected in the destination's certificate, not its address")
+    .option(
+      '--allow-peer <name>',
+      'a peer that may migrate here or be migrated to; may be repeated (default: all with a valid key)',
+      collect((text) => text),
+    )
+    .option('--insecure', 'migrate from and to other hosts without encryption');
+}
+
 /** What both kinds of agent are started with. */
-export function commonAgentOptions({ name, qmp = [], logLevel }: AgentCommandOptions) {
-  return { name, qmp, logLevel };
+export function commonAgentOptions(options: AgentCommandOptions) {
+  const { name, qmp = [], logLevel } = options;
+  return { name, qmp, logLevel, security: securityOf(options) };
+}
+
+function securityOf(options: AgentCommandOptions): SecuritySettings {
+  const { tlsDir, pskFile, pskIdentity, tlsHostname, allowPeer, insecure } = options;
+  return {
+    ...(tlsDir === undefined ? {} : { tlsDirectory: tlsDir }),
+    ...(pskFile === undefined ? {} : { pskFile }),
+    ...(pskIdentity === undefined ? {} : { pskIdentity }),
+    ...(tlsHostname === undefined ? {} : { tlsHostname }),
+    ...(allowPeer === undefined ? {} : { allowedPeers: allowPeer }),
+    insecure: insecure === true,
+  };
 }
 
 /**

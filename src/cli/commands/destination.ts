@@ -1,5 +1,4 @@
-import { SternaError } from '../../base/index.ts';
-import { isLoopbackAddress, parseMigrationUri, parseRam, parseUuid } from '../arguments.ts';
+import { parseMigrationUri, parseRam, parseUuid } from '../arguments.ts';
 import type { CliContext } from '../context.ts';
 import type { ExitCode } from '../exit-codes.ts';
 import {
@@ -13,7 +12,6 @@ import type { AddCommand } from './command.ts';
 interface DestinationOptions extends AgentCommandOptions {
   readonly listen: string;
   readonly paused?: true;
-  readonly insecure?: true;
   readonly uuid?: string;
   readonly prealloc?: number;
 }
@@ -37,7 +35,6 @@ export const addDestination: AddCommand = (program, context, run) => {
       'make RAM for a guest of this size resident before it comes',
       parseRam,
     )
-    .option('--insecure', 'let --listen be reached from other hosts, without encryption')
     .option(
       '--uuid <uuid>',
       'the only guest to accept from a source with validate-uuid=on',
@@ -47,7 +44,6 @@ export const addDestination: AddCommand = (program, context, run) => {
 };
 
 function destination(context: CliContext, options: DestinationOptions): Promise<ExitCode> {
-  requireLoopback(options);
   const agentOptions = {
     ...commonAgentOptions(options),
     role: 'destination' as const,
@@ -57,12 +53,4 @@ function destination(context: CliContext, options: DestinationOptions): Promise<
     ...(options.uuid === undefined ? {} : { expectedUuid: options.uuid }),
   };
   return runAgent(context, agentOptions, options);
-}
-
-/** The stream is neither encrypted nor authenticated: who reaches the port can send a guest. */
-function requireLoopback({ listen, insecure }: DestinationOptions): void {
-  if (!listen.startsWith('tcp:') || isLoopbackAddress(listen) || insecure) return;
-  throw new SternaError('E_CONFIG_INVALID', `Other hosts could reach ${listen} without a key`, {
-    detail: { expected: 'an address of this host such as tcp:127.0.0.1:0, or --insecure as well' },
-  });
 }

@@ -9,24 +9,35 @@ import {
 import {
   type Channel,
   formatAddress,
+  loadSecurity,
   openFileChannel,
   parseAddress,
+  requireProtected,
+  type SecuritySettings,
   TcpListener,
 } from '../../channel/index.ts';
-import { IncomingMigration } from '../../destination/index.ts';
-import type { MachineDescription, MachineFactory, MachineRefusal } from '../../guestmem/index.ts';
+import { IncomingMigration, type Joining } from '../../destination/index.ts';
+import type {
+  Machine,
+  MachineDescription,
+  MachineFactory,
+  MachineRefusal,
+} from '../../guestmem/index.ts';
 import { initialInfo } from './initial-info.ts';
 import type { IncomingSettings, ListenRequest } from './migration-messages.ts';
 import { unsupported } from './outgoing-job.ts';
 
 /** A connection without HELLO is dropped after ten seconds, and costs a few KiB until then. */
 const CONNECTION_COUNT_MAX = 32;
+/** So that one host alone cannot keep all others out where peers have no keys. */
+const CONNECTION_COUNT_PER_HOST_MAX = 24;
 
 export interface IncomingPortOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly ledger: OwnershipLedger;
   readonly reached: ReachFault;
+  readonly security: SecuritySettings;
   readonly factory: MachineFactory;
   readonly publish: (info: MigrationInfo) => void;
   readonly ended: (completed: boolean) => void;
@@ -34,6 +45,7 @@ export interface IncomingPortOptions {
 
 interface ActiveMigration {
   readonly channel: Channel;
+  engine: IncomingMigration | undefined;
   settled: Promise<void>;
   failed: boolean;
 }
@@ -49,6 +61,8 @@ export class IncomingPort {
   private expectedUuid: string | undefined;
   private occupied = false;
   private active: ActiveMigration | undefined;
+  /** The guest that came last. */
+  private arrived: Machine | undefined;
 
   constructor(options: IncomingPortOptions) {
     this.options = options;
@@ -64,7 +78,7 @@ export class IncomingPort {
    * E_FILE.
    */
   async listen(request: ListenRequest): Promise<string> {
-    const { clock, log } = this.options;
+    const { clock, log, security: settings } = this.options;
     const address = parseAddress(request.uri);
     if (address.kind === 'unix') throw unsupported(request.uri);
     this.settings = request;
@@ -74,10 +88,14 @@ export class IncomingPort {
       this.accept(await openFileChannel(address.path, clock));
       return formatAddress(address);
     }
+    // Here, because QMP can ask for an address too.
+    requireProtected(address, settings, 'listen');
     const listener = await TcpListener.listen(address, {
       clock,
       log,
+      security: loadSecurity(settings, 'accept'),
       connectionCountMax: CONNECTION_COUNT_MAX,
+      connectionCountPerHostMax: CONNECTION_COUNT_PER_HOST_MAX,
       onConnection: (channel) => this.accept(channel),
     });
     this.listener?.close();
@@ -111,7 +129,12 @@ export class IncomingPort {
    * the place. So a stranger that connects and says nothing keeps nobody out.
    */
   private accept(channel: Channel): void {
-    const migration: ActiveMigration = { channel, settled: Promise.resolve(), failed: false };
+    const migration: ActiveMigration = {
+      channel,
+      engine: undefined,
+      settled: Promise.resolve(),
+      failed: false,
+    };
     migration.settled = this.run(migration).finally(() => {
       if (this.active === migration) this.active = undefined;
     });
@@ -132,13 +155,43 @@ export class IncomingPort {
       expectedUuid: this.expectedUuid,
       startPaused,
       stallTimeoutMs,
+      joining: this.joining(),
       observer: { info: (info) => this.note(migration, info) },
     });
-    const { status } = await engine.run();
+    migration.engine = engine;
+    const outcome = await engine.run();
     if (this.active !== migration) return;
+    const completed = outcome.status === 'completed';
     // Before anything else can be accepted, not when the main thread has heard of it.
-    if (status === 'completed') this.occupied = true;
-    ended(status === 'completed');
+    if (completed) {
+      this.occupied = true;
+      this.arrived = outcome.machine;
+    }
+    ended(completed);
+  }
+
+  /** Breaks the connection of a migration in post-copy. Throws E_STATE. */
+  pauseLink(): void {
+    const engine = this.active?.engine;
+    if (engine === undefined) throw new SternaError('E_STATE', 'There is no migration here');
+    engine.pauseLink();
+  }
+
+  /** Where further connections of a migration find it. */
+  private joining(): Joining {
+    const isHere = (uuid: string) =>
+      this.occupied && this.arrived?.description.uuid.toLowerCase() === uuid.toLowerCase();
+    return {
+      find: (migrationId) => {
+        const { engine, failed = true } = this.active ?? {};
+        return !failed && engine?.info().migrationId === migrationId ? engine : undefined;
+      },
+      isHere,
+      pause: (uuid) => {
+        // It stands still from its next safepoint on; nothing has to wait for that.
+        if (isHere(uuid)) void this.arrived?.pause('ownership');
+      },
+    };
   }
 
   /** Asked once, when HELLO was checked. Nothing waits between the question and the claim. */

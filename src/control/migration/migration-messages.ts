@@ -6,6 +6,7 @@ import type {
   MigrationParameters,
   PlannedFault,
 } from '../../base/index.ts';
+import type { SecuritySettings } from '../../channel/index.ts';
 import type { MachineDescription, PauseReason } from '../../guestmem/index.ts';
 import type { MachineHandles } from '../local-machine.ts';
 
@@ -16,6 +17,7 @@ export interface WorkerSettings {
   readonly stateDirectory: string;
   /** Where the process is to die. */
   readonly fault?: PlannedFault | undefined;
+  readonly security: SecuritySettings;
 }
 
 export interface ListenRequest {

@@ -1,4 +1,5 @@
 import type { Clock, Logger, OwnershipLedger, ReachFault } from '../../base/index.ts';
+import type { SecuritySettings } from '../../channel/index.ts';
 import type { Machine, MachineDescription, MachineFactory } from '../../guestmem/index.ts';
 import { attachMachine, type MachineHandles, refusal } from '../local-machine.ts';
 import { AnnouncedMachine } from './announced-machine.ts';
@@ -18,6 +19,7 @@ export interface ServiceOptions {
   readonly ledger: OwnershipLedger;
   /** For the engines. */
   readonly reached: ReachFault;
+  readonly security: SecuritySettings;
   readonly post: (message: ServiceMessage) => void;
 }
 
@@ -39,12 +41,13 @@ export class MigrationService {
 
   constructor(options: ServiceOptions) {
     this.options = options;
-    const { clock, log, ledger, reached, post } = options;
+    const { clock, log, ledger, reached, security, post } = options;
     this.incoming = new IncomingPort({
       clock,
       log,
       ledger,
       reached,
+      security,
       factory: this.factory(),
       publish: (info) => post({ type: 'info', info }),
       ended: (completed) => post({ type: 'incoming-ended', completed }),
@@ -73,7 +76,7 @@ export class MigrationService {
   }
 
   private start(request: OutgoingRequest): void {
-    const { clock, log, ledger, reached, post } = this.options;
+    const { clock, log, ledger, reached, security, post } = this.options;
     const job = new OutgoingJob({
       request,
       machine: this.attach(request.machine),
@@ -81,6 +84,7 @@ export class MigrationService {
       log,
       ledger,
       reached,
+      security,
       publish: (info) => post({ type: 'info', info }),
     });
     // A guest that has just come can be sent on; first its RAM is compared with where it came from.

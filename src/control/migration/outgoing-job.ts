@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import {
   type Clock,
   type Logger,
@@ -14,12 +15,17 @@ import {
   connectTcp,
   createFileChannel,
   formatAddress,
+  loadSecurity,
   parseAddress,
+  requireProtected,
+  type SecuritySettings,
 } from '../../channel/index.ts';
 import type { Machine } from '../../guestmem/index.ts';
 import { OutgoingMigration } from '../../source/index.ts';
 import { initialInfo } from './initial-info.ts';
 import type { CancelOutcome, OutgoingRequest } from './migration-messages.ts';
+
+const SECRET_BYTES = 16;
 
 export interface OutgoingJobOptions {
   readonly request: OutgoingRequest;
@@ -28,6 +34,7 @@ export interface OutgoingJobOptions {
   readonly log: Logger;
   readonly ledger: OwnershipLedger;
   readonly reached: ReachFault;
+  readonly security: SecuritySettings;
   readonly publish: (info: MigrationInfo) => void;
 }
 
@@ -52,7 +59,8 @@ export class OutgoingJob {
   async run(ready: Promise<unknown>): Promise<void> {
     try {
       await ready;
-      const channel = await this.connect();
+      const { uri } = this.options.request;
+      const channel = await this.connect(uri, this.connecting.signal);
       if (this.connecting.signal.aborted) {
         channel.destroy();
         throw cancelled();
@@ -69,25 +77,45 @@ export class OutgoingJob {
     return 'cancelling';
   }
 
+  /** Throws E_STATE when the migration has not begun, or not in a way that allows it. */
+  startPostcopy(): void {
+    this.running().startPostcopy();
+  }
+
+  /** Throws E_STATE outside of post-copy. */
+  pauseLink(): void {
+    this.running().pauseLink();
+  }
+
+  /** Goes on with a migration that lost its link, to `uri` if there is one. Throws E_STATE. */
+  resume(uri: string | undefined): void {
+    const connect =
+      uri === undefined ? undefined : (signal: AbortSignal) => this.connect(uri, signal);
+    this.running().resume(connect);
+  }
+
   setParameters(changes: Partial<MigrationParameters>): void {
     this.parameters = { ...this.parameters, ...changes };
     this.engine?.setParameters(changes);
   }
 
-  private connect(): Promise<Channel> {
-    const { clock, request } = this.options;
-    const address = parseAddress(request.uri);
-    const { signal } = this.connecting;
+  /** Every connection of the migration begins here, with the keys as the files now are. */
+  private async connect(uri: string, signal: AbortSignal): Promise<Channel> {
+    const { clock, security: settings } = this.options;
+    const address = parseAddress(uri);
     if (address.kind === 'tcp') {
-      return connectTcp(address, { clock, timeoutMs: this.parameters.stallTimeoutMs, signal });
+      requireProtected(address, settings, 'migrate');
+      const security = loadSecurity(settings, 'connect');
+      const timeoutMs = this.parameters.stallTimeoutMs;
+      return connectTcp(address, { clock, timeoutMs, signal, security });
     }
     if (address.kind === 'file') return createFileChannel(address.path, clock);
-    throw unsupported(request.uri);
+    throw unsupported(uri);
   }
 
   private async migrate(channel: Channel): Promise<void> {
     const { machine, clock, log, ledger, reached, publish, request } = this.options;
-    const { migrationId, capabilities } = request;
+    const { migrationId, capabilities, uri } = request;
     this.engine = new OutgoingMigration({
       machine,
       channel,
@@ -96,12 +124,19 @@ export class OutgoingJob {
       reached,
       log,
       migrationId,
-      peer: formatAddress(parseAddress(request.uri)),
+      secret: randomBytes(SECRET_BYTES).toString('hex'),
+      connect: (signal) => this.connect(uri, signal),
+      peer: formatAddress(parseAddress(uri)),
       parameters: this.parameters,
       capabilities,
       observer: { info: publish },
     });
     await this.engine.run();
+  }
+
+  private running(): OutgoingMigration {
+    if (this.engine !== undefined) return this.engine;
+    throw new SternaError('E_STATE', 'The migration has not begun yet');
   }
 
   private neverBegan(error: SternaError): void {

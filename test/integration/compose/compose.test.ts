@@ -31,6 +31,9 @@ test('docker-compose.yml starts the scripts of docker/ in the right order', () =
     expect(service(name).entrypoint).toEqual([`/app/docker/${name}`]);
     accessSync(join(ROOT, 'docker', name), constants.X_OK);
   }
+  expect(mappingAt(service('source'), 'depends_on', 'destination').condition).toBe(
+    'service_healthy',
+  );
   expect(mappingAt(service('migrate'), 'depends_on', 'source').condition).toBe('service_healthy');
   expect(mappingAt(service('migrate'), 'depends_on', 'destination').condition).toBe(
     'service_healthy',
@@ -70,8 +73,8 @@ test('the scripts of the containers move the guest, and all of them end with exi
   shared = mkdtempSync(join(tmpdir(), 'sterna-compose-'));
   const port = await freePort();
   const destination = start('destination', port);
-  const source = start('source', port);
   await healthy('destination');
+  const source = start('source', port);
   await healthy('source');
   const migrate = start('migrate', port);
   const result = await migrate.ended;
@@ -109,7 +112,9 @@ function start(name: string, port: number): Started {
 function environment(own: YamlMapping, port: number): NodeJS.ProcessEnv {
   const local = Object.entries(own).map(([key, value]) => [
     key,
-    String(value).replace(/tcp:[\w.]+:4444/, `tcp:127.0.0.1:${port}`),
+    String(value)
+      .replace(/tcp:[\w.]+:4444/, `tcp:127.0.0.1:${port}`)
+      .replace(/^destination$/, '127.0.0.1'),
   ]);
   return {
     PATH: [join(ROOT, 'bin'), process.env.PATH].join(delimiter),

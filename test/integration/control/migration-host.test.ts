@@ -32,7 +32,7 @@ describe('MigrationHost', () => {
 
   function hostWith(died: (error: unknown) => void): MigrationHost {
     return new MigrationHost(
-      { name: 'h', logLevel: 'silent', stateDirectory },
+      { name: 'h', logLevel: 'silent', stateDirectory, security: { insecure: true } },
       {
         message: () => {},
         createMachine: () => Promise.reject(new Error('not asked for')),

@@ -3,7 +3,6 @@ import { InvalidArgumentError } from 'commander';
 import { describe, expect, test } from 'vitest';
 import {
   collect,
-  isLoopbackAddress,
   parseCacheSize,
   parseInteger,
   parseMigrationUri,
@@ -115,20 +114,4 @@ describe.each(Object.entries(TABLES))('%s', (_name, { parse, accepted, refused }
 test('collect() keeps every value of a repeated option', () => {
   const parse = collect(parseQmpAddress);
   expect(parse('tcp:h:2', parse('tcp:h:1'))).toEqual(['tcp:h:1', 'tcp:h:2']);
-});
-
-test('isLoopbackAddress() is false when it is not sure', () => {
-  for (const host of ['127.0.0.1', '127.1.2.3', 'localhost', '[::1]']) {
-    expect(isLoopbackAddress(`tcp:${host}:4444`)).toBe(true);
-  }
-  for (const host of [
-    '0.0.0.0',
-    '[::]',
-    '10.0.0.1',
-    'example',
-    '127.0.0.1.example',
-    'localhost.example',
-  ]) {
-    expect(isLoopbackAddress(`tcp:${host}:4444`)).toBe(false);
-  }
 });

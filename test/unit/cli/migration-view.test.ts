@@ -66,7 +66,7 @@ describe('outcomeOf()', () => {
     expect(lines).toEqual([
       'sterna: It broke [E_CHANNEL_RESET]',
       '  the guest is at the source',
-      '  next: Check the network and the peer, then migrate again.',
+      '  next: Check the network and the peer, and that both or neither use TLS; then migrate again.',
     ]);
   });
 
