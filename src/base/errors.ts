@@ -112,7 +112,7 @@ export const ERROR_CODES = {
   E_OWNERSHIP_UNKNOWN: [
     70,
     'world',
-    'Ask the destination with `sterna info`. If it does not have the guest: `sterna resume --take-ownership` here.',
+    'Ask the destination with `sterna info`. If it does not have the guest: `sterna resume --take-ownership` here, or `sterna source --take-ownership` when this source has ended.',
   ],
   E_TLS_HANDSHAKE: [
     80,

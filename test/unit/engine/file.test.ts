@@ -7,10 +7,11 @@ import {
   defaultParameters,
   type MigrationInfo,
   type MigrationParameters,
+  SternaError,
   silentLogger,
   systemClock,
 } from '../../../src/base/index.ts';
-import { createFileChannel, openFileChannel } from '../../../src/channel/index.ts';
+import { type Channel, createFileChannel, openFileChannel } from '../../../src/channel/index.ts';
 import { IncomingMigration, type IncomingOutcome } from '../../../src/destination/index.ts';
 import { dumpStream } from '../../../src/protocol/index.ts';
 import { type MigrationOutcome, OutgoingMigration } from '../../../src/source/index.ts';
@@ -38,7 +39,10 @@ interface Saved {
   readonly info: MigrationInfo;
 }
 
-async function save(parameters: Partial<MigrationParameters> = {}): Promise<Saved> {
+async function save(
+  parameters: Partial<MigrationParameters> = {},
+  wrapped: (channel: Channel) => Channel = (channel) => channel,
+): Promise<Saved> {
   const machine = new FakeMachine(clock, {
     beforePause: (guest) => dirtySparsely(guest, 1),
   });
@@ -46,7 +50,7 @@ async function save(parameters: Partial<MigrationParameters> = {}): Promise<Save
   const ledger = new RecordingLedger();
   const outgoing = new OutgoingMigration({
     machine,
-    channel: await createFileChannel(path, clock),
+    channel: wrapped(await createFileChannel(path, clock)),
     clock,
     ledger,
     log: silentLogger(),
@@ -150,4 +154,25 @@ describe('a guest in a file', () => {
     expect(outcome.status).toBe('failed');
     expect(factory.destroyed).toEqual(factory.created);
   });
+});
+
+test('a file that may lie there after all leaves the owner unknown, and the guest paused', async () => {
+  const failing = (channel: Channel): Channel =>
+    new Proxy(channel, {
+      get: (target, name) => {
+        if (name === 'end') {
+          return () =>
+            Promise.reject(
+              new SternaError('E_FILE', 'Cannot take it away', { guestOwner: 'unknown' }),
+            );
+        }
+        const value: unknown = Reflect.get(target, name, target);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+  const { machine, ledger, outcome, info } = await save({}, failing);
+  expect(outcome.error).toMatchObject({ code: 'E_OWNERSHIP_UNKNOWN', guestOwner: 'unknown' });
+  expect(info.owner).toBe('unknown');
+  expect(machine.pauseReasons()).toContain('ownership');
+  expect(ledger.states).toEqual(['granting 2']);
 });
