@@ -148,7 +148,7 @@ export class OutgoingMigration {
 
   info(): MigrationInfo {
     const { record, clock } = this.context;
-    return record.info(clock.nowMs(), this.link.sentBytes());
+    return record.info(clock.nowMs(), this.postcopy?.sentBytes ?? this.context.sentBytes());
   }
 
   /** The connection that there is now, or was last. */

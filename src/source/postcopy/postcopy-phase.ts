@@ -28,6 +28,8 @@ export class PostcopyPhase {
   private readonly record: PostcopyRecord;
   private context: OutgoingContext;
   private preempt: PreemptLink | undefined;
+  /** On second connections that are gone. */
+  private lostPreemptBytes = 0;
   /** The destination has everything, and there is no connection to say more. */
   private isOver = false;
 
@@ -74,6 +76,12 @@ export class PostcopyPhase {
     return undefined;
   }
 
+  /** On all connections of the migration so far. */
+  get sentBytes(): number {
+    const { lostPreemptBytes, preempt, context } = this;
+    return context.sentBytes() + lostPreemptBytes + (preempt?.channel.sentBytes ?? 0);
+  }
+
   /** The connection that there is now, or was last. */
   get link(): OutgoingContext {
     return this.context;
@@ -85,7 +93,7 @@ export class PostcopyPhase {
    */
   adopt(context: OutgoingContext, continues: boolean): void {
     this.context = context;
-    this.preempt = undefined;
+    this.leavePreempt();
     if (continues) this.takeUp();
     else this.end();
   }
@@ -97,7 +105,7 @@ export class PostcopyPhase {
     context.publish();
     await this.openPreempt();
     sender.beginPush(parameters.maxPostcopyBandwidthBytesPerSecond);
-    const totals = context.record.beginPostcopy();
+    const totals = context.record.pushTotals();
     while (record.remainingPages > 0) {
       const block = order.nextBlock();
       // Whatever is missing is in one of the blocks; requests may have taken the rest meanwhile.
@@ -119,16 +127,16 @@ export class PostcopyPhase {
     context.reached('source.postcopy-end-sent');
     await answered(context, ALL_RECEIVED_LIMIT_MS, 'ALL_RECEIVED', () => peer.state !== 'draining');
     record.atTheEnd = await peer.allReceived.promise;
-    record.endBytes = context.sentBytes();
+    record.endBytes = this.sentBytes;
     await this.preempt?.close().catch(() => {});
-    this.preempt = undefined;
+    this.leavePreempt();
   }
 
   private async recover(cause: SternaError): Promise<void> {
     const { context, record } = this;
     const { clock, log } = context;
     this.preempt?.destroy();
-    this.preempt = undefined;
+    this.leavePreempt();
     this.leave(cause);
     record.paused(clock.nowMs(), cause);
     log.warn({ event: 'postcopy.paused', code: cause.code, error: cause.message });
@@ -147,6 +155,11 @@ export class PostcopyPhase {
     this.record.remainingPages = 0;
     peer.finish();
     void channel.end();
+  }
+
+  private leavePreempt(): void {
+    this.lostPreemptBytes += this.preempt?.channel.sentBytes ?? 0;
+    this.preempt = undefined;
   }
 
   /** The peer may be there still: it learns why. */
