@@ -102,6 +102,8 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     if (outcome === undefined) {
       throw new SternaError('E_BUSY', 'Destination cannot tell now who owns the guest');
     }
+    // GRANT may just have come over the old connection: what it does here comes first.
+    await this.link.busy?.catch(() => {});
     const continues = outcome === 'owner' && this.isInPostcopy;
     const running = this.handlers.machine?.pauseReasons().length === 0;
     // The old connection may look whole from here: whoever knows the secret knows better.

@@ -4,6 +4,7 @@ import type { OutgoingContext } from '../outgoing-context.ts';
 import type { Connect } from '../outgoing-contract.ts';
 import { answered } from '../setup.ts';
 import { lostGuest } from '../switch/ask.ts';
+import type { HandOver } from '../switch/hand-over.ts';
 import { noteGuestDowntime } from '../switch/proof.ts';
 import { PageRequests } from './page-requests.ts';
 import { PostcopyRecord } from './postcopy-record.ts';
@@ -23,6 +24,7 @@ const ALL_RECEIVED_LIMIT_MS = 60_000;
  */
 export class PostcopyPhase {
   readonly reconnection: Reconnection;
+  private readonly handOver: HandOver;
   private readonly promised: PromisedPages;
   private readonly order: PushOrder;
   private readonly record: PostcopyRecord;
@@ -34,8 +36,14 @@ export class PostcopyPhase {
   private isOver = false;
 
   /** `connect`: undefined where there is no other way to the destination. */
-  constructor(context: OutgoingContext, promised: PromisedPages, connect: Connect | undefined) {
+  constructor(
+    context: OutgoingContext,
+    handOver: HandOver,
+    promised: PromisedPages,
+    connect: Connect | undefined,
+  ) {
     this.context = context;
+    this.handOver = handOver;
     this.promised = promised;
     this.order = new PushOrder(context.machine.memory, context.parameters.postcopyOrder);
     this.record = new PostcopyRecord(promised.count);
@@ -142,7 +150,10 @@ export class PostcopyPhase {
     log.warn({ event: 'postcopy.paused', code: cause.code, error: cause.message });
     const { context: next, answer } = await this.reconnection.run(context, record);
     this.context = next;
-    if (answer.outcome === 'lost') throw lostGuest(context, cause);
+    if (answer.outcome === 'lost') {
+      await this.handOver.answered('lost');
+      throw lostGuest(context, cause);
+    }
     if (!answer.continues) return this.end();
     record.recovered(clock.nowMs());
     log.info({ event: 'postcopy.recovered', recoveries: record.recoveries });
@@ -189,7 +200,7 @@ export class PostcopyPhase {
       record,
       channel: () => this.preempt?.channel ?? context.channel,
     });
-    context.peer.onPageRequest = (body) => requests.serve(body);
+    context.peer.serveRequests((body) => requests.serve(body));
   }
 
   private async openPreempt(): Promise<void> {
