@@ -273,6 +273,8 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     if (verify.status === 'pending' || verify.status === 'running') {
       this.record.verify = { ...verify, status: 'skipped', reason: 'the source did not finish it' };
     }
+    // A proof that was given up must not go on with a part of the hashes.
+    this.link.deafen();
     this.link.channel.end().catch(() => {});
     void this.second?.channel.end().catch(() => {});
     this.settle({ status: 'completed', machine });
