@@ -22,9 +22,9 @@ const OVER = ['failed', 'completed', 'cancelled'];
 const WAITING = ['postcopy-paused', 'postcopy-recover-setup', 'postcopy-recover'];
 
 /**
- * Kills a side at a moment of a migration, starts it again from its state directory, and looks: at most
- * one side runs the guest at any time; exactly one does in the end, by itself or because an operator
- * has decided; its memory is one that the guest can have left.
+ * Kills a side at a moment of a migration, starts it again from its state directory, and looks: at
+ * most one side runs the guest at any time; exactly one does in the end, by itself or because an
+ * operator has decided; its memory is one that the guest can have left.
  */
 export async function kill({ mode, point, nth = 1, judge }: KillCase): Promise<void> {
   const site = new KillSite();
