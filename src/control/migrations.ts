@@ -4,6 +4,7 @@ import {
   defaultCapabilities,
   defaultParameters,
   deferred,
+  type ErrorCode,
   isOver,
   isPostcopy,
   type Logger,
@@ -341,9 +342,12 @@ export class Migrations {
   private noteDeparture({ status, error }: MigrationInfo): void {
     const { guests } = this.options;
     if (status === 'completed' || isPostcopy(status)) guests.leave(true);
-    else if (error?.code === 'E_OWNERSHIP_UNKNOWN') guests.leave(false);
+    else if (error !== undefined && UNCERTAIN.includes(error.code)) guests.leave(false);
   }
 }
+
+/** The destination may have the guest, or has lost it: an operator decides. */
+const UNCERTAIN: readonly ErrorCode[] = ['E_OWNERSHIP_UNKNOWN', 'E_GUEST_LOST'];
 
 function state(message: string, guestOwner?: 'destination' | 'unknown'): SternaError {
   return new SternaError('E_STATE', message, guestOwner === undefined ? {} : { guestOwner });
