@@ -56,7 +56,7 @@ export async function settleRecords(
   }
 }
 
-/** The RAM of this guest is gone from here, whatever its record says. Rejects with E_STATE_DIRECTORY. */
+/** The RAM of this guest is gone from here, and its record says so from now on. */
 export async function settleRecord(
   ledger: OwnershipLedger,
   uuid: string,

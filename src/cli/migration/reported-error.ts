@@ -1,7 +1,7 @@
 import { ERROR_CODES, type ErrorReport, type GuestOwner } from '../../base/index.ts';
 import type { Fields } from './fields.ts';
 
-/** An error of a reply; undefined where there is none, or one with a code that is not known here. */
+/** Undefined where there is no error, or one with a code that is not known here. */
 export function readError(fields: Fields, text: string | undefined): ErrorReport | undefined {
   const code = fields.text('code');
   if (code === undefined || !Object.hasOwn(ERROR_CODES, code)) return undefined;

@@ -3,9 +3,9 @@ import type { BlocktimeInfo, MigrationInfo, PostcopyInfo } from '../../base/inde
 type Json = Readonly<Record<string, unknown>>;
 
 /**
- * QEMU's members of the capability `postcopy-blocktime`, on the destination only, as there; but from
- * the moment at which the guest runs there, and not when all is over. Milliseconds and nanoseconds
- * are whole, as its schema has them.
+ * QEMU's members of the capability `postcopy-blocktime`, on the destination only, as there; but
+ * from the moment at which the guest runs there, and not when all is over. Milliseconds and
+ * nanoseconds are whole, as its schema has them.
  */
 export function blocktimeFields({ side, postcopy }: MigrationInfo): Json {
   const blocktime = postcopy?.blocktime;
