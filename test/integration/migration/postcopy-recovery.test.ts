@@ -1,10 +1,26 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { postcopyOf, switched, UNLIMITED } from './postcopy-stage.ts';
+import {
+  decodeJoin,
+  encodeFrame,
+  encodeJoin,
+  FRAME_HEADER_BYTES,
+  type JoinBody,
+  MESSAGE_TYPES,
+} from '../../../src/protocol/index.ts';
+import type { CrossingFrame } from './frame-link.ts';
+import { CREEPING, GUEST, postcopyOf, switched, UNLIMITED } from './postcopy-stage.ts';
 import type { Site } from './site.ts';
 import { listenUri, Stage } from './stage.ts';
 import { until } from './until.ts';
 
 /** The link is lost while the guest runs at the destination and pages of it are at the source. */
+
+/** JOIN with something else in it. */
+function changed({ bytes }: CrossingFrame, changes: Partial<JoinBody>): Uint8Array {
+  const decoded = decodeJoin(bytes.subarray(FRAME_HEADER_BYTES));
+  if (decoded.kind === 'malformed') throw decoded.error;
+  return encodeFrame(MESSAGE_TYPES.JOIN, 0, encodeJoin({ ...decoded.body, ...changes }));
+}
 
 describe('post-copy whose link is lost', () => {
   let stage: Stage;
@@ -34,6 +50,22 @@ describe('post-copy whose link is lost', () => {
     });
     expect(postcopyOf(reply)['paused-error']).toMatchObject({ code: 'E_CHANNEL_RESET' });
     return pair;
+  }
+
+  async function withPreempt() {
+    const [source, destination] = await Promise.all([
+      stage.source('source', { ...GUEST, vcpus: 2 }),
+      stage.destination('destination'),
+    ]);
+    const capabilities = ['postcopy-ram', 'postcopy-preempt'].map((capability) => {
+      return { capability, state: true };
+    });
+    await source.qmp.execute('migrate-set-capabilities', { capabilities });
+    await source.set({ ...CREEPING, 'x-mode': 'postcopy' });
+    await source.advances(1000);
+    const { proxy, uri } = await stage.proxy(listenUri(destination));
+    await source.migrate(uri);
+    return { source, destination, proxy };
   }
 
   it('goes on by itself, as often as it is cut', async () => {
@@ -83,6 +115,49 @@ describe('post-copy whose link is lost', () => {
     const active = await source.hasStatus('postcopy-active');
     expect(postcopyOf(active)).toMatchObject({ recoveries: 1, 'waits-for-resume': false });
     expect(postcopyOf(active)).not.toHaveProperty('paused-error');
+    await arrivesWhole(source, destination);
+  });
+
+  it('is not taken over with another secret or epoch, and goes on with the right ones', async () => {
+    const tampering: Partial<JoinBody>[] = [{ secret: '0'.repeat(32) }, { epoch: 7 }];
+    const { source, destination } = await switched(stage, { 'x-mode': 'postcopy' }, async (uri) => {
+      const judge = (frame: CrossingFrame) => {
+        const changes = frame.name === 'JOIN' ? tampering.shift() : undefined;
+        return changes === undefined ? 'pass' : changed(frame, changes);
+      };
+      return (await stage.link(uri, judge)).uri;
+    });
+    await source.hasStatus('postcopy-active');
+    await source.qmp.execute('migrate-pause');
+    for (const left of [1, 0]) {
+      await source.qmp.execute('migrate', { resume: true });
+      // What is refused once is refused again, so that it waits for a word of its operator.
+      await source.migration('a refusal', (reply) => {
+        const ours = postcopyOf(reply);
+        const isRefused = ours['paused-error']?.code === 'E_RECOVERY_REFUSED';
+        return isRefused && ours['waits-for-resume'] && tampering.length === left;
+      });
+      expect((await destination.query()).status).toBe('postcopy-paused');
+    }
+    await source.qmp.execute('migrate', { resume: true });
+    await source.hasStatus('postcopy-active');
+    await arrivesWhole(source, destination);
+  });
+
+  it('recovers with both connections of postcopy-preempt', async () => {
+    const { source, destination, proxy } = await withPreempt();
+    for (let recoveries = 1; recoveries <= 2; recoveries += 1) {
+      await source.hasStatus('postcopy-active');
+      proxy.cut();
+      await source.migration(`recovery ${recoveries}`, (reply) => {
+        return reply.status === 'postcopy-active' && postcopyOf(reply).recoveries === recoveries;
+      });
+      // One for everything and one for what vCPUs wait for, each time.
+      await until('both connections', () => {
+        return proxy.connectionCount === 2 + 2 * recoveries || undefined;
+      });
+      await destination.advances();
+    }
     await arrivesWhole(source, destination);
   });
 
