@@ -210,6 +210,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
   private attachSecond(link: IncomingLink): void {
     this.second?.drop(new SternaError('E_CHANNEL_RESET', 'Another connection took its place'));
     this.second = link;
+    this.record.furtherChannels.push(link.channel);
     link.give(this);
     link.send('ATTACHED', encodeAttached());
   }
