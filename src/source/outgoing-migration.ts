@@ -10,6 +10,7 @@ import type { OutgoingContext } from './outgoing-context.ts';
 import type { Connect, MigrationOutcome, OutgoingOptions } from './outgoing-contract.ts';
 import { openLink } from './outgoing-link.ts';
 import { OutgoingRecord } from './outgoing-record.ts';
+import { openJournal } from './postcopy/open-journal.ts';
 import { openPreemptLink, PostcopyPhase } from './postcopy/postcopy-phase.ts';
 import type { PreemptLink } from './postcopy/preempt-link.ts';
 import { advisePostcopy, precopy } from './precopy/precopy.ts';
@@ -73,7 +74,9 @@ export class OutgoingMigration {
         ...options.capabilities,
         'postcopy-ram': postcopyRam,
         'postcopy-preempt': postcopyRam && options.capabilities['postcopy-preempt'],
+        'x-postcopy-journal': postcopyRam && options.capabilities['x-postcopy-journal'],
       },
+      journal: openJournal(options, postcopyRam),
       reached: options.reached ?? (() => {}),
       wantsPostcopy: () => this.postcopyWanted,
       publish: () => options.observer.info(this.info()),

@@ -11,6 +11,8 @@ export interface JournalPointBody {
   readonly pages: number;
   /** JOURNAL_PAGES frames since the point before, or since this connection began. */
   readonly batches: number;
+  /** How long ago the guest stood still for it, milliseconds. */
+  readonly ageMs: number;
 }
 
 /** How far the source is with the journal. */
@@ -29,8 +31,8 @@ export function decodeJournalState(bytes: Uint8Array): BodyResult<MachineStateBo
   return decodeMachineState(bytes, 'JOURNAL_STATE');
 }
 
-export function encodeJournalPoint({ point, pages, batches }: JournalPointBody): Uint8Array {
-  return packBody('JOURNAL_POINT', { point, pages, batches });
+export function encodeJournalPoint({ point, pages, batches, ageMs }: JournalPointBody): Uint8Array {
+  return packBody('JOURNAL_POINT', { point, pages, batches, ageMs });
 }
 
 export function decodeJournalPoint(bytes: Uint8Array): BodyResult<JournalPointBody> {
@@ -38,6 +40,7 @@ export function decodeJournalPoint(bytes: Uint8Array): BodyResult<JournalPointBo
     point: fields.integer('point', 1, UINT32_MAX),
     pages: fields.integer('pages', 0, UINT32_MAX),
     batches: fields.integer('batches', 0, UINT32_MAX),
+    ageMs: fields.amount('ageMs'),
   }));
 }
 

@@ -37,6 +37,6 @@ export function rehearseSwitch(): void {
   decodeResumed(encodeResumed(resumed));
   decodePostcopyResumed(encodePostcopyResumed(resumed));
   decodePageRequest(encodePageRequest({ pages: [{ block: 0, pfn: 0 }] }));
-  decodeJournalPoint(encodeJournalPoint({ point: 1, pages: 0, batches: 0 }));
+  decodeJournalPoint(encodeJournalPoint({ point: 1, pages: 0, batches: 0, ageMs: 0 }));
   decodePageMap('MISSING_MAP', encodePageMap(new Uint8Array(2), 16), 16);
 }

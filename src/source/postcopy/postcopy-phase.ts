@@ -5,6 +5,7 @@ import type { Connect } from '../outgoing-contract.ts';
 import { answered } from '../setup.ts';
 import { lostGuest } from '../switch/ask.ts';
 import { noteGuestDowntime } from '../switch/proof.ts';
+import { linkJournal } from './open-journal.ts';
 import { PageRequests } from './page-requests.ts';
 import { PostcopyRecord } from './postcopy-record.ts';
 import { PreemptLink } from './preempt-link.ts';
@@ -36,7 +37,7 @@ export class PostcopyPhase {
     this.context = context;
     this.promised = promised;
     this.order = new PushOrder(context.machine.memory, context.parameters.postcopyOrder);
-    this.record = new PostcopyRecord(promised.count);
+    this.record = new PostcopyRecord(promised.count, context.journal);
     context.record.postcopy = this.record;
     this.reconnection = new Reconnection(connect);
   }
@@ -119,6 +120,8 @@ export class PostcopyPhase {
     context.reached('source.postcopy-end-sent');
     await answered(context, ALL_RECEIVED_LIMIT_MS, 'ALL_RECEIVED', () => peer.state !== 'draining');
     record.atTheEnd = await peer.allReceived.promise;
+    await context.journal?.settled;
+    context.journal?.end();
     record.endBytes = context.sentBytes();
     await this.preempt?.close().catch(() => {});
     this.preempt = undefined;
@@ -177,6 +180,7 @@ export class PostcopyPhase {
       channel: () => this.preempt?.channel ?? context.channel,
     });
     context.peer.onPageRequest = (body) => requests.serve(body);
+    linkJournal(context);
   }
 
   private async openPreempt(): Promise<void> {

@@ -1,4 +1,5 @@
 import { assert, SternaError, toSternaError } from '../../base/index.ts';
+import type { RamBlock } from '../../guestmem/index.ts';
 import {
   countPages,
   encodeJoin,
@@ -84,8 +85,9 @@ async function ask(context: OutgoingContext): Promise<RecoveryBody> {
 
 /** The complement of what it has received, which is all that this side still has to send. */
 async function learnMissingPages(context: OutgoingContext): Promise<void> {
-  const { peer, parameters, machine } = context;
+  const { peer, parameters, machine, journal } = context;
   const { stallTimeoutMs } = parameters;
+  await journal?.settled;
   await answered(context, stallTimeoutMs, 'RECOVERED', () => peer.state !== 'recovering');
   const { missingPages } = await peer.recovered.promise;
   let missing = 0;
@@ -99,12 +101,11 @@ async function learnMissingPages(context: OutgoingContext): Promise<void> {
       detail: { missing, missingPages },
     });
   }
-  for (const block of machine.memory.blocks) {
-    const { index, pageCount } = block.layout;
-    // Each block's was found above.
-    const received = peer.maps.get(index)?.bitmap ?? new Uint8Array(0);
-    block.setDirty(complement(received, pageCount));
-  }
+  // Each block's was found above.
+  const missingOf = ({ layout: { index, pageCount } }: RamBlock) =>
+    complement(peer.maps.get(index)?.bitmap ?? new Uint8Array(0), pageCount);
+  for (const block of machine.memory.blocks) journal?.refuseMissing(block, missingOf(block));
+  for (const block of machine.memory.blocks) block.setDirty(missingOf(block));
   peer.maps.clear();
 }
 

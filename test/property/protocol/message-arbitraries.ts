@@ -242,7 +242,12 @@ const BODIES: Readonly<
   JOURNAL_STATE: [encodeJournalState, fc.record({ sections })],
   JOURNAL_POINT: [
     encodeJournalPoint,
-    fc.record({ point: fc.integer({ min: 1, max: 2 ** 32 - 1 }), pages: uint32, batches: uint32 }),
+    fc.record({
+      point: fc.integer({ min: 1, max: 2 ** 32 - 1 }),
+      pages: uint32,
+      batches: uint32,
+      ageMs: amount,
+    }),
   ],
   JOURNAL_ACK: [encodeJournalAck, fc.record({ point: uint32, batches: uint32 })],
 };

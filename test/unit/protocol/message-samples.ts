@@ -139,7 +139,7 @@ export const CONTROL_BODIES: Readonly<Record<ControlName, Uint8Array>> = {
   JOURNAL_STATE: encodeJournalState({
     sections: [{ name: 'vcpu0', version: 1, bytes: new Uint8Array([9, 8, 7]) }],
   }),
-  JOURNAL_POINT: encodeJournalPoint({ point: 12, pages: 345, batches: 3 }),
+  JOURNAL_POINT: encodeJournalPoint({ point: 12, pages: 345, batches: 3, ageMs: 12.5 }),
   JOURNAL_ACK: encodeJournalAck({ point: 12, batches: 0 }),
 };
 
