@@ -227,7 +227,7 @@ export const MIGRATION_PARAMETERS: Readonly<Record<string, ParameterDefinition>>
     type: 'number',
     key: 'postcopyJournalBufferBytes',
     default: 256 * 2 ** 20,
-    min: 2 ** 20,
+    min: 64 * 2 ** 10,
     max: RAM_BYTES_MAX,
     unit: 'B',
     live: false,
