@@ -112,9 +112,10 @@ export class GuestSlot {
     return machine.handles();
   }
 
-  /** What has come so far of a guest is thrown away. */
+  /** What has come so far of a guest that runs elsewhere is thrown away. */
   async discard(): Promise<void> {
-    if (this.place === 'arriving') await this.clear();
+    const isTakenBack = this.place === 'here' && this.reasons.has('ownership');
+    if (this.place === 'arriving' || isTakenBack) await this.clear();
   }
 
   /** An engine has paused it. */

@@ -48,6 +48,10 @@ export type HostMessage =
   | { readonly type: 'listen'; readonly id: number; readonly request: ListenRequest }
   | { readonly type: 'outgoing'; readonly request: OutgoingRequest }
   | { readonly type: 'cancel'; readonly id: number }
+  /** Answered with the new epoch. */
+  | { readonly type: 'take-back'; readonly id: number }
+  /** The guest of the last migration was taken back, and runs here in that epoch. */
+  | { readonly type: 'set-claim'; readonly epoch: number }
   | { readonly type: 'set-parameters'; readonly changes: Partial<MigrationParameters> }
   | { readonly type: 'set-incoming'; readonly settings: IncomingSettings }
   /** Whether this agent has a guest of its own: then no other can come. */

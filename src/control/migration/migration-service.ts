@@ -1,4 +1,10 @@
-import type { Clock, Logger, OwnershipLedger, ReachFault } from '../../base/index.ts';
+import {
+  type Clock,
+  type Logger,
+  type OwnershipLedger,
+  type ReachFault,
+  SternaError,
+} from '../../base/index.ts';
 import type { SecuritySettings } from '../../channel/index.ts';
 import type { Machine, MachineDescription, MachineFactory } from '../../guestmem/index.ts';
 import { attachMachine, type MachineHandles, refusal } from '../local-machine.ts';
@@ -37,6 +43,9 @@ export class MigrationService {
   private readonly options: ServiceOptions;
   private readonly answers = new PendingAnswers();
   private readonly incoming: IncomingPort;
+  private readonly closing = new AbortController();
+  /** Also after its end: the guest can be taken back then. */
+  private last: OutgoingJob | undefined;
   private outgoing: { readonly job: OutgoingJob; readonly settled: Promise<void> } | undefined;
 
   constructor(options: ServiceOptions) {
@@ -62,6 +71,10 @@ export class MigrationService {
         return this.start(message.request);
       case 'cancel':
         return this.answer(message.id, () => this.cancel());
+      case 'take-back':
+        return this.answer(message.id, () => this.takeBack());
+      case 'set-claim':
+        return this.claim(message.epoch);
       case 'set-parameters':
         return this.outgoing?.job.setParameters(message.changes);
       case 'set-incoming':
@@ -95,13 +108,24 @@ export class MigrationService {
       post({ type: 'outgoing-ended', migrationId: request.migrationId });
     });
     this.outgoing = { job, settled };
+    this.last = job;
   }
 
   private cancel(): CancelOutcome {
     return this.outgoing?.job.cancel() ?? 'nothing-runs';
   }
 
+  private takeBack(): Promise<number> {
+    if (this.outgoing !== undefined) return this.outgoing.job.takeBack();
+    throw new SternaError('E_STATE', 'There is no paused migration to take the guest back from');
+  }
+
+  private claim(epoch: number): void {
+    void this.last?.claim(epoch, this.closing.signal);
+  }
+
   private async shutdown(): Promise<void> {
+    this.closing.abort();
     const { outgoing } = this;
     outgoing?.job.cancel();
     const over = Promise.all([outgoing?.settled, this.incoming.close()]);

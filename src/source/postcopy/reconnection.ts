@@ -18,6 +18,8 @@ export class Reconnection {
   /** Only `resume` goes on. */
   private held = false;
   private attempt: AbortController | undefined;
+  /** Why nothing more is tried. */
+  private givenUp: SternaError | undefined;
   private wake: (() => void) | undefined;
 
   constructor(connect: Connect | undefined) {
@@ -30,6 +32,13 @@ export class Reconnection {
     this.attempt?.abort();
   }
 
+  /** No attempt any more: `run` rejects with `error`. */
+  giveUp(error: SternaError): void {
+    this.givenUp = error;
+    this.attempt?.abort();
+    this.wake?.();
+  }
+
   /** An attempt now. Whatever was under way is given up for it. */
   resume(connect: Connect | undefined = this.connect): void {
     this.connect = connect;
@@ -38,15 +47,19 @@ export class Reconnection {
     this.wake?.();
   }
 
-  /** Resolves when the destination has answered. */
+  /** Resolves when the destination has answered. Rejects only when it was given up. */
   async run(context: OutgoingContext, record: PostcopyRecord): Promise<Recovered> {
     for (let retryMs = RETRY_MS_MIN; ; retryMs = Math.min(2 * retryMs, RETRY_MS_MAX)) {
       context.record.status = 'postcopy-paused';
       context.publish();
       const told = await this.untilDue(context, retryMs);
       if (told) retryMs = RETRY_MS_MIN;
+      if (this.givenUp !== undefined) throw this.givenUp;
       const found = await this.tryOnce(context, record);
-      if (found !== undefined) return found;
+      if (found === undefined) continue;
+      if (this.givenUp === undefined) return found;
+      found.context.peer.finish();
+      found.context.channel.destroy(this.givenUp);
     }
   }
 

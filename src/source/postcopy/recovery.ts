@@ -20,7 +20,11 @@ export interface Recovered {
 }
 
 /** The first message of a further connection of this migration. */
-export function joinBody(context: OutgoingContext, role: JoinBody['role']): JoinBody {
+export function joinBody(
+  context: OutgoingContext,
+  role: JoinBody['role'],
+  claimedEpoch?: number,
+): JoinBody {
   const { machine, migrationId, record, secret } = context;
   // Without one no way to a further connection was given.
   assert(secret !== undefined, 'A further connection shows the secret of the first');
@@ -32,18 +36,20 @@ export function joinBody(context: OutgoingContext, role: JoinBody['role']): Join
     migrationId,
     epoch: record.startEpoch + 1,
     secret,
+    ...(claimedEpoch === undefined ? {} : { claimedEpoch }),
   };
 }
 
 /**
  * Connects again and asks the destination what it knows of the hand-over. When the migration goes
  * on, the dirty bitmaps are exactly what it lacks. Rejects when it cannot be asked or refuses; then
- * the new connection is closed.
+ * the new connection is closed. `claimedEpoch`: an operator has the guest run here, in that epoch.
  */
 export async function recoverLink(
   before: OutgoingContext,
   connect: Connect,
   signal: AbortSignal,
+  claimedEpoch?: number,
 ): Promise<Recovered> {
   const channel = await connect(signal);
   before.reached('source.recover-connected');
@@ -53,7 +59,7 @@ export async function recoverLink(
   signal.addEventListener('abort', abandon, { once: true });
   if (signal.aborted) abandon();
   try {
-    const answer = await ask(context);
+    const answer = await ask(context, claimedEpoch);
     before.reached('source.recover-answered');
     if (answer.continues) await learnMissingPages(context);
     return { context, answer };
@@ -67,12 +73,15 @@ export async function recoverLink(
   }
 }
 
-async function ask(context: OutgoingContext): Promise<RecoveryBody> {
+async function ask(
+  context: OutgoingContext,
+  claimedEpoch: number | undefined,
+): Promise<RecoveryBody> {
   const { peer, channel, parameters, record } = context;
   channel.start(peer);
   const { blocks } = context.machine.memory;
   peer.pagesOfBlock = (block) => blocks[block]?.layout.pageCount;
-  await peer.send('JOIN', encodeJoin(joinBody(context, 'recover')));
+  await peer.send('JOIN', encodeJoin(joinBody(context, 'recover', claimedEpoch)));
   context.reached('source.recover-asked');
   const limitMs = parameters.stallTimeoutMs;
   await answered(context, limitMs, 'answer to JOIN', () => peer.state !== 'joining');
