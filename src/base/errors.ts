@@ -107,7 +107,12 @@ export const ERROR_CODES = {
   E_GUEST_LOST: [
     71,
     'world',
-    'The guest ended with its process there. `sterna resume --take-ownership` here goes back to the moment of the switch.',
+    'The guest ended with its process there. `sterna resume --take-ownership` here goes back to the last point of the journal, or to the switch.',
+  ],
+  E_TAKEN_BACK: [
+    72,
+    'choice',
+    'The guest runs here again. End what is left of it at the destination: `sterna quit` there.',
   ],
   E_OWNERSHIP_UNKNOWN: [
     70,

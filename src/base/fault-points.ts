@@ -18,6 +18,7 @@ export const FAULT_POINTS = [
   'source.postcopy-page-sent',
   'source.postcopy-request-served',
   'source.postcopy-end-sent',
+  'source.journal-applied',
   'source.recover-connected',
   'source.recover-asked',
   'source.recover-answered',

@@ -119,6 +119,31 @@ export interface PostcopyInfo {
    */
   readonly brownout: readonly number[];
   readonly brownoutSpanMs: number;
+  /** What the destination sent back; undefined without `x-postcopy-journal`. */
+  readonly journal: JournalInfo | undefined;
+}
+
+/**
+ * The journal of post-copy. The destination counts what it sent and the source has acknowledged,
+ * the source what it has applied.
+ */
+export interface JournalInfo {
+  /** Whole points that the source could go back to, one after the other. */
+  readonly points: number;
+  /** Page entries and bytes of JOURNAL_PAGES, also of points that were not finished. */
+  readonly pages: number;
+  readonly bytes: number;
+  /** Time for which points have paused the guest: of all, of the longest. 0 at the source. */
+  readonly pauseMs: number;
+  readonly longestPauseMs: number;
+  /** Of each of the newest points, in order. Empty at the source. */
+  readonly recentPausesMs: readonly number[];
+  /** Age of the last whole point; undefined before the first. */
+  readonly lastPointMs: number | undefined;
+  /** Pages that have changed since and are known: what a loss now would lose at least. */
+  readonly lagPages: number;
+  /** The guest changes more between two points than the buffer holds: no more points are made. */
+  readonly isOverfull: boolean;
 }
 
 /** QEMU's figures of the capability `postcopy-blocktime`. */

@@ -45,6 +45,15 @@ export interface MigrationParameters {
   postcopyOrder: PostcopyOrder;
   /** `x-auto-recover`: a link that is lost in post-copy is made anew without being asked. */
   autoRecover: Switch;
+  /**
+   * `x-postcopy-journal-bandwidth`: bytes per second of the journal that the destination of
+   * post-copy sends back, 0 = unlimited.
+   */
+  postcopyJournalBandwidthBytesPerSecond: number;
+  /** `x-postcopy-journal-interval`: milliseconds from one consistent point to the next at least. */
+  postcopyJournalIntervalMs: number;
+  /** `x-postcopy-journal-buffer`: bytes of pages that either side keeps of one point at most. */
+  postcopyJournalBufferBytes: number;
 }
 
 /**
@@ -195,6 +204,34 @@ export const MIGRATION_PARAMETERS: Readonly<Record<string, ParameterDefinition>>
     choices: ['on', 'off'],
     live: true,
   },
+  // Fixed when HELLO tells them: the destination goes by them, and the source sets room aside.
+  'x-postcopy-journal-bandwidth': {
+    type: 'number',
+    key: 'postcopyJournalBandwidthBytesPerSecond',
+    default: 32 * 2 ** 20,
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    unit: 'B/s',
+    live: false,
+  },
+  'x-postcopy-journal-interval': {
+    type: 'number',
+    key: 'postcopyJournalIntervalMs',
+    default: 200,
+    min: 10,
+    max: 3_600_000,
+    unit: 'ms',
+    live: false,
+  },
+  'x-postcopy-journal-buffer': {
+    type: 'number',
+    key: 'postcopyJournalBufferBytes',
+    default: 256 * 2 ** 20,
+    min: 64 * 2 ** 10,
+    max: RAM_BYTES_MAX,
+    unit: 'B',
+    live: false,
+  },
 };
 
 /**
@@ -212,6 +249,8 @@ export const MIGRATION_CAPABILITIES: Readonly<
   'postcopy-ram': { default: false },
   // A second connection for the pages that a vCPU waits for.
   'postcopy-preempt': { default: false },
+  // The destination sends back what its guest changes while pages are missing.
+  'x-postcopy-journal': { default: false },
   // What the guest waited for is always measured.
   'postcopy-blocktime': { default: true, fixed: true },
 };
@@ -223,6 +262,7 @@ export type CapabilityName =
   | 'return-path'
   | 'postcopy-ram'
   | 'postcopy-preempt'
+  | 'x-postcopy-journal'
   | 'postcopy-blocktime';
 export type MigrationCapabilities = Readonly<Record<CapabilityName, boolean>>;
 

@@ -1,5 +1,6 @@
 import type { GuestSlot } from './guest-slot.ts';
 import type { Migrations } from './migrations.ts';
+import type { TakenGuest } from './taken-guest.ts';
 
 /** What a command can do with the agent. */
 export interface AgentControl {
@@ -8,8 +9,11 @@ export interface AgentControl {
   readonly migrations: Migrations;
   /** `stop`. */
   stopGuest(): Promise<void>;
-  /** `cont`. `takeOwnership`: the operator says that the destination does not have the guest. */
-  continueGuest(takeOwnership: boolean): Promise<void>;
+  /**
+   * `cont`. `takeOwnership`: the operator says that the destination does not have the guest.
+   * Resolves with what it goes on from when it was taken back.
+   */
+  continueGuest(takeOwnership: boolean): Promise<TakenGuest | undefined>;
   /** Begins an orderly end; returns at once. */
   quit(): void;
 }

@@ -13,6 +13,7 @@ import { eventMessage } from './qmp/qmp-reply.ts';
 import { QmpServer } from './qmp/qmp-server.ts';
 import { FileLedger } from './state/file-ledger.ts';
 import { defaultStateDirectory, StateDirectory } from './state/state-directory.ts';
+import { type TakenGuest, takenGuest } from './taken-guest.ts';
 import { systemWallClock } from './wall-clock.ts';
 
 export interface Agent {
@@ -138,9 +139,14 @@ class LocalAgent implements Agent, AgentControl {
     this.migrations.guestSettled();
   }
 
-  async continueGuest(takeOwnership: boolean): Promise<void> {
-    await continueGuest(this.guests, this.ledger, this.log, takeOwnership);
+  async continueGuest(takeOwnership: boolean): Promise<TakenGuest | undefined> {
+    const wasAway = this.guests.isAway;
+    const taken = takeOwnership && (await this.migrations.takeBack());
+    if (!taken) await continueGuest(this.guests, this.ledger, this.log, takeOwnership);
     this.migrations.guestSettled();
+    if (!taken && !wasAway) return undefined;
+    this.migrations.claim();
+    return takenGuest(this.migrations.latest);
   }
 
   quit(): void {

@@ -123,9 +123,10 @@ export class GuestSlot {
     return machine.handles();
   }
 
-  /** What has come so far of a guest is thrown away. */
+  /** What has come so far of a guest that runs elsewhere is thrown away. */
   async discard(): Promise<void> {
-    if (this.place === 'arriving') await this.clear();
+    const isTakenBack = this.place === 'here' && this.reasons.has('ownership');
+    if (this.place === 'arriving' || isTakenBack) await this.clear();
   }
 
   /** It was here, and can never go on: pages of it will not come. */

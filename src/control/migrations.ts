@@ -204,6 +204,25 @@ export class Migrations {
     return real;
   }
 
+  /**
+   * By an operator's word: ends a migration that is paused in post-copy, and the guest goes on
+   * here. Resolves to false when there is none.
+   */
+  async takeBack(): Promise<boolean> {
+    const { host, guests } = this.options;
+    if (!this.goesOut || !this.info?.status.startsWith('postcopy-')) return false;
+    await host.takeBack();
+    guests.comeBack();
+    return true;
+  }
+
+  /** The guest was taken back: the destination is told, should it be there after all. */
+  claim(): void {
+    const { host, guests, ledger } = this.options;
+    const epoch = guests.uuid === undefined ? undefined : ledger.read(guests.uuid)?.epoch;
+    if (epoch !== undefined) host.tell({ type: 'set-claim', epoch });
+  }
+
   /** `migrate-incoming`, and the destination's beginning. Resolves with the real address. */
   async listen(uri: string): Promise<string> {
     const { host, guests, expectedUuid } = this.options;

@@ -1,5 +1,5 @@
 import { SternaError, toSternaError } from '../base/index.ts';
-import type { Channel, FrameSink } from '../channel/index.ts';
+import type { Channel, FrameSink, SlotFrame } from '../channel/index.ts';
 import {
   carriesPages,
   DESTINATION_ACCEPTS,
@@ -150,6 +150,20 @@ export class IncomingLink implements FrameSink {
     };
     // A failure closes the channel, and closed() handles it.
     this.channel.send(MESSAGE_TYPES[name], body, block).then(taken, taken);
+  }
+
+  /**
+   * Sends pages that lie in `slot` behind room for the header. Resolves when the transport has
+   * taken them.
+   */
+  async sendPages(slot: Uint8Array, pages: Omit<SlotFrame, 'type'>): Promise<void> {
+    const next = nextState(DESTINATION_SENDS, this.conversation, 'JOURNAL_PAGES');
+    if (this.isDeaf || next instanceof SternaError) return;
+    this.conversation = next;
+    // A failure closes the channel, and closed() handles it.
+    await this.channel
+      .sendSlot(slot, { ...pages, type: MESSAGE_TYPES.JOURNAL_PAGES })
+      .catch(() => {});
   }
 
   private next(name: MessageName): DestinationState | SternaError {

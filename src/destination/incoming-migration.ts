@@ -52,7 +52,10 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     this.startMs = clock.nowMs();
     this.link = new IncomingLink(channel, this);
     this.record = new IncomingRecord(this.startMs);
-    this.takeOver = new TakeOver(ledger, clock, channel.name, options.reached);
+    this.takeOver = new TakeOver(ledger, clock, channel.name, options.reached, () => {
+      // From its next safepoint on; nothing has to wait for that.
+      void this.handlers.machine?.pause('ownership').catch(() => {});
+    });
     this.handlers = new MessageHandlers(options, this.record, this.takeOver, {
       link: () => this.link,
       hasSecondLink: () => this.second !== undefined,
@@ -231,8 +234,15 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
   private conclude(link: IncomingLink, outcome: string): void {
     void link.channel.end();
     link.deafen();
-    if (outcome !== 'abandoned' || this.settle === undefined) return;
-    this.fail(new SternaError('E_CHANNEL_RESET', 'Source took the guest back'));
+    if (this.settle === undefined) return;
+    if (outcome === 'abandoned') {
+      this.fail(new SternaError('E_CHANNEL_RESET', 'Source took the guest back'));
+    } else if (outcome === 'moved' && this.isInPostcopy) {
+      // It is not this side's any more, so nothing waits for the source to come again.
+      this.record.status = 'failed';
+      const text = 'The user of the source has the guest run there';
+      this.fail(new SternaError('E_TAKEN_BACK', text));
+    }
   }
 
   /** The guest goes on, but for vCPUs that wait for pages, until the source comes again. */

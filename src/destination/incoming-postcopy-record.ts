@@ -5,6 +5,7 @@ import {
   type SternaError,
 } from '../base/index.ts';
 import type { FaultStatistics, Machine } from '../guestmem/index.ts';
+import type { JournalRecord } from './journal/journal-record.ts';
 
 const SPAN_MS = 100;
 /** Then two neighbours become one, and spans twice as long. */
@@ -16,6 +17,8 @@ export class IncomingPostcopyRecord {
   duplicatePages = 0;
   remainingPages: number;
   recoveries = 0;
+  /** What is sent back of the guest's changes. */
+  journal: JournalRecord | undefined;
   private readonly machine: Machine;
   private readonly missingPages: number;
   private pausedSinceMs: number | undefined;
@@ -81,6 +84,7 @@ export class IncomingPostcopyRecord {
       blocktime: blocktime(this.last ?? this.machine.faults.statistics()),
       brownout: [...this.brownout],
       brownoutSpanMs: this.spanMs,
+      journal: this.journal?.info(nowMs),
     };
   }
 

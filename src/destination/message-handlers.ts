@@ -33,6 +33,7 @@ import { HashComparison } from './hash-comparison.ts';
 import type { IncomingOptions } from './incoming-contract.ts';
 import type { IncomingLink } from './incoming-link.ts';
 import type { IncomingRecord } from './incoming-record.ts';
+import { openJournal } from './journal/open-journal.ts';
 import { PageLoader } from './page-loader.ts';
 import { PostcopyReceiver } from './postcopy-receiver.ts';
 import type { TakeOver } from './take-over.ts';
@@ -136,6 +137,9 @@ export class MessageHandlers {
         return this.load(accept(decodeSwitchover(body)));
       case 'GRANT':
         return this.resume(accept(decodeGrant(body)).epoch);
+      case 'JOURNAL_ACK':
+        this.promised().acknowledged(body);
+        return undefined;
       case 'POSTCOPY_END':
         accept(decodePostcopyEnd(body));
         return this.endPostcopy();
@@ -195,7 +199,8 @@ export class MessageHandlers {
     this.loader = new PageLoader(machine.memory);
     const capabilities = agreedCapabilities(hello);
     if (capabilities.includes('postcopy-ram')) {
-      this.receiver = new PostcopyReceiver({ machine, record, clock, reached });
+      const journal = openJournal(hello, { machine, clock, log: options.log, reached });
+      this.receiver = new PostcopyReceiver({ machine, record, clock, reached, journal });
     }
     record.totalPages = machine.memory.pageCount;
     record.status = 'active';

@@ -2,6 +2,7 @@ import { type Clock, type ReachFault, SternaError } from '../base/index.ts';
 import type { Machine, PageFault, RamBlock } from '../guestmem/index.ts';
 import {
   countPages,
+  decodeJournalAck,
   decodePageMap,
   encodeAllReceived,
   encodePageMap,
@@ -13,12 +14,15 @@ import {
 import type { IncomingLink } from './incoming-link.ts';
 import { IncomingPostcopyRecord } from './incoming-postcopy-record.ts';
 import type { IncomingRecord } from './incoming-record.ts';
+import type { JournalWriter } from './journal/journal-writer.ts';
 
 export interface PostcopyReceiverOptions {
   readonly machine: Machine;
   readonly record: IncomingRecord;
   readonly clock: Clock;
   readonly reached: ReachFault;
+  /** What the guest changes is told to the source. */
+  readonly journal: JournalWriter | undefined;
 }
 
 /**
@@ -68,9 +72,10 @@ export class PostcopyReceiver {
 
   /** Before the guest runs: from its first step on no fault may be missed. */
   start(link: IncomingLink): void {
-    const { machine, record, clock } = this.options;
+    const { machine, record, clock, journal } = this.options;
     this.link = link;
     record.postcopy = new IncomingPostcopyRecord(machine, this.missing, clock.nowMs());
+    record.postcopy.journal = journal?.record;
     this.stopWatching = machine.faults.watch((fault) => this.faulted(fault));
     if (this.isComplete) machine.setPostcopy(false);
   }
@@ -84,6 +89,16 @@ export class PostcopyReceiver {
       const some = pages.slice(first, first + PAGE_REQUEST_PAGES_MAX);
       link.send('PAGE_REQUEST', encodePageRequest({ pages: some }));
     }
+    this.options.journal?.linked(link);
+  }
+
+  /** JOURNAL_ACK. */
+  acknowledged(body: Uint8Array): void {
+    const decoded = decodeJournalAck(body);
+    if (decoded.kind === 'malformed') throw decoded.error;
+    const { journal } = this.options;
+    if (journal !== undefined) return journal.acknowledged(decoded.body);
+    throw new SternaError('E_PROTOCOL_UNEXPECTED_MESSAGE', 'No journal was agreed on');
   }
 
   /** After each frame of pages, on whichever connection it came. */
@@ -112,6 +127,7 @@ export class PostcopyReceiver {
   unlink(): void {
     this.link = undefined;
     this.endSeen = false;
+    this.options.journal?.unlinked();
   }
 
   /** Tells the source over a new connection what has come, then what vCPUs wait for. */
@@ -130,6 +146,7 @@ export class PostcopyReceiver {
 
   /** The guest is whole, or is given up. */
   stop(): void {
+    this.options.journal?.stop();
     this.stopWatching?.();
     this.stopWatching = undefined;
   }

@@ -22,14 +22,23 @@ export class TakeOver {
   private readonly clock: Clock;
   private readonly peer: string;
   private readonly reached: ReachFault;
+  private readonly yielded: () => void;
   private keeper: OwnershipKeeper | undefined;
   private migration: { readonly epoch: number; readonly migrationId: string } | undefined;
 
-  constructor(ledger: OwnershipLedger, clock: Clock, peer: string, reached: ReachFault = () => {}) {
+  /** `yielded`: an operator has the guest run at the source, and it must stand still here. */
+  constructor(
+    ledger: OwnershipLedger,
+    clock: Clock,
+    peer: string,
+    reached: ReachFault = () => {},
+    yielded: () => void = () => {},
+  ) {
     this.ledger = ledger;
     this.clock = clock;
     this.peer = peer;
     this.reached = reached;
+    this.yielded = yielded;
   }
 
   /** The epoch that GRANT must name. */
@@ -39,7 +48,8 @@ export class TakeOver {
 
   /** Whose the guest is after `own` has failed. */
   get ownerAfterFailure(): GuestOwner {
-    return this.keeper?.ownership.phase === 'abandoned' ? 'source' : 'unknown';
+    const { phase } = this.keeper?.ownership ?? {};
+    return phase === 'abandoned' || phase === 'granted' ? 'source' : 'unknown';
   }
 
   /** Refuses a state of the guest that was taken over before: it would run a second time. */
@@ -52,6 +62,9 @@ export class TakeOver {
       ledger,
       uuid,
       peer,
+      perform: (effect) => {
+        if (effect === 'pause') this.yielded();
+      },
       recording: (when, state) => {
         if (state === 'preparing') this.reached(`destination.${when}-preparing`);
         else if (state === 'owner') this.reached(`destination.${when}-owner-recorded`);

@@ -117,6 +117,8 @@ const PAUSE_BITS: Readonly<Record<PauseReason, number>> = {
   operator: 1,
   migration: 2,
   ownership: 4,
+  // 8 is QUIT_BIT.
+  checkpoint: 16,
 };
 
 /** The vCPUs end. A bit of the pause mask, so that it wakes whoever waits there. */

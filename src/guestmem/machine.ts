@@ -44,9 +44,10 @@ export interface Machine {
 
 /**
  * Reasons add up, so that an operator's `stop` survives a migration and the other way round.
- * `ownership`: the guest was given away, or has not arrived yet.
+ * `ownership`: the guest was given away, or has not arrived yet. `checkpoint`: for the milliseconds
+ * in which a consistent point of a running guest is copied; nobody is told of it.
  */
-export type PauseReason = 'operator' | 'migration' | 'ownership';
+export type PauseReason = 'operator' | 'migration' | 'ownership' | 'checkpoint';
 
 /** Everything needed to build an equal, empty machine. Crosses the wire in HELLO as MessagePack. */
 export interface MachineDescription {

@@ -191,6 +191,26 @@ export class RamBlock {
     return this.kernels.countBits(this.layout.dirtyBitmap);
   }
 
+  isDirty(pfn: number): boolean {
+    return (((this.bytes[this.layout.dirtyBitmap + (pfn >>> 3)] ?? 0) >>> (pfn & 7)) & 1) === 1;
+  }
+
+  /**
+   * Overwrites a page of a guest that stands still, with zeros when there is no `content`. A page
+   * that never held anything is not touched for that.
+   */
+  overwrite(pfn: number, content: Uint8Array | undefined): void {
+    const { ram, populatedBitmap } = this.layout;
+    const at = ram + pfn * PAGE_BYTES;
+    const populated = populatedBitmap + (pfn >>> 3);
+    const bits = this.bytes[populated] ?? 0;
+    const bit = 1 << (pfn & 7);
+    if (content !== undefined) {
+      this.bytes.set(content, at);
+      this.bytes[populated] = bits | bit;
+    } else if ((bits & bit) !== 0) this.bytes.fill(0, at, at + PAGE_BYTES);
+  }
+
   /** A copy of the dirty bitmap, a bit a page. */
   dirtyPages(): Uint8Array {
     return this.copyOf(this.layout.dirtyBitmap);

@@ -44,6 +44,8 @@ export type DestinationState =
 
 /** From HELLO_ACK to GOODBYE either side may ask whether the other lives. */
 const PINGS = ['PING', 'PONG'] as const;
+/** With the capability `x-postcopy-journal` only, which the engines look at. */
+const JOURNAL = ['JOURNAL_PAGES', 'JOURNAL_STATE', 'JOURNAL_POINT'] as const;
 const cancelOrError = { CANCEL: 'cancelled', ERROR: 'failed' } as const;
 
 /** What may come from the source. */
@@ -80,18 +82,19 @@ export const DESTINATION_ACCEPTS: TransitionTable<DestinationState> = {
   verified: { ...stay('verified', PINGS), GRANT: 'granted', ...cancelOrError },
   granted: { ...stay('granted', PINGS), ERROR: 'failed' },
   resumed: {
-    ...stay('resumed', PINGS),
+    // That of a point which the last page has overtaken.
+    ...stay('resumed', [...PINGS, 'JOURNAL_ACK']),
     VERIFY_HASHES: 'late-verifying',
     VERIFY_END: 'late-comparing',
     GOODBYE: 'ended',
     ERROR: 'failed',
   },
   postcopy: {
-    ...stay('postcopy', [...PINGS, 'PAGE_BATCH']),
+    ...stay('postcopy', [...PINGS, 'PAGE_BATCH', 'JOURNAL_ACK']),
     POSTCOPY_END: 'draining',
     ERROR: 'failed',
   },
-  draining: { ...stay('draining', PINGS), ERROR: 'failed' },
+  draining: { ...stay('draining', [...PINGS, 'JOURNAL_ACK']), ERROR: 'failed' },
   'late-verifying': {
     ...stay('late-verifying', [...PINGS, 'VERIFY_HASHES']),
     VERIFY_END: 'late-comparing',
@@ -117,7 +120,7 @@ export const DESTINATION_ACCEPTS: TransitionTable<DestinationState> = {
       'SWITCHOVER',
     ] as const),
     ...(['VERIFY_HASHES', 'VERIFY_END', 'GRANT', 'GOODBYE', 'CANCEL', 'ERROR'] as const),
-    ...(['MISSING_MAP', 'POSTCOPY_END'] as const),
+    ...(['MISSING_MAP', 'POSTCOPY_END', 'JOURNAL_ACK'] as const),
   ]),
 };
 
@@ -140,10 +143,13 @@ export const DESTINATION_SENDS: TransitionTable<DestinationState> = {
   verified: chatter('verified'),
   granted: { ...chatter('granted'), RESUMED: 'resumed', POSTCOPY_RESUMED: 'postcopy' },
   resumed: { ...chatter('resumed'), GUEST_STARTED: 'resumed' },
-  postcopy: { ...chatter('postcopy'), ...stay('postcopy', ['PAGE_REQUEST', 'GUEST_STARTED']) },
+  postcopy: {
+    ...chatter('postcopy'),
+    ...stay('postcopy', ['PAGE_REQUEST', 'GUEST_STARTED', ...JOURNAL]),
+  },
   draining: {
     ...chatter('draining'),
-    ...stay('draining', ['PAGE_REQUEST', 'GUEST_STARTED']),
+    ...stay('draining', ['PAGE_REQUEST', 'GUEST_STARTED', ...JOURNAL]),
     ALL_RECEIVED: 'resumed',
   },
   'late-verifying': { ...chatter('late-verifying'), GUEST_STARTED: 'late-verifying' },

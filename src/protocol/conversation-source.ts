@@ -41,6 +41,8 @@ export type SourceState =
   | 'failed';
 
 const PINGS = ['PING', 'PONG'] as const;
+/** With the capability `x-postcopy-journal` only, which the engines look at. */
+const JOURNAL = ['JOURNAL_PAGES', 'JOURNAL_STATE', 'JOURNAL_POINT'] as const;
 const cancelOrError = { CANCEL: 'cancelled', ERROR: 'failed' } as const;
 
 /**
@@ -52,6 +54,7 @@ const IN_FLIGHT = [
   ...(['HELLO_ACK', 'PROGRESS', 'SWITCHOVER_ACK', 'VERIFY_RESULT', 'RESUMED'] as const),
   ...(['GUEST_STARTED', 'POSTCOPY_RESUMED', 'PAGE_REQUEST', 'ALL_RECEIVED'] as const),
   ...(['RECOVERY', 'RECEIVED_MAP', 'RECOVERED', 'ATTACHED'] as const),
+  ...JOURNAL,
 ] as const;
 
 /** What may come from the destination. */
@@ -70,10 +73,13 @@ export const SOURCE_ACCEPTS: TransitionTable<SourceState> = {
   verified: chatter('verified'),
   granted: { ...chatter('granted'), RESUMED: 'resumed', POSTCOPY_RESUMED: 'postcopy' },
   resumed: { ...chatter('resumed'), GUEST_STARTED: 'resumed' },
-  postcopy: { ...chatter('postcopy'), ...stay('postcopy', ['PAGE_REQUEST', 'GUEST_STARTED']) },
+  postcopy: {
+    ...chatter('postcopy'),
+    ...stay('postcopy', ['PAGE_REQUEST', 'GUEST_STARTED', ...JOURNAL]),
+  },
   draining: {
     ...chatter('draining'),
-    ...stay('draining', ['PAGE_REQUEST', 'GUEST_STARTED']),
+    ...stay('draining', ['PAGE_REQUEST', 'GUEST_STARTED', ...JOURNAL]),
     ALL_RECEIVED: 'resumed',
   },
   'late-verifying': { ...chatter('late-verifying'), GUEST_STARTED: 'late-verifying' },
@@ -138,11 +144,11 @@ export const SOURCE_SENDS: TransitionTable<SourceState> = {
     ERROR: 'failed',
   },
   postcopy: {
-    ...stay('postcopy', [...PINGS, 'PAGE_BATCH']),
+    ...stay('postcopy', [...PINGS, 'PAGE_BATCH', 'JOURNAL_ACK']),
     POSTCOPY_END: 'draining',
     ERROR: 'failed',
   },
-  draining: { ...stay('draining', PINGS), ERROR: 'failed' },
+  draining: { ...stay('draining', [...PINGS, 'JOURNAL_ACK']), ERROR: 'failed' },
   'late-verifying': {
     ...stay('late-verifying', [...PINGS, 'VERIFY_HASHES']),
     VERIFY_END: 'late-comparing',

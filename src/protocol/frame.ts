@@ -4,7 +4,7 @@ import {
   BODY_BYTES_MAX,
   carriesPageMap,
   carriesPages,
-  MESSAGE_TYPES,
+  carriesPageTable,
   type MessageName,
   type MessageType,
   messageName,
@@ -201,7 +201,7 @@ function fieldProblem(
   // What a later version does with these fields is not known; an optional message is skipped.
   if (name === undefined) return undefined;
   // Only a batch of pages has a checked tail: everything else is covered whole.
-  if (type !== MESSAGE_TYPES.PAGE_BATCH && checkedBytes !== bodyBytes) {
+  if (!carriesPageTable(type) && checkedBytes !== bodyBytes) {
     return malformed('E_PROTOCOL_BAD_HEADER', 'Body is not checked whole', {
       bodyBytes,
       checkedBytes,

@@ -39,6 +39,10 @@ export const MESSAGE_TYPES = {
   RECEIVED_MAP: 28,
   RECOVERED: 29,
   ATTACHED: 30,
+  JOURNAL_PAGES: 31,
+  JOURNAL_STATE: 32,
+  JOURNAL_POINT: 33,
+  JOURNAL_ACK: 34,
 } as const;
 
 export type MessageName = keyof typeof MESSAGE_TYPES;
@@ -90,6 +94,10 @@ export const BODY_BYTES_MAX: Readonly<Record<MessageName, number>> = {
   RECEIVED_MAP: PAGE_MAP_BYTES_MAX,
   RECOVERED: 256,
   ATTACHED: 256,
+  JOURNAL_PAGES: PAGE_BATCH_BYTES_MAX,
+  JOURNAL_STATE: MACHINE_STATE_BYTES_MAX,
+  JOURNAL_POINT: 256,
+  JOURNAL_ACK: 256,
 };
 
 const NAME_BY_TYPE: ReadonlyMap<number, MessageName> = new Map(
@@ -109,7 +117,12 @@ export function carriesPageMap(type: number): boolean {
  * These bodies are raw bytes that a kernel checks and reads in place.
  */
 export function carriesPages(type: number): boolean {
-  return type === MESSAGE_TYPES.PAGE_BATCH || type === MESSAGE_TYPES.VERIFY_HASHES;
+  return carriesPageTable(type) || type === MESSAGE_TYPES.VERIFY_HASHES;
+}
+
+/** Payloads with a table at the end, which alone is checked. */
+export function carriesPageTable(type: number): boolean {
+  return type === MESSAGE_TYPES.PAGE_BATCH || type === MESSAGE_TYPES.JOURNAL_PAGES;
 }
 
 /**

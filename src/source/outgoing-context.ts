@@ -13,6 +13,7 @@ import type { LinkMeter } from './link-meter.ts';
 import type { OutgoingRecord } from './outgoing-record.ts';
 import type { PageSender } from './page-sender.ts';
 import type { Peer } from './peer.ts';
+import type { Journal } from './postcopy/journal.ts';
 
 /**
  * What the phases of one outgoing migration share. Each phase is a function over it, in a file of
@@ -39,6 +40,8 @@ export interface OutgoingContext {
   /** Live: read again at each decision. */
   readonly parameters: MigrationParameters;
   readonly capabilities: MigrationCapabilities;
+  /** What comes back in post-copy of the guest's changes, if the user wants that. */
+  readonly journal: Journal | undefined;
   /** The user wants post-copy now. */
   readonly wantsPostcopy: () => boolean;
   /** Tells the observer that something changed. */

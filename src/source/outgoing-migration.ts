@@ -1,18 +1,23 @@
 import {
+  type Deferred,
+  deferred,
   type MigrationInfo,
   type MigrationParameters,
   PAGE_BYTES,
   SternaError,
   toSternaError,
 } from '../base/index.ts';
-import { encodeCancel, encodeError, errorBodyFrom } from '../protocol/index.ts';
+import { tellPeer } from './farewell.ts';
 import type { OutgoingContext } from './outgoing-context.ts';
 import type { Connect, MigrationOutcome, OutgoingOptions } from './outgoing-contract.ts';
 import { openLink } from './outgoing-link.ts';
 import { OutgoingRecord } from './outgoing-record.ts';
+import { claimGuest } from './postcopy/claim.ts';
+import { openJournal } from './postcopy/open-journal.ts';
 import { openPreemptLink, PostcopyPhase } from './postcopy/postcopy-phase.ts';
 import type { PreemptLink } from './postcopy/preempt-link.ts';
 import { advisePostcopy, precopy } from './precopy/precopy.ts';
+import { prepareCache } from './precopy/prepare-cache.ts';
 import { refuseCombination, setUp } from './setup.ts';
 import { askForGuest } from './switch/ask.ts';
 import { HandOver } from './switch/hand-over.ts';
@@ -30,8 +35,6 @@ const PUBLISH_MS = 50;
 /** Keeps the other side from taking a quiet link for a dead one; well below any stall timeout. */
 const PING_MS = 500;
 
-const FAREWELL_MS = 1_000;
-
 /** One outgoing migration of one machine, told as a story by `run()`. */
 export class OutgoingMigration {
   private readonly context: OutgoingContext;
@@ -41,6 +44,7 @@ export class OutgoingMigration {
   private postcopy: PostcopyPhase | undefined;
   private preempt: PreemptLink | undefined;
   private postcopyWanted = false;
+  private readonly taken: Deferred<number> = deferred();
 
   constructor(options: OutgoingOptions) {
     const { machine, channel, clock, ledger } = options;
@@ -73,7 +77,9 @@ export class OutgoingMigration {
         ...options.capabilities,
         'postcopy-ram': postcopyRam,
         'postcopy-preempt': postcopyRam && options.capabilities['postcopy-preempt'],
+        'x-postcopy-journal': postcopyRam && options.capabilities['x-postcopy-journal'],
       },
+      journal: openJournal(options, postcopyRam),
       reached: options.reached ?? (() => {}),
       wantsPostcopy: () => this.postcopyWanted,
       publish: () => options.observer.info(this.info()),
@@ -137,6 +143,29 @@ export class OutgoingMigration {
     this.inPostcopy().reconnection.resume(connect);
   }
 
+  /**
+   * An operator's word, while there is no link in post-copy: the destination is gone for good. The
+   * migration fails, and the guest goes on here from the last point of the journal, or from the
+   * switch. Resolves with its new epoch. Rejects with E_STATE, or E_STATE_DIRECTORY when it could
+   * not be recorded.
+   */
+  async takeBack(): Promise<number> {
+    if (!PAUSED_STATUSES.includes(this.context.record.status)) {
+      throw new SternaError('E_STATE', 'There is no paused migration to take the guest back from');
+    }
+    const text = 'The guest was taken back by its user';
+    this.inPostcopy().reconnection.giveUp(new SternaError('E_TAKEN_BACK', text));
+    return this.taken.promise;
+  }
+
+  /**
+   * Tells the destination that the guest was taken back, until it has answered or `signal` is
+   * raised. After the end of the migration.
+   */
+  async claim(epoch: number, signal: AbortSignal): Promise<void> {
+    if (this.connect !== undefined) await claimGuest(this.context, this.connect, epoch, signal);
+  }
+
   /** Takes effect at once, also for what waits because of the old values. */
   setParameters(changes: Partial<MigrationParameters>): void {
     Object.assign(this.parameters, changes);
@@ -162,7 +191,7 @@ export class OutgoingMigration {
     const { record, clock, channel } = context;
     const startMs = clock.nowMs();
     refuseCombination(context);
-    this.prepareCache();
+    prepareCache(context);
     context.publish();
     await setUp(context);
     if (context.capabilities['postcopy-preempt'])
@@ -277,14 +306,16 @@ export class OutgoingMigration {
     let error = cause;
     // After GRANT only the destination's own word that it does not have the guest lets it go on
     // here.
-    if (cause.code === 'E_GUEST_LOST') {
+    if (cause.code === 'E_TAKEN_BACK') {
+      error = await this.takeOwnership(cause);
+    } else if (cause.code === 'E_GUEST_LOST') {
       record.owner = 'unknown';
     } else if (this.isInDoubt(cause)) {
       error = this.handOver.unknown(cause);
     } else {
       // First the guest, which may be standing still, then the peer.
       error = await this.goOnHere(cause);
-      await this.tellPeer(cause);
+      await tellPeer(this.context, cause);
     }
     error.phase ??= phase;
     error.side ??= 'source';
@@ -305,6 +336,21 @@ export class OutgoingMigration {
     return { status: record.status, error };
   }
 
+  private async takeOwnership(cause: SternaError): Promise<SternaError> {
+    // Half a point is no guest.
+    await this.context.journal?.settled;
+    this.context.journal?.end();
+    try {
+      this.taken.resolve(await this.handOver.takeOwnership());
+      cause.guestOwner = 'source';
+      return cause;
+    } catch (thrown) {
+      const error = toSternaError(thrown, 'E_STATE_DIRECTORY', 'Ownership could not be recorded');
+      this.taken.reject(error);
+      return this.handOver.unknown(error);
+    }
+  }
+
   private async goOnHere(cause: SternaError): Promise<SternaError> {
     try {
       await this.handOver.takeBack();
@@ -318,35 +364,6 @@ export class OutgoingMigration {
     }
     cause.guestOwner = 'source';
     return cause;
-  }
-
-  /**
-   * The peer learns the reason if it can still be told: it is delivered before the connection is
-   * closed.
-   */
-  private async tellPeer(cause: SternaError): Promise<void> {
-    const { peer, clock, channel } = this.context;
-    const told =
-      cause.code === 'E_CANCELLED'
-        ? peer.send('CANCEL', encodeCancel({ reason: cause.message }))
-        : peer.send('ERROR', encodeError(errorBodyFrom(cause)));
-    peer.finish();
-    const delivered = told.then(() => channel.end());
-    await Promise.race([delivered.catch(() => {}), clock.sleep(FAREWELL_MS)]);
-  }
-
-  private prepareCache(): void {
-    const { machine, capabilities, parameters, record } = this.context;
-    const { blocks, pageCount } = machine.memory;
-    const wanted = capabilities.xbzrle ? parameters.xbzrleCacheBytes / PAGE_BYTES : 0;
-    const pages = blocks.map((block) =>
-      // A set of two pages at least, or a small block of a large guest would have no cache to look
-      // into.
-      block.resetCache(
-        wanted && Math.max(2, Math.floor((wanted * block.layout.pageCount) / pageCount)),
-      ),
-    );
-    record.cacheBytes = pages.reduce((sum, count) => sum + count, 0) * PAGE_BYTES;
   }
 
   private startTimers(): () => void {

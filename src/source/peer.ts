@@ -44,6 +44,7 @@ import {
 } from '../protocol/index.ts';
 import type { Interrupt } from './interrupt.ts';
 import type { LinkMeter } from './link-meter.ts';
+import type { Journal, JournalMessage } from './postcopy/journal.ts';
 
 /** Longer bodies never come from a destination. */
 const BODY_BYTES_MAX = PAGE_MAP_BYTES_MAX;
@@ -72,6 +73,8 @@ export class Peer implements FrameSink {
   private answerRequest: ((body: PageRequestBody) => void) | undefined;
   /** A destination asks right behind its received maps, before this side has looked at them. */
   private earlyRequests: PageRequestBody[] = [];
+  /** What the destination's guest changes; undefined when that was not agreed on. */
+  journal: Pick<Journal, 'place' | 'receive'> | undefined;
   /** Number of pages of a block; undefined when there is none. */
   pagesOfBlock: (block: number) => number | undefined = () => undefined;
   private readonly channel: Channel;
@@ -107,6 +110,11 @@ export class Peer implements FrameSink {
 
   get pingsUnderWay(): number {
     return this.pingId - this.pongs;
+  }
+
+  /** Whether `name` may go out now. */
+  maySend(name: MessageName): boolean {
+    return !this.ended && SOURCE_SENDS[this.conversation][name] !== undefined;
   }
 
   /** Notes that `name` goes out; throws when it must not. */
@@ -179,6 +187,11 @@ export class Peer implements FrameSink {
   }
 
   place(header: FrameHeader): Uint8Array | SternaError {
+    const { JOURNAL_PAGES, JOURNAL_STATE } = MESSAGE_TYPES;
+    const isPages = header.type === JOURNAL_PAGES;
+    const place =
+      isPages || header.type === JOURNAL_STATE ? this.journal?.place(header, isPages) : undefined;
+    if (place !== undefined) return place;
     if (header.bodyBytes <= BODY_BYTES_MAX && !carriesPages(header.type)) return this.body;
     return new SternaError(
       'E_PROTOCOL_UNEXPECTED_MESSAGE',
@@ -191,6 +204,8 @@ export class Peer implements FrameSink {
     if (name === undefined || this.ended) return;
     this.step(nextState(SOURCE_ACCEPTS, this.conversation, name));
     if (name === 'RECEIVED_MAP') this.receiveMap(header.block, body);
+    else if (name === 'JOURNAL_PAGES' || name === 'JOURNAL_STATE' || name === 'JOURNAL_POINT')
+      this.receiveJournal(name, header, body);
     else this.receive(name, body);
     this.interrupt.wake();
   }
@@ -247,6 +262,11 @@ export class Peer implements FrameSink {
       throw new SternaError('E_PAGE_REQUEST', 'Destination asks for more than vCPUs can wait for');
     }
     this.earlyRequests.push(body);
+  }
+
+  private receiveJournal(name: JournalMessage, header: FrameHeader, body: Uint8Array): void {
+    if (this.journal !== undefined) return this.journal.receive(name, header, body);
+    throw new SternaError('E_PROTOCOL_UNEXPECTED_MESSAGE', 'No journal was agreed on');
   }
 
   private receiveMap(block: number, body: Uint8Array): void {

@@ -71,11 +71,11 @@ async function measureRoundTrip(context: OutgoingContext): Promise<void> {
 
 function wantedCapabilities({ capabilities }: OutgoingContext): readonly string[] {
   const onWire = ['xbzrle', 'validate-uuid', 'postcopy-ram', 'postcopy-preempt'] as const;
-  return onWire.filter((name) => capabilities[name]);
+  return [...onWire, 'x-postcopy-journal' as const].filter((name) => capabilities[name]);
 }
 
 function hello(context: OutgoingContext): Parameters<typeof encodeHello>[0] {
-  const { machine, parameters, channel, record } = context;
+  const { machine, parameters, channel, record, capabilities } = context;
   return {
     protocol: PROTOCOL_VERSION,
     software: SOFTWARE,
@@ -89,9 +89,19 @@ function hello(context: OutgoingContext): Parameters<typeof encodeHello>[0] {
       'x-mode': parameters.mode,
       'x-verify': parameters.verify,
       'x-stall-timeout': parameters.stallTimeoutMs,
+      ...(capabilities['x-postcopy-journal'] ? journalParameters(parameters) : {}),
     },
     duplex: channel.duplex,
     ...(context.secret === undefined || !channel.duplex ? {} : { secret: context.secret }),
+  };
+}
+
+/** What the destination goes by when it tells what its guest changes. */
+function journalParameters(parameters: OutgoingContext['parameters']): Record<string, number> {
+  return {
+    'x-postcopy-journal-bandwidth': parameters.postcopyJournalBandwidthBytesPerSecond,
+    'x-postcopy-journal-interval': parameters.postcopyJournalIntervalMs,
+    'x-postcopy-journal-buffer': parameters.postcopyJournalBufferBytes,
   };
 }
 

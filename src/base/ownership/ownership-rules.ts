@@ -150,6 +150,8 @@ export const OWNERSHIP_RULES: OwnershipRules = {
   granted: {
     reach: go('granted', ['send ASK']),
     'peer-lost': noteLost,
+    // In post-copy the RAM is here until the destination has all of it.
+    'take-ownership': takeOwnership,
     'boot-anyway': bootAnyway,
     hello: receive,
     asked: go('granted', ['answer moved']),

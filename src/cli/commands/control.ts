@@ -60,13 +60,13 @@ function addRecover(program: Command, context: CliContext, run: Run): void {
 async function resumeGuest(context: CliContext, options: ResumeOptions): Promise<ExitCode> {
   const takes = options.takeOwnership === true;
   await withAgent(options.qmp, async (qmp) => {
-    await qmp.execute('cont', takes ? { 'x-take-ownership': true } : {});
+    const taken = await qmp.execute('cont', takes ? { 'x-take-ownership': true } : {});
+    if (takes) {
+      context.stderr.write(
+        `The guest runs here${fromWhere(taken)}. Never start it at the other side: sterna quit there.\n`,
+      );
+    }
   });
-  if (takes) {
-    context.stderr.write(
-      'The guest runs here. Never start it at the other side: sterna quit there.\n',
-    );
-  }
   return EXIT_CODES.OK;
 }
 
@@ -97,4 +97,11 @@ function knownAddress(reply: unknown): string {
 /** With the port that it has got. */
 async function placeOf(qmp: QmpClient): Promise<string> {
   return knownAddress(await qmp.execute('query-migrate'));
+}
+
+/** What the agent says that a guest goes on from that was taken back. */
+function fromWhere(taken: unknown): string {
+  const { 'x-resumed-from': from, 'x-point-age': ageMs } = (taken ?? {}) as Record<string, unknown>;
+  if (from === 'switch') return ', from the moment of the switch';
+  return from === 'point' ? `, from the last point of the journal (${String(ageMs)} ms old)` : '';
 }

@@ -15,7 +15,7 @@ export interface PauseListener {
 
 /**
  * A machine that tells when an engine pauses or resumes it: the main thread owes its clients STOP
- * and RESUME.
+ * and RESUME. Of a checkpoint they hear nothing: there is one several times a second.
  */
 export class AnnouncedMachine implements Machine {
   readonly description: MachineDescription;
@@ -34,6 +34,7 @@ export class AnnouncedMachine implements Machine {
 
   async pause(reason: PauseReason): Promise<void> {
     await this.machine.pause(reason);
+    if (reason === 'checkpoint') return;
     // Not before what waits for the pause goes on: the guest waits for that.
     setImmediate(() => this.listener.paused(reason));
   }
@@ -41,6 +42,7 @@ export class AnnouncedMachine implements Machine {
   resume(reason: PauseReason): void {
     // The guest first: the news may take its time. In the order of pause() and resume().
     this.machine.resume(reason);
+    if (reason === 'checkpoint') return;
     setImmediate(() => this.listener.resumed(reason));
   }
 

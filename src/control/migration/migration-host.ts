@@ -91,6 +91,11 @@ export class MigrationHost {
     return (await this.ask((id) => ({ type: 'recover', id, uri }))) as string;
   }
 
+  /** Ends a migration that is paused in post-copy. Resolves with the guest's new epoch. */
+  async takeBack(): Promise<number> {
+    return (await this.ask((id) => ({ type: 'take-back', id }))) as number;
+  }
+
   /** For messages that need no answer; nothing to tell when there is no worker. */
   tell(message: Extract<HostMessage, { type: `set-${string}` }>): void {
     this.worker?.postMessage(message);

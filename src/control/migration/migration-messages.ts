@@ -54,6 +54,10 @@ export type HostMessage =
   | { readonly type: 'resume'; readonly id: number; readonly uri: string | undefined }
   /** Listens for the further connections of a migration in post-copy, at another address. */
   | { readonly type: 'recover'; readonly id: number; readonly uri: string }
+  /** Answered with the new epoch. */
+  | { readonly type: 'take-back'; readonly id: number }
+  /** The guest of the last migration was taken back, and runs here in that epoch. */
+  | { readonly type: 'set-claim'; readonly epoch: number }
   | { readonly type: 'set-parameters'; readonly changes: Partial<MigrationParameters> }
   | { readonly type: 'set-incoming'; readonly settings: IncomingSettings }
   /**

@@ -44,6 +44,9 @@ export class MigrationService {
   private readonly options: ServiceOptions;
   private readonly answers = new PendingAnswers();
   private readonly incoming: IncomingPort;
+  private readonly closing = new AbortController();
+  /** Also after its end: the guest can be taken back then. */
+  private last: OutgoingJob | undefined;
   private outgoing: { readonly job: OutgoingJob; readonly settled: Promise<void> } | undefined;
 
   constructor(options: ServiceOptions) {
@@ -77,6 +80,10 @@ export class MigrationService {
         return this.answer(message.id, () => this.departing().resume(message.uri));
       case 'recover':
         return this.answer(message.id, () => this.incoming.recover(message.uri));
+      case 'take-back':
+        return this.answer(message.id, () => this.takeBack());
+      case 'set-claim':
+        return this.claim(message.epoch);
       case 'set-parameters':
         return this.outgoing?.job.setParameters(message.changes);
       case 'set-incoming':
@@ -110,6 +117,7 @@ export class MigrationService {
       post({ type: 'outgoing-ended', migrationId: request.migrationId });
     });
     this.outgoing = { job, settled };
+    this.last = job;
   }
 
   private departing(): OutgoingJob {
@@ -125,7 +133,17 @@ export class MigrationService {
     return this.outgoing?.job.cancel() ?? 'nothing-runs';
   }
 
+  private takeBack(): Promise<number> {
+    if (this.outgoing !== undefined) return this.outgoing.job.takeBack();
+    throw new SternaError('E_STATE', 'There is no paused migration to take the guest back from');
+  }
+
+  private claim(epoch: number): void {
+    void this.last?.claim(epoch, this.closing.signal);
+  }
+
   private async shutdown(): Promise<void> {
+    this.closing.abort();
     const { outgoing } = this;
     outgoing?.job.cancel();
     // Whoever ends an agent that still serves pages has been told what it costs.

@@ -102,6 +102,16 @@ export class OutgoingJob {
     this.running().resume(connect);
   }
 
+  /** Ends it while it is paused in post-copy. Resolves with the guest's new epoch. */
+  async takeBack(): Promise<number> {
+    return this.running().takeBack();
+  }
+
+  /** After its end: the guest was taken back, which the destination must learn. */
+  async claim(epoch: number, signal: AbortSignal): Promise<void> {
+    await this.engine?.claim(epoch, signal);
+  }
+
   setParameters(changes: Partial<MigrationParameters>): void {
     this.parameters = { ...this.parameters, ...changes };
     this.engine?.setParameters(changes);

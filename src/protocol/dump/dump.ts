@@ -129,7 +129,8 @@ class StreamDump {
       this.report(offset, disorder);
       return;
     }
-    if (name === 'PAGE_BATCH') this.pageBatch(offset, header, body);
+    if (name === 'PAGE_BATCH' || name === 'JOURNAL_PAGES')
+      this.pageBatch(offset, header, name, body);
     else if (name === 'VERIFY_HASHES') this.hashes(offset, header, body);
     else if (name === 'MISSING_MAP' || name === 'RECEIVED_MAP') {
       this.pageMap(offset, header, name, body);
@@ -149,11 +150,16 @@ class StreamDump {
     return name === 'SWITCHOVER' ? this.order.switchover(body as SwitchoverBody) : undefined;
   }
 
-  private pageBatch(offset: number, header: FrameHeader, body: Uint8Array): void {
+  private pageBatch(
+    offset: number,
+    header: FrameHeader,
+    name: MessageName,
+    body: Uint8Array,
+  ): void {
     const decoded = decodePageTable(body, header.checkedBytes);
     const entries = decoded.kind === 'ok' ? decoded.body : [];
     const text = describePages(header.block, entries);
-    this.line(offset, header.sequence, 'PAGE_BATCH', header.bodyBytes, text);
+    this.line(offset, header.sequence, name, header.bodyBytes, text);
     if (decoded.kind === 'malformed') this.report(offset, decoded.error);
     for (const entry of entries) this.count(entry);
     if (this.listsPages) for (const entry of entries) this.write(`    ${describeEntry(entry)}`);

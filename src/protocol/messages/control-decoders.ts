@@ -3,7 +3,12 @@ import type { MessageName } from '../message-types.ts';
 import * as messages from './index.ts';
 
 /** Messages whose body is raw bytes, and about the RAM block that the header names. */
-export type RawName = 'PAGE_BATCH' | 'VERIFY_HASHES' | 'MISSING_MAP' | 'RECEIVED_MAP';
+export type RawName =
+  | 'PAGE_BATCH'
+  | 'JOURNAL_PAGES'
+  | 'VERIFY_HASHES'
+  | 'MISSING_MAP'
+  | 'RECEIVED_MAP';
 /** Messages whose body is MessagePack. */
 export type ControlName = Exclude<MessageName, RawName>;
 
@@ -39,4 +44,7 @@ export const CONTROL_DECODERS: Readonly<
   RECOVERY: messages.decodeRecovery,
   RECOVERED: messages.decodeRecovered,
   ATTACHED: messages.decodeAttached,
+  JOURNAL_STATE: messages.decodeJournalState,
+  JOURNAL_POINT: messages.decodeJournalPoint,
+  JOURNAL_ACK: messages.decodeJournalAck,
 };

@@ -4,6 +4,7 @@ export * from './grant.ts';
 export * from './hello.ts';
 export * from './hello-ack.ts';
 export * from './hello-machine.ts';
+export * from './journal.ts';
 export * from './machine-state.ts';
 export * from './pass.ts';
 export * from './ping.ts';

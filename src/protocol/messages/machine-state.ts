@@ -17,17 +17,26 @@ export interface MachineStateBodySection {
   readonly bytes: Uint8Array;
 }
 
+/** Both have this body. */
+type StateName = 'MACHINE_STATE' | 'JOURNAL_STATE';
+
 const SECTION_COUNT_MAX = 256;
 
 /** Throws E_MACHINE_STATE when the state is longer than a frame of its type may be. */
-export function encodeMachineState(body: MachineStateBody): Uint8Array {
-  return packBody('MACHINE_STATE', {
+export function encodeMachineState(
+  body: MachineStateBody,
+  name: StateName = 'MACHINE_STATE',
+): Uint8Array {
+  return packBody(name, {
     sections: body.sections.map(({ name, version, bytes }) => ({ name, version, bytes })),
   });
 }
 
-export function decodeMachineState(bytes: Uint8Array): BodyResult<MachineStateBody> {
-  return readBody('MACHINE_STATE', bytes, (fields) => ({
+export function decodeMachineState(
+  bytes: Uint8Array,
+  name: StateName = 'MACHINE_STATE',
+): BodyResult<MachineStateBody> {
+  return readBody(name, bytes, (fields) => ({
     sections: fields.maps('sections', SECTION_COUNT_MAX, (section) => ({
       name: section.text('name', NAME_LENGTH_MAX),
       version: section.integer('version', 0, UINT32_MAX),

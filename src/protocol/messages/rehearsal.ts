@@ -7,6 +7,7 @@ import {
   encodePostcopyResumed,
   encodeResumed,
 } from './grant.ts';
+import { decodeJournalPoint, encodeJournalPoint } from './journal.ts';
 import { decodeMachineState, encodeMachineState } from './machine-state.ts';
 import { decodePassBegin, decodeStopped, encodePassBegin, encodeStopped } from './pass.ts';
 import { decodePageRequest, encodePageRequest } from './postcopy.ts';
@@ -36,5 +37,6 @@ export function rehearseSwitch(): void {
   decodeResumed(encodeResumed(resumed));
   decodePostcopyResumed(encodePostcopyResumed(resumed));
   decodePageRequest(encodePageRequest({ pages: [{ block: 0, pfn: 0 }] }));
+  decodeJournalPoint(encodeJournalPoint({ point: 1, pages: 0, batches: 0, ageMs: 0 }));
   decodePageMap('MISSING_MAP', encodePageMap(new Uint8Array(2), 16), 16);
 }

@@ -6,6 +6,7 @@ import { answered } from '../setup.ts';
 import { lostGuest } from '../switch/ask.ts';
 import type { HandOver } from '../switch/hand-over.ts';
 import { noteGuestDowntime } from '../switch/proof.ts';
+import { linkJournal } from './open-journal.ts';
 import { PageRequests } from './page-requests.ts';
 import { PostcopyRecord } from './postcopy-record.ts';
 import { PreemptLink } from './preempt-link.ts';
@@ -46,7 +47,7 @@ export class PostcopyPhase {
     this.handOver = handOver;
     this.promised = promised;
     this.order = new PushOrder(context.machine.memory, context.parameters.postcopyOrder);
-    this.record = new PostcopyRecord(promised.count);
+    this.record = new PostcopyRecord(promised.count, context.journal);
     context.record.postcopy = this.record;
     this.reconnection = new Reconnection(connect);
   }
@@ -135,6 +136,8 @@ export class PostcopyPhase {
     context.reached('source.postcopy-end-sent');
     await answered(context, ALL_RECEIVED_LIMIT_MS, 'ALL_RECEIVED', () => peer.state !== 'draining');
     record.atTheEnd = await peer.allReceived.promise;
+    await context.journal?.settled;
+    context.journal?.end();
     record.endBytes = this.sentBytes;
     await this.preempt?.close().catch(() => {});
     this.leavePreempt();
@@ -201,6 +204,7 @@ export class PostcopyPhase {
       channel: () => this.preempt?.channel ?? context.channel,
     });
     context.peer.serveRequests((body) => requests.serve(body));
+    linkJournal(context);
   }
 
   private async openPreempt(): Promise<void> {

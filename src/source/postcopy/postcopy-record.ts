@@ -5,6 +5,7 @@ import {
   type SternaError,
 } from '../../base/index.ts';
 import type { AllReceivedBody } from '../../protocol/index.ts';
+import type { Journal } from './journal.ts';
 
 /** What the source knows of post-copy. The engine writes it as things happen. */
 export class PostcopyRecord {
@@ -23,9 +24,11 @@ export class PostcopyRecord {
   /** Bytes on the wire when it was over. What follows is the comparison. */
   endBytes: number | undefined;
   private readonly missingPages: number;
+  private readonly journal: Journal | undefined;
   private pausedMs = 0;
 
-  constructor(missingPages: number) {
+  constructor(missingPages: number, journal: Journal | undefined) {
+    this.journal = journal;
     this.missingPages = missingPages;
     this.remainingPages = missingPages;
   }
@@ -65,6 +68,7 @@ export class PostcopyRecord {
       blocktime: atTheEnd === undefined ? undefined : blocktime(atTheEnd),
       brownout: [],
       brownoutSpanMs: 0,
+      journal: this.journal?.info(nowMs),
     };
   }
 }

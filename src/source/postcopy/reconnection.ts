@@ -22,6 +22,8 @@ export class Reconnection {
   /** Since a user last said `resume`. */
   private peerFailures = 0;
   private attempt: AbortController | undefined;
+  /** Why nothing more is tried. */
+  private givenUp: SternaError | undefined;
   private wake: (() => void) | undefined;
 
   constructor(connect: Connect | undefined) {
@@ -34,6 +36,13 @@ export class Reconnection {
     this.attempt?.abort();
   }
 
+  /** No attempt any more: `run` rejects with `error`. */
+  giveUp(error: SternaError): void {
+    this.givenUp = error;
+    this.attempt?.abort();
+    this.wake?.();
+  }
+
   /** An attempt now. Whatever was under way is given up for it. */
   resume(connect: Connect | undefined = this.connect): void {
     this.connect = connect;
@@ -43,7 +52,7 @@ export class Reconnection {
     this.wake?.();
   }
 
-  /** Resolves when the destination has answered. */
+  /** Resolves when the destination has answered. Rejects only when it was given up. */
   async run(context: OutgoingContext, record: PostcopyRecord): Promise<Recovered> {
     if (record.pausedError !== undefined) this.judge(record.pausedError);
     for (let retryMs = RETRY_MS_MIN; ; retryMs = Math.min(2 * retryMs, RETRY_MS_MAX)) {
@@ -51,8 +60,12 @@ export class Reconnection {
       context.publish();
       const told = await this.untilDue(context, record, retryMs);
       if (told) retryMs = RETRY_MS_MIN;
+      if (this.givenUp !== undefined) throw this.givenUp;
       const found = await this.tryOnce(context, record);
-      if (found !== undefined) return found;
+      if (found === undefined) continue;
+      if (this.givenUp === undefined) return found;
+      found.context.peer.finish();
+      found.context.channel.destroy(this.givenUp);
     }
   }
 

@@ -1,4 +1,5 @@
 import { assert, SternaError, toSternaError } from '../../base/index.ts';
+import type { RamBlock } from '../../guestmem/index.ts';
 import {
   countPages,
   encodeJoin,
@@ -19,7 +20,11 @@ export interface Recovered {
 }
 
 /** The first message of a further connection of this migration. */
-export function joinBody(context: OutgoingContext, role: JoinBody['role']): JoinBody {
+export function joinBody(
+  context: OutgoingContext,
+  role: JoinBody['role'],
+  claimedEpoch?: number,
+): JoinBody {
   const { machine, migrationId, record, secret } = context;
   // Without one no way to a further connection was given.
   assert(secret !== undefined, 'A further connection shows the secret of the first');
@@ -31,18 +36,20 @@ export function joinBody(context: OutgoingContext, role: JoinBody['role']): Join
     migrationId,
     epoch: record.startEpoch + 1,
     secret,
+    ...(claimedEpoch === undefined ? {} : { claimedEpoch }),
   };
 }
 
 /**
  * Connects again and asks the destination what it knows of the hand-over. When the migration goes
  * on, the dirty bitmaps are exactly what it lacks. Rejects when it cannot be asked or refuses; then
- * the new connection is closed.
+ * the new connection is closed. `claimedEpoch`: an operator has the guest run here, in that epoch.
  */
 export async function recoverLink(
   before: OutgoingContext,
   connect: Connect,
   signal: AbortSignal,
+  claimedEpoch?: number,
 ): Promise<Recovered> {
   const channel = await connect(signal);
   before.reached('source.recover-connected');
@@ -52,7 +59,7 @@ export async function recoverLink(
   signal.addEventListener('abort', abandon, { once: true });
   if (signal.aborted) abandon();
   try {
-    const answer = await ask(context);
+    const answer = await ask(context, claimedEpoch);
     before.reached('source.recover-answered');
     if (answer.continues) await learnMissingPages(context);
     return { context, answer };
@@ -66,12 +73,15 @@ export async function recoverLink(
   }
 }
 
-async function ask(context: OutgoingContext): Promise<RecoveryBody> {
+async function ask(
+  context: OutgoingContext,
+  claimedEpoch: number | undefined,
+): Promise<RecoveryBody> {
   const { peer, channel, parameters, record } = context;
   channel.start(peer);
   const { blocks } = context.machine.memory;
   peer.pagesOfBlock = (block) => blocks[block]?.layout.pageCount;
-  await peer.send('JOIN', encodeJoin(joinBody(context, 'recover')));
+  await peer.send('JOIN', encodeJoin(joinBody(context, 'recover', claimedEpoch)));
   context.reached('source.recover-asked');
   const limitMs = parameters.stallTimeoutMs;
   await answered(context, limitMs, 'answer to JOIN', () => peer.state !== 'joining');
@@ -84,8 +94,9 @@ async function ask(context: OutgoingContext): Promise<RecoveryBody> {
 
 /** The complement of what it has received, which is all that this side still has to send. */
 async function learnMissingPages(context: OutgoingContext): Promise<void> {
-  const { peer, parameters, machine } = context;
+  const { peer, parameters, machine, journal } = context;
   const { stallTimeoutMs } = parameters;
+  await journal?.settled;
   await answered(context, stallTimeoutMs, 'RECOVERED', () => peer.state !== 'recovering');
   const { missingPages } = await peer.recovered.promise;
   let missing = 0;
@@ -99,12 +110,11 @@ async function learnMissingPages(context: OutgoingContext): Promise<void> {
       detail: { missing, missingPages },
     });
   }
-  for (const block of machine.memory.blocks) {
-    const { index, pageCount } = block.layout;
-    // Each block's was found above.
-    const received = peer.maps.get(index)?.bitmap ?? new Uint8Array(0);
-    block.setDirty(complement(received, pageCount));
-  }
+  // Each block's was found above.
+  const missingOf = ({ layout: { index, pageCount } }: RamBlock) =>
+    complement(peer.maps.get(index)?.bitmap ?? new Uint8Array(0), pageCount);
+  for (const block of machine.memory.blocks) journal?.refuseMissing(block, missingOf(block));
+  for (const block of machine.memory.blocks) block.setDirty(missingOf(block));
   peer.maps.clear();
 }
 

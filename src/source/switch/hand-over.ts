@@ -137,6 +137,18 @@ export class HandOver {
   }
 
   /**
+   * An operator's word: the destination is gone for good. The guest goes on here, in an epoch
+   * beyond the one that was granted; resolves with it. Rejects with E_STATE_DIRECTORY.
+   */
+  async takeOwnership(): Promise<number> {
+    const { ownership, refusal } = await this.keeper.handle({ type: 'take-ownership' });
+    if (ownership.phase !== 'owner') throw refused(refusal);
+    this.context.record.epoch = ownership.epoch;
+    this.goOn();
+    return ownership.epoch;
+  }
+
+  /**
    * GRANT may have been sent and no answer came: the guest stays paused here, and the error says
    * what decides.
    */

@@ -37,7 +37,7 @@ export async function verifyRam(context: OutgoingContext): Promise<void> {
 }
 
 async function sendHashes(
-  { sender, peer, record }: OutgoingContext,
+  { sender, peer, record, journal }: OutgoingContext,
   block: RamBlock,
 ): Promise<void> {
   const { pageCount } = block.layout;
@@ -49,6 +49,7 @@ async function sendHashes(
       body.writeUInt32LE(first, 0);
       body.writeUInt32LE(count, 4);
       block.kernels.hashPages(first, count, address + PREFIX_BYTES);
+      journal?.switchHashes.putInto(body.subarray(PREFIX_BYTES), block, first, count);
       return { bodyBytes, checkedCrc: block.kernels.crc32c(address, bodyBytes) };
     });
     record.verify = { ...record.verify, pages: record.verify.pages + count };

@@ -148,7 +148,8 @@ function readAll(bytes: Uint8Array, sizes: readonly number[]): void {
 function readBody(header: FrameHeader, body: Uint8Array): void {
   const name = messageName(header.type);
   if (name === undefined) throw new Error('A frame without a name was let through');
-  if (name === 'PAGE_BATCH') expectTyped(decodePageTable(body, header.checkedBytes));
+  if (name === 'PAGE_BATCH' || name === 'JOURNAL_PAGES')
+    expectTyped(decodePageTable(body, header.checkedBytes));
   else if (name === 'VERIFY_HASHES') expectTyped(decodeVerifyHashes(body));
   else if (name === 'MISSING_MAP' || name === 'RECEIVED_MAP') {
     expectTyped(decodePageMap(name, body, 20));

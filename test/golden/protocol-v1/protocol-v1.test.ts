@@ -70,7 +70,7 @@ function decoderAt(sequence: number): FrameDecoder {
 }
 
 function decodeBody(name: MessageName, body: Uint8Array, checkedBytes: number) {
-  if (name === 'PAGE_BATCH') return decodePageTable(body, checkedBytes);
+  if (name === 'PAGE_BATCH' || name === 'JOURNAL_PAGES') return decodePageTable(body, checkedBytes);
   if (name === 'VERIFY_HASHES') return decodeVerifyHashes(body);
   if (name === 'MISSING_MAP' || name === 'RECEIVED_MAP') {
     return decodePageMap(name, body, PAGE_MAP.pageCount);

@@ -13,6 +13,9 @@ import {
   encodeHello,
   encodeHelloAck,
   encodeJoin,
+  encodeJournalAck,
+  encodeJournalPoint,
+  encodeJournalState,
   encodeMachineState,
   encodePageRequest,
   encodePassBegin,
@@ -236,6 +239,17 @@ const BODIES: Readonly<
   ],
   RECOVERED: [encodeRecovered, fc.record({ missingPages: pages })],
   ATTACHED: [encodeAttached, fc.constant({})],
+  JOURNAL_STATE: [encodeJournalState, fc.record({ sections })],
+  JOURNAL_POINT: [
+    encodeJournalPoint,
+    fc.record({
+      point: fc.integer({ min: 1, max: 2 ** 32 - 1 }),
+      pages: uint32,
+      batches: uint32,
+      ageMs: amount,
+    }),
+  ],
+  JOURNAL_ACK: [encodeJournalAck, fc.record({ point: uint32, batches: uint32 })],
 };
 
 export const MESSAGE_CASES: readonly MessageCase[] = Object.entries(BODIES).map(

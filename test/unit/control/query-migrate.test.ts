@@ -193,6 +193,7 @@ describe('migrationReply()', () => {
     recoveries: 2,
     pausedMs: 12.3456,
     pausedError: undefined,
+    journal: undefined,
     waitsForResume: false,
     blocktime: {
       allBlockedMs: 5.4,

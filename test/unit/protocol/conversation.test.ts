@@ -109,6 +109,8 @@ describe('nextState()', () => {
     ['recovering', 'PAGE_BATCH'],
     ['attached', 'STOPPED'],
     ['late-verifying', 'GOODBYE'],
+    ['late-verifying', 'JOURNAL_ACK'],
+    ['granted', 'JOURNAL_ACK'],
     ['ended', 'PING'],
   ])('nextState() refuses at the destination in state %s when %s comes', (state, message) => {
     expect(nextState(DESTINATION_ACCEPTS, state, message)).toBeInstanceOf(SternaError);
@@ -127,6 +129,10 @@ describe('nextState()', () => {
     ['resumed', 'PAGE_REQUEST'],
     ['postcopy', 'ALL_RECEIVED'],
     ['postcopy', 'RECEIVED_MAP'],
+    ['granted', 'JOURNAL_PAGES'],
+    ['resumed', 'JOURNAL_POINT'],
+    ['recovering', 'JOURNAL_STATE'],
+    ['attached', 'JOURNAL_PAGES'],
     ['setup', 'ATTACHED'],
   ])('nextState() refuses at the source in state %s when %s comes', (state, message) => {
     expect(nextState(SOURCE_ACCEPTS, state, message)).toBeInstanceOf(SternaError);
@@ -161,6 +167,29 @@ describe('nextState()', () => {
       ['>', 'GOODBYE'],
     ];
     expect(walk(recovered)).toEqual(['ended', 'ended']);
+  });
+
+  test('nextState() lets the journal come back until the last page has come', () => {
+    const journal: Steps = [
+      ...BEGIN,
+      ['>', 'STOPPED'],
+      ['>', 'MISSING_MAP'],
+      ['>', 'MACHINE_STATE'],
+      ['>', 'SWITCHOVER'],
+      ['<', 'SWITCHOVER_ACK'],
+      ['>', 'GRANT'],
+      ['<', 'POSTCOPY_RESUMED'],
+      ['<', 'JOURNAL_PAGES'],
+      ['>', 'JOURNAL_ACK'],
+      ['>', 'PAGE_BATCH'],
+      ['<', 'JOURNAL_STATE'],
+      ['>', 'POSTCOPY_END'],
+      ['<', 'JOURNAL_POINT'],
+      ['>', 'JOURNAL_ACK'],
+    ];
+    expect(walk(journal)).toEqual(['draining', 'draining']);
+    const overtaken: Steps = [...journal, ['<', 'ALL_RECEIVED'], ['>', 'GOODBYE']];
+    expect(walk(overtaken)).toEqual(['ended', 'ended']);
   });
 
   test('nextState() leads a preempt connection from HELLO to GOODBYE', () => {

@@ -11,6 +11,9 @@ import {
   encodeHello,
   encodeHelloAck,
   encodeJoin,
+  encodeJournalAck,
+  encodeJournalPoint,
+  encodeJournalState,
   encodeMachineState,
   encodePageBatch,
   encodePageMap,
@@ -133,6 +136,11 @@ export const CONTROL_BODIES: Readonly<Record<ControlName, Uint8Array>> = {
   RECOVERY: encodeRecovery({ outcome: 'owner', epoch: 8, continues: true, running: true }),
   RECOVERED: encodeRecovered({ missingPages: 1234 }),
   ATTACHED: encodeAttached(),
+  JOURNAL_STATE: encodeJournalState({
+    sections: [{ name: 'vcpu0', version: 1, bytes: new Uint8Array([9, 8, 7]) }],
+  }),
+  JOURNAL_POINT: encodeJournalPoint({ point: 12, pages: 345, batches: 3, ageMs: 12.5 }),
+  JOURNAL_ACK: encodeJournalAck({ point: 12, batches: 0 }),
 };
 
 /** Pages 3 to 6 and the last of 20. */
@@ -150,8 +158,10 @@ export const PAGE_ENTRIES: readonly PageEntry[] = [
 /** The whole frame of the example of `name`. */
 export function sampleFrame(name: MessageName, sequence: number): Uint8Array {
   const type = MESSAGE_TYPES[name];
-  if (name === 'PAGE_BATCH') {
-    const { body, checkedBytes } = encodePageBatch(PAGE_ENTRIES);
+  if (name === 'PAGE_BATCH' || name === 'JOURNAL_PAGES') {
+    const isJournal = name === 'JOURNAL_PAGES';
+    const entries = PAGE_ENTRIES.filter(({ kind }) => !isJournal || kind !== 'XBZRLE');
+    const { body, checkedBytes } = encodePageBatch(entries);
     return encodePagesFrame(type, sequence, 1, body, checkedBytes);
   }
   if (name === 'VERIFY_HASHES') {

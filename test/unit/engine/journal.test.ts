@@ -1,0 +1,83 @@
+import { describe, expect, test } from 'vitest';
+import type { MessageName } from '../../../src/protocol/index.ts';
+import { JournalPair } from '../../support/journal-pair.ts';
+
+/** A migration of its own for each message. */
+const PREFIXES_LIMIT_MS = 60_000;
+
+const JOURNAL: readonly MessageName[] = ['JOURNAL_PAGES', 'JOURNAL_STATE', 'JOURNAL_POINT'];
+
+/** Cuts the link in place of the `nth` message of the journal, counted over all of its names. */
+function cutAt(nth: number): JournalPair {
+  let count = 0;
+  return new JournalPair({
+    onFrame: ({ direction, name }) => {
+      if (direction === 'a-to-b' || !JOURNAL.includes(name)) return undefined;
+      count += 1;
+      return count === nth ? 'cut' : 'deliver';
+    },
+  });
+}
+
+describe('the journal of post-copy', () => {
+  test('brings each point to the source, and the proof compares the RAM of the switch', async () => {
+    const journal = new JournalPair();
+    const { source, destination, sourceInfo, destinationInfo } = await journal.pair.run();
+    expect(source).toEqual({ status: 'completed', error: undefined });
+    expect(destination.status).toBe('completed');
+    expect(sourceInfo.verify).toMatchObject({ status: 'identical', pages: 4096 });
+    expect(journal.applied).toBeGreaterThan(2);
+    expect(journal.pointAtSource()).toBe(journal.applied - 1);
+    const { pages, bytes } = sourceInfo.postcopy!.journal!;
+    // The last page may have overtaken the answer to the last point.
+    const known = destinationInfo.postcopy!.journal!.points;
+    expect(journal.applied - known).toBeLessThanOrEqual(1);
+    expect(destinationInfo.postcopy?.journal?.recentPausesMs.length).toBe(journal.points.length);
+    expect(pages).toBeGreaterThan(journal.applied * 20);
+    expect(bytes).toBeLessThan(pages * 4200);
+    expect(journal.pair.runningMachines()).toEqual([journal.pair.arrived]);
+  });
+
+  test('is not sent when it was not agreed on', async () => {
+    const journal = new JournalPair({ capabilities: { 'x-postcopy-journal': false } });
+    const { sourceInfo } = await journal.pair.run();
+    const { frames } = journal.pair;
+    expect(frames['b-to-a'].filter((name) => JOURNAL.includes(name))).toEqual([]);
+    expect(sourceInfo.postcopy?.journal).toBeUndefined();
+    expect(journal.pointAtSource()).toBe(-1);
+  });
+
+  test(
+    'leaves exactly a whole point at the source wherever the link is cut',
+    async () => {
+      const whole = new JournalPair();
+      await whole.pair.run();
+      const sent = whole.pair.frames['b-to-a'].filter((name) => JOURNAL.includes(name)).length;
+      expect(sent).toBeGreaterThan(9);
+      const found = new Set<number>();
+      for (let nth = 1; nth <= sent; nth += 1) {
+        const journal = cutAt(nth);
+        await journal.runUntil('postcopy-paused');
+        expect(journal.pair.outgoing.info().status).toBe('postcopy-paused');
+        expect(journal.pointAtSource(), `cut at message ${nth}`).toBe(journal.applied - 1);
+        found.add(journal.applied);
+      }
+      // Every number of whole points was met, none of them included.
+      expect([...found]).toEqual(Array.from({ length: whole.applied }, (_, index) => index));
+    },
+    PREFIXES_LIMIT_MS,
+  );
+
+  test('makes no more points when one would not fit the buffer', async () => {
+    const journal = new JournalPair({
+      dirtyPages: 100,
+      parameters: { postcopyJournalBufferBytes: 40 * 4096 },
+    });
+    const { source, destinationInfo } = await journal.pair.run();
+    expect(source.status).toBe('completed');
+    const { isOverfull, points } = destinationInfo.postcopy!.journal!;
+    expect(isOverfull).toBe(true);
+    expect(journal.applied).toBe(points);
+    expect(journal.pointAtSource()).toBe(points - 1);
+  });
+});
