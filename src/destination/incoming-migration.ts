@@ -82,7 +82,9 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
 
   info(): MigrationInfo {
     const nowMs = this.options.clock.nowMs();
-    return this.record.info(nowMs, this.record.receivedBytes(this.link.channel));
+    const secondBytes = this.second?.channel.receivedBytes ?? 0;
+    const mainBytes = this.record.receivedBytes(this.link.channel);
+    return this.record.info(nowMs, mainBytes + secondBytes);
   }
 
   /** Breaks the connection of post-copy; the source may come again. Throws E_STATE. */
@@ -100,6 +102,8 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     if (outcome === undefined) {
       throw new SternaError('E_BUSY', 'Destination cannot tell now who owns the guest');
     }
+    // GRANT may just have come over the old connection: what it does here comes first.
+    await this.link.busy?.catch(() => {});
     const continues = outcome === 'owner' && this.isInPostcopy;
     const running = this.handlers.machine?.pauseReasons().length === 0;
     // The old connection may look whole from here: whoever knows the secret knows better.
@@ -239,6 +243,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     record.status = 'postcopy-paused';
     record.postcopy?.paused(clock.nowMs(), error);
     record.leave(this.link.channel);
+    if (this.second !== undefined) record.leave(this.second.channel);
     this.handlers.postcopy?.unlink();
     log.warn({ event: 'postcopy.paused', code: error.code, error: error.message });
     for (const link of [this.link, this.second]) {
@@ -269,6 +274,8 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     if (verify.status === 'pending' || verify.status === 'running') {
       this.record.verify = { ...verify, status: 'skipped', reason: 'the source did not finish it' };
     }
+    // A proof that was given up must not go on with a part of the hashes.
+    this.link.deafen();
     this.link.channel.end().catch(() => {});
     void this.second?.channel.end().catch(() => {});
     this.settle({ status: 'completed', machine });

@@ -102,7 +102,7 @@ export class OutgoingRecord {
   /**
    * Pages that are pushed over one connection of post-copy: no pass, for nothing is dirtied here.
    */
-  beginPostcopy(): PageTotals {
+  pushTotals(): PageTotals {
     if (this.current !== undefined) addTotals(this.sum, this.current.totals);
     this.current = undefined;
     return this.sum;

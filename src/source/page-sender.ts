@@ -189,12 +189,14 @@ export class PageSender {
    * Sends the one page on the list of `block` now, ahead of all that is not written yet; neither
    * window nor limit holds it back.
    */
-  sendUrgent(block: RamBlock, channel: Channel): void {
+  sendUrgent(block: RamBlock, channel: Channel, totals: PageTotals): void {
     const free = this.freeUrgentSlots[block.layout.index];
     const slot = free?.pop();
     assert(slot !== undefined && free !== undefined, 'The caller has asked for a small slot');
     const address = block.urgentSlotAddress(slot) + FRAME_HEADER_BYTES;
-    const { bodyBytes, tableBytes, tableCrc } = block.gather(address, 1, false, false, 0);
+    const frame = block.gather(address, 1, false, false, 0);
+    const { bodyBytes, tableBytes, tableCrc } = frame;
+    addFrame(totals, frame, 0);
     this.batchCount += 1;
     const sent = channel.sendSlot(block.urgentSlot(slot), {
       type: MESSAGE_TYPES.PAGE_BATCH,

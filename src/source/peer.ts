@@ -47,6 +47,8 @@ import type { LinkMeter } from './link-meter.ts';
 
 /** Longer bodies never come from a destination. */
 const BODY_BYTES_MAX = PAGE_MAP_BYTES_MAX;
+/** Each vCPU waits for one page. */
+const EARLY_REQUESTS_MAX = 16;
 /** An honest peer asks twice a second. */
 const UNTAKEN_PONGS_MAX = 16;
 
@@ -66,13 +68,10 @@ export class Peer implements FrameSink {
   readonly recovered: Deferred<RecoveredBody> = deferred();
   /** Received maps by block, as they came. */
   readonly maps = new Map<number, PageMapBody>();
-  /** Answers at once. Throws what is wrong with the request. */
-  onPageRequest: (body: PageRequestBody) => void = () => {
-    throw new SternaError(
-      'E_PROTOCOL_UNEXPECTED_MESSAGE',
-      'Pages were asked for before the switch',
-    );
-  };
+  /** Whoever answers requests; those that came before are answered first. Throws what is wrong. */
+  private answerRequest: ((body: PageRequestBody) => void) | undefined;
+  /** A destination asks right behind its received maps, before this side has looked at them. */
+  private earlyRequests: PageRequestBody[] = [];
   /** Number of pages of a block; undefined when there is none. */
   pagesOfBlock: (block: number) => number | undefined = () => undefined;
   private readonly channel: Channel;
@@ -151,6 +150,12 @@ export class Peer implements FrameSink {
     if (answer !== undefined) this.step(nextState(SOURCE_ACCEPTS, this.conversation, answer));
   }
 
+  /** From now on `answer` is called for each PAGE_REQUEST, in the turn in which it comes. */
+  serveRequests(answer: (body: PageRequestBody) => void): void {
+    this.answerRequest = answer;
+    for (const body of this.earlyRequests.splice(0)) answer(body);
+  }
+
   ping(): void {
     this.pingId += 1;
     // A failure to send closes the channel, which raises the interrupt.
@@ -207,7 +212,7 @@ export class Peer implements FrameSink {
       case 'POSTCOPY_RESUMED':
         return this.resumed.resolve(accept(decodePostcopyResumed(body)));
       case 'PAGE_REQUEST':
-        return this.onPageRequest(accept(decodePageRequest(body)));
+        return this.pageRequest(accept(decodePageRequest(body)));
       case 'ALL_RECEIVED':
         return this.allReceived.resolve(accept(decodeAllReceived(body)));
       case 'RECOVERY':
@@ -234,6 +239,14 @@ export class Peer implements FrameSink {
       default:
         return;
     }
+  }
+
+  private pageRequest(body: PageRequestBody): void {
+    if (this.answerRequest !== undefined) return this.answerRequest(body);
+    if (this.earlyRequests.length >= EARLY_REQUESTS_MAX) {
+      throw new SternaError('E_PAGE_REQUEST', 'Destination asks for more than vCPUs can wait for');
+    }
+    this.earlyRequests.push(body);
   }
 
   private receiveMap(block: number, body: Uint8Array): void {

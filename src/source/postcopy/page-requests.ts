@@ -71,6 +71,6 @@ export class PageRequests {
     }
     record.remainingPages -= 1;
     record.sentPages += 1;
-    context.sender.sendUrgent(block, channel());
+    context.sender.sendUrgent(block, channel(), context.record.pushTotals());
   }
 }

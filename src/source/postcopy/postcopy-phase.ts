@@ -4,6 +4,7 @@ import type { OutgoingContext } from '../outgoing-context.ts';
 import type { Connect } from '../outgoing-contract.ts';
 import { answered } from '../setup.ts';
 import { lostGuest } from '../switch/ask.ts';
+import type { HandOver } from '../switch/hand-over.ts';
 import { noteGuestDowntime } from '../switch/proof.ts';
 import { PageRequests } from './page-requests.ts';
 import { PostcopyRecord } from './postcopy-record.ts';
@@ -23,17 +24,26 @@ const ALL_RECEIVED_LIMIT_MS = 60_000;
  */
 export class PostcopyPhase {
   readonly reconnection: Reconnection;
+  private readonly handOver: HandOver;
   private readonly promised: PromisedPages;
   private readonly order: PushOrder;
   private readonly record: PostcopyRecord;
   private context: OutgoingContext;
   private preempt: PreemptLink | undefined;
+  /** On second connections that are gone. */
+  private lostPreemptBytes = 0;
   /** The destination has everything, and there is no connection to say more. */
   private isOver = false;
 
   /** `connect`: undefined where there is no other way to the destination. */
-  constructor(context: OutgoingContext, promised: PromisedPages, connect: Connect | undefined) {
+  constructor(
+    context: OutgoingContext,
+    handOver: HandOver,
+    promised: PromisedPages,
+    connect: Connect | undefined,
+  ) {
     this.context = context;
+    this.handOver = handOver;
     this.promised = promised;
     this.order = new PushOrder(context.machine.memory, context.parameters.postcopyOrder);
     this.record = new PostcopyRecord(promised.count);
@@ -74,6 +84,12 @@ export class PostcopyPhase {
     return undefined;
   }
 
+  /** On all connections of the migration so far. */
+  get sentBytes(): number {
+    const { lostPreemptBytes, preempt, context } = this;
+    return context.sentBytes() + lostPreemptBytes + (preempt?.channel.sentBytes ?? 0);
+  }
+
   /** The connection that there is now, or was last. */
   get link(): OutgoingContext {
     return this.context;
@@ -85,7 +101,7 @@ export class PostcopyPhase {
    */
   adopt(context: OutgoingContext, continues: boolean): void {
     this.context = context;
-    this.preempt = undefined;
+    this.leavePreempt();
     if (continues) this.takeUp();
     else this.end();
   }
@@ -97,7 +113,7 @@ export class PostcopyPhase {
     context.publish();
     await this.openPreempt();
     sender.beginPush(parameters.maxPostcopyBandwidthBytesPerSecond);
-    const totals = context.record.beginPostcopy();
+    const totals = context.record.pushTotals();
     while (record.remainingPages > 0) {
       const block = order.nextBlock();
       // Whatever is missing is in one of the blocks; requests may have taken the rest meanwhile.
@@ -119,22 +135,25 @@ export class PostcopyPhase {
     context.reached('source.postcopy-end-sent');
     await answered(context, ALL_RECEIVED_LIMIT_MS, 'ALL_RECEIVED', () => peer.state !== 'draining');
     record.atTheEnd = await peer.allReceived.promise;
-    record.endBytes = context.sentBytes();
+    record.endBytes = this.sentBytes;
     await this.preempt?.close().catch(() => {});
-    this.preempt = undefined;
+    this.leavePreempt();
   }
 
   private async recover(cause: SternaError): Promise<void> {
     const { context, record } = this;
     const { clock, log } = context;
     this.preempt?.destroy();
-    this.preempt = undefined;
+    this.leavePreempt();
     this.leave(cause);
     record.paused(clock.nowMs(), cause);
     log.warn({ event: 'postcopy.paused', code: cause.code, error: cause.message });
     const { context: next, answer } = await this.reconnection.run(context, record);
     this.context = next;
-    if (answer.outcome === 'lost') throw lostGuest(context, cause);
+    if (answer.outcome === 'lost') {
+      await this.handOver.answered('lost');
+      throw lostGuest(context, cause);
+    }
     if (!answer.continues) return this.end();
     record.recovered(clock.nowMs());
     log.info({ event: 'postcopy.recovered', recoveries: record.recoveries });
@@ -147,6 +166,11 @@ export class PostcopyPhase {
     this.record.remainingPages = 0;
     peer.finish();
     void channel.end();
+  }
+
+  private leavePreempt(): void {
+    this.lostPreemptBytes += this.preempt?.channel.sentBytes ?? 0;
+    this.preempt = undefined;
   }
 
   /** The peer may be there still: it learns why. */
@@ -176,7 +200,7 @@ export class PostcopyPhase {
       record,
       channel: () => this.preempt?.channel ?? context.channel,
     });
-    context.peer.onPageRequest = (body) => requests.serve(body);
+    context.peer.serveRequests((body) => requests.serve(body));
   }
 
   private async openPreempt(): Promise<void> {

@@ -6,17 +6,21 @@ import { type Recovered, recoverLink } from './recovery.ts';
 
 const RETRY_MS_MIN = 100;
 const RETRY_MS_MAX = 5_000;
+/** Damage on the way looks like a peer that breaks the protocol; one that does it again is one. */
+const PEER_FAILURES_MAX = 3;
 
 /**
  * Makes a lost link anew, by itself with growing pauses, or when it is told to. It never gives up:
  * this side has pages that nobody else has. After an answer that another attempt would get again (a
- * refusal, a peer that breaks the protocol) it waits to be told.
+ * refusal, a peer that breaks the protocol time after time) it waits to be told.
  */
 export class Reconnection {
   /** How to get to the destination; another way may come with `resume`. */
   connect: Connect | undefined;
   /** Only `resume` goes on. */
   private held = false;
+  /** Since a user last said `resume`. */
+  private peerFailures = 0;
   private attempt: AbortController | undefined;
   private wake: (() => void) | undefined;
 
@@ -34,12 +38,14 @@ export class Reconnection {
   resume(connect: Connect | undefined = this.connect): void {
     this.connect = connect;
     this.held = false;
+    this.peerFailures = 0;
     this.attempt?.abort();
     this.wake?.();
   }
 
   /** Resolves when the destination has answered. */
   async run(context: OutgoingContext, record: PostcopyRecord): Promise<Recovered> {
+    if (record.pausedError !== undefined) this.judge(record.pausedError);
     for (let retryMs = RETRY_MS_MIN; ; retryMs = Math.min(2 * retryMs, RETRY_MS_MAX)) {
       context.record.status = 'postcopy-paused';
       context.publish();
@@ -69,7 +75,7 @@ export class Reconnection {
       const error = toSternaError(thrown, 'E_CHANNEL_RESET', 'Recovery failed');
       if (error.code !== 'E_CANCELLED') {
         record.paused(context.clock.nowMs(), error);
-        if (error.kind === 'peer') this.held = true;
+        this.judge(error);
       }
       context.log.info({
         event: 'postcopy.recovery-failed',
@@ -80,6 +86,14 @@ export class Reconnection {
     } finally {
       this.attempt = undefined;
     }
+  }
+
+  private judge({ code, kind }: SternaError): void {
+    if (code === 'E_RECOVERY_REFUSED') this.held = true;
+    // It says itself that it may be asked again.
+    if (kind !== 'peer' || code === 'E_BUSY') return;
+    this.peerFailures += 1;
+    if (this.peerFailures >= PEER_FAILURES_MAX) this.held = true;
   }
 
   /** The statuses of an attempt, as QEMU has them. */

@@ -24,7 +24,7 @@ export async function askForGuest(
     const found = await attempt(context, connect, deadlineMs - clock.nowMs());
     if (found instanceof SternaError) {
       log.info({ event: 'ownership.not-answered', code: found.code, error: found.message });
-      if (found.kind === 'peer') break;
+      if (found.code === 'E_RECOVERY_REFUSED') break;
       await clock.sleep(RETRY_MS);
       continue;
     }

@@ -27,6 +27,8 @@ async function linkCutAt(
         decoder.push(chunk);
         for (let result = decoder.next(); result.kind === 'frame'; result = decoder.next()) {
           if (result.header.type !== type) continue;
+          // For good: nobody can be asked.
+          server.close();
           for (const end of ends) end.resetAndDestroy();
           return;
         }
@@ -58,6 +60,8 @@ describe('ownership when the link dies', () => {
     const source = await harness.source('source', BUSY_GUEST);
     const destination = await harness.destination('destination');
     link = await linkCutAt(type, destination.agent.ready.listen ?? '');
+    // So long the source tries to ask.
+    await source.qmp.execute('migrate-set-parameters', { 'x-stall-timeout': 1000 });
     await source.qmp.execute('migrate', { uri: link.uri });
     const failed = await source.migration((reply) => reply.status === 'failed');
     expect(failed['x-sterna']).toMatchObject({

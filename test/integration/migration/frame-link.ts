@@ -75,6 +75,11 @@ export class FrameLink {
     for (const go of held) go();
   }
 
+  /** From now on nobody gets through any more; connections that exist stay. */
+  refuse(): void {
+    this.server.close();
+  }
+
   /** Both sides lose the connection now, and with it what was held. */
   cut(): void {
     this.held = undefined;
@@ -82,7 +87,7 @@ export class FrameLink {
   }
 
   async close(): Promise<void> {
-    const closed = once(this.server, 'close');
+    const closed = this.server.listening ? once(this.server, 'close') : undefined;
     this.server.close();
     for (const socket of this.sockets) socket.destroy();
     await closed;

@@ -27,10 +27,15 @@ describe('a link that is lost around GRANT', () => {
   const sterna = (command: string, ...more: string[]) =>
     runSterna([command, '--qmp', source.agent.qmpAddress, ...more]);
 
+  /** Over a link that does not come back. */
   async function migrateOverLinkThatDoes(message: string, verdict: Verdict): Promise<void> {
-    const link = await stage.link(listenUri(destination), ({ name }) =>
-      name === message ? verdict : 'pass',
-    );
+    // So long the source tries to ask.
+    await source.qmp.execute('migrate-set-parameters', { 'x-stall-timeout': 1000 });
+    const link = await stage.link(listenUri(destination), ({ name }) => {
+      if (name !== message) return 'pass';
+      link.refuse();
+      return verdict;
+    });
     const run = await sterna('migrate', link.uri);
     expect(run.exitCode).toBe(4);
     expect(run.stderr).toContain('[E_OWNERSHIP_UNKNOWN]');
@@ -104,6 +109,45 @@ describe('a link that is lost around GRANT', () => {
       await destination.migrate(listenUri(restarted));
       expect((await destination.proven())['x-sterna'].epoch).toBe(3);
       await restarted.checkGuest();
+    },
+  );
+
+  it('the source asks over a new connection, and goes on when GRANT never came', async () => {
+    const link = await stage.link(listenUri(destination), ({ name }) =>
+      name === 'GRANT' ? 'cut' : 'pass',
+    );
+    const run = await sterna('migrate', link.uri);
+    expect(run.exitCode).toBe(1);
+    expect((await source.query())['x-sterna']).toMatchObject({
+      owner: 'source',
+      error: { guestOwner: 'source' },
+    });
+    expect(link.seen).toContain('destination RECOVERY');
+    await source.advances();
+    await source.checkGuest();
+    expect(await destination.isRunning()).toBe(false);
+  });
+
+  it.each([
+    ['GRANT', 'pass-and-cut'],
+    ['RESUMED', 'cut'],
+  ] as const)(
+    'the source asks over a new connection, and learns that it was granted (%s %s)',
+    async (message, verdict) => {
+      const link = await stage.link(listenUri(destination), ({ name }) =>
+        name === message ? verdict : 'pass',
+      );
+      const run = await sterna('migrate', link.uri);
+      expect(run.stderr).toBe('');
+      expect(run.exitCode).toBe(0);
+      expect((await source.query())['x-sterna']).toMatchObject({
+        owner: 'destination',
+        epoch: 2,
+        verify: { status: 'skipped' },
+      });
+      expect(await source.isRunning()).toBe(false);
+      await destination.advances();
+      await destination.checkGuest();
     },
   );
 
