@@ -134,6 +134,14 @@ export class GuestSlot {
     await this.clear();
   }
 
+  /** By an operator's word it runs elsewhere: it stands still here from its next safepoint on. */
+  async yield(): Promise<void> {
+    const { machine } = this;
+    if (machine === undefined) return;
+    await machine.pause('ownership');
+    if (this.machine === machine) this.notePaused('ownership');
+  }
+
   /** An engine has paused it. */
   notePaused(reason: PauseReason): void {
     this.reasons.add(reason);

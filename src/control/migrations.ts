@@ -258,6 +258,8 @@ export class Migrations {
         return guests.notePaused(news.reason);
       case 'resumed':
         return guests.noteResumed(news.reason);
+      case 'yield-guest':
+        return void guests.yield();
       case 'outgoing-ended':
         // Another attempt may have begun before the worker was through with this one.
         if (news.migrationId !== this.outgoingId) return;

@@ -42,6 +42,8 @@ export interface IncomingPortOptions {
   readonly security: SecuritySettings;
   readonly factory: MachineFactory;
   readonly publish: (info: MigrationInfo) => void;
+  /** For a guest that has not come through this port: it must stand still. */
+  readonly yieldGuest: () => void;
   readonly ended: (completed: boolean) => void;
 }
 
@@ -222,8 +224,11 @@ export class IncomingPort {
       },
       isHere,
       pause: (uuid) => {
+        if (!isHere(uuid)) return;
         // It stands still from its next safepoint on; nothing has to wait for that.
-        if (isHere(uuid)) void this.arrived?.pause('ownership');
+        if (this.arrived?.description.uuid === this.guestUuid)
+          void this.arrived?.pause('ownership');
+        else this.options.yieldGuest();
       },
     };
   }

@@ -30,7 +30,7 @@ export interface HostEvents {
 /** The worker's messages that ask for nothing. */
 export type ServiceNews = Extract<
   ServiceMessage,
-  { type: 'info' | 'outgoing-ended' | 'incoming-ended' | 'paused' | 'resumed' }
+  { type: 'info' | 'outgoing-ended' | 'incoming-ended' | 'yield-guest' | 'paused' | 'resumed' }
 >;
 
 /** The service bounds its own end by less. */

@@ -83,6 +83,8 @@ export type ServiceMessage =
       readonly description: MachineDescription;
     }
   | { readonly type: 'destroy-machine'; readonly id: number }
+  /** An operator's word gave the guest that lives here to another agent: it stands still. */
+  | { readonly type: 'yield-guest' }
   | { readonly type: 'paused'; readonly reason: PauseReason }
   | { readonly type: 'resumed'; readonly reason: PauseReason }
   | { readonly type: 'answered'; readonly id: number; readonly answer: Answer };

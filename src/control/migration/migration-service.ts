@@ -60,6 +60,7 @@ export class MigrationService {
       security,
       factory: this.factory(),
       publish: (info) => post({ type: 'info', info }),
+      yieldGuest: () => post({ type: 'yield-guest' }),
       ended: (completed) => post({ type: 'incoming-ended', completed }),
     });
   }

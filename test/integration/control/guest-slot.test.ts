@@ -47,6 +47,16 @@ describe('GuestSlot', () => {
     expect(events).toEqual(['RESUME']);
   });
 
+  it('yield() lets the guest stand still, and no word but that of an operator moves it', async () => {
+    const guests = newSlot();
+    await guests.build(DESCRIPTION);
+    await guests.yield();
+    expect(guests.need().pauseReasons()).toEqual(['ownership']);
+    expect(guests).toMatchObject({ runState: 'finish-migrate', isOwned: false });
+    expect(() => guests.continue()).toThrow('Migration is not finalized yet');
+    expect(events).toEqual(['STOP']);
+  });
+
   it('leave() keeps the RAM of a guest that was lost where it went', async () => {
     const guests = newSlot();
     await guests.build(DESCRIPTION);
