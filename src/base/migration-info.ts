@@ -131,6 +131,9 @@ export interface BlocktimeInfo {
   readonly vcpuMeanLatencyNs: readonly number[];
   /** 24 buckets: the N-th counts waits of 2^N to 2^(N+1) microseconds. */
   readonly latencyBuckets: readonly number[];
+  /** To within 5 %. A source does not learn them. */
+  readonly latencyP50Ms: number | undefined;
+  readonly latencyP99Ms: number | undefined;
 }
 
 export type PageKindCounter = 'zero' | 'raw' | 'xbzrle' | 'unchanged';

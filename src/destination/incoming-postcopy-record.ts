@@ -93,7 +93,8 @@ export class IncomingPostcopyRecord {
   }
 }
 
-function blocktime({ vcpus, allBlockedMs, latencyBuckets }: FaultStatistics): BlocktimeInfo {
+function blocktime(statistics: FaultStatistics): BlocktimeInfo {
+  const { vcpus, allBlockedMs, latencyBuckets, latencyP50Ms, latencyP99Ms } = statistics;
   const faults = vcpus.reduce((sum, vcpu) => sum + vcpu.faults, 0);
   const latencyNs = vcpus.reduce((sum, vcpu) => sum + vcpu.faults * vcpu.meanLatencyNs, 0);
   return {
@@ -102,5 +103,7 @@ function blocktime({ vcpus, allBlockedMs, latencyBuckets }: FaultStatistics): Bl
     meanLatencyNs: faults === 0 ? 0 : latencyNs / faults,
     vcpuMeanLatencyNs: vcpus.map((vcpu) => vcpu.meanLatencyNs),
     latencyBuckets: [...latencyBuckets],
+    latencyP50Ms,
+    latencyP99Ms,
   };
 }

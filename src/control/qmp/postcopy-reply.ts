@@ -47,6 +47,12 @@ function blocktimeReply(blocktime: BlocktimeInfo | undefined): Json {
     'blocktime-ms': milliseconds(blocktime.allBlockedMs),
     'vcpu-blocktime-ms': blocktime.vcpuBlockedMs.map(milliseconds),
     'latency-ms': milliseconds(blocktime.meanLatencyNs / 1e6),
+    ...(blocktime.latencyP50Ms === undefined
+      ? {}
+      : { 'latency-p50-ms': milliseconds(blocktime.latencyP50Ms) }),
+    ...(blocktime.latencyP99Ms === undefined
+      ? {}
+      : { 'latency-p99-ms': milliseconds(blocktime.latencyP99Ms) }),
   };
 }
 

@@ -76,5 +76,7 @@ function blocktime(end: AllReceivedBody): BlocktimeInfo {
     meanLatencyNs: end.latencyNs,
     vcpuMeanLatencyNs: [],
     latencyBuckets: [],
+    latencyP50Ms: undefined,
+    latencyP99Ms: undefined,
   };
 }
