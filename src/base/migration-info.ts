@@ -95,6 +95,8 @@ export interface PostcopyInfo {
   /** Pages that were missing when the guest was handed over. */
   readonly missingPages: number;
   readonly remainingPages: number;
+  /** Since the guest was handed over, until its last page had come. */
+  readonly durationMs: number;
   /** Different pages that were asked for. */
   readonly requests: number;
   /** Requests for pages that were under way already. */

@@ -27,12 +27,15 @@ export class IncomingPostcopyRecord {
   private spanMs = SPAN_MS;
   private spanStartMs: number;
   private spanBlockedMs = 0;
+  private readonly startMs: number;
+  private endMs: number | undefined;
 
   constructor(machine: Machine, missingPages: number, nowMs: number) {
     this.machine = machine;
     this.missingPages = missingPages;
     this.remainingPages = missingPages;
     this.spanStartMs = nowMs;
+    this.startMs = nowMs;
   }
 
   paused(nowMs: number, error: SternaError): void {
@@ -62,6 +65,7 @@ export class IncomingPostcopyRecord {
 
   end(nowMs: number): void {
     this.sample(nowMs);
+    this.endMs = nowMs;
     this.last = this.machine.faults.statistics();
   }
 
@@ -70,6 +74,7 @@ export class IncomingPostcopyRecord {
     return {
       missingPages,
       remainingPages: this.remainingPages,
+      durationMs: (this.endMs ?? nowMs) - this.startMs,
       requests: this.requests,
       lateRequests: 0,
       duplicatePages: this.duplicatePages,

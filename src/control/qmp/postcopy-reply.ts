@@ -27,6 +27,7 @@ export function sternaPostcopyReply({ postcopy }: MigrationInfo): Json | undefin
   return {
     missing: postcopy.missingPages,
     remaining: postcopy.remainingPages,
+    'duration-ms': milliseconds(postcopy.durationMs),
     requests: postcopy.requests,
     'late-requests': postcopy.lateRequests,
     duplicates: postcopy.duplicatePages,

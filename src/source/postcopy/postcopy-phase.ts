@@ -110,6 +110,7 @@ export class PostcopyPhase {
     const { context, record, order } = this;
     const { sender, parameters } = context;
     context.record.status = 'postcopy-active';
+    record.started(context.clock.nowMs());
     context.publish();
     await this.openPreempt();
     sender.beginPush(parameters.maxPostcopyBandwidthBytesPerSecond);
@@ -134,8 +135,8 @@ export class PostcopyPhase {
     await peer.send('POSTCOPY_END', encodePostcopyEnd({ pages: record.sentPages }));
     context.reached('source.postcopy-end-sent');
     await answered(context, ALL_RECEIVED_LIMIT_MS, 'ALL_RECEIVED', () => peer.state !== 'draining');
-    record.atTheEnd = await peer.allReceived.promise;
-    record.endBytes = this.sentBytes;
+    const answer = await peer.allReceived.promise;
+    record.ended(context.clock.nowMs(), answer, this.sentBytes);
     await this.preempt?.close().catch(() => {});
     this.leavePreempt();
   }
