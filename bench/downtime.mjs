@@ -5,17 +5,17 @@ import { join } from 'node:path';
 import { booted, migrate, startDestination, startSource } from './migration.mjs';
 import { summary } from './statistics.mjs';
 
-/** Each destination becomes the next source. */
-async function chain(ram, fill, hops) {
+/** Migrates `hops` times; each destination becomes the next source. `how` goes to each migrate(). */
+export async function chain(ram, workload, hops, how = {}) {
   const directory = await mkdtemp(join(tmpdir(), 'sterna-bench-'));
   const samples = { guestMs: [], downtimeMs: [], parts: {} };
-  let agent = await startSource(directory, '--ram', ram, '--workload', `idle,fill=${fill}`);
+  let agent = await startSource(directory, '--ram', ram, '--workload', workload);
   try {
     for (let hop = 0; hop < hops; hop += 1) {
       const next = await startDestination(directory);
       const client = await agent.connect();
       await booted(client);
-      const info = await migrate(client, next.ready.listen);
+      const info = await migrate(client, next.ready.listen, how);
       client.close();
       await agent.stop();
       agent = next;
@@ -47,7 +47,7 @@ export const downtime = {
           ['4G', '1G', 5],
         ];
     for (const [ram, fill, fewer] of cases) {
-      const { guestMs, downtimeMs, parts } = await chain(ram, fill, fewer ?? hops);
+      const { guestMs, downtimeMs, parts } = await chain(ram, `idle,fill=${fill}`, fewer ?? hops);
       record({
         what: 'guest-observed downtime of an idle guest, ms',
         ram,

@@ -14,10 +14,13 @@ export async function booted(client) {
 export async function migrate(
   client,
   uri,
-  { parameters = {}, xbzrle = false, onProgress, limitMs = 300_000 } = {},
+  { parameters = {}, xbzrle = false, capabilities = [], onProgress, limitMs = 300_000 } = {},
 ) {
   await client.execute('migrate-set-capabilities', {
-    capabilities: [{ capability: 'xbzrle', state: xbzrle }],
+    capabilities: [
+      { capability: 'xbzrle', state: xbzrle },
+      ...capabilities.map((capability) => ({ capability, state: true })),
+    ],
   });
   await client.execute('migrate-set-parameters', {
     'max-bandwidth': 0,

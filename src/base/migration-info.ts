@@ -95,6 +95,8 @@ export interface PostcopyInfo {
   /** Pages that were missing when the guest was handed over. */
   readonly missingPages: number;
   readonly remainingPages: number;
+  /** Since the guest was handed over, until its last page had come. */
+  readonly durationMs: number;
   /** Different pages that were asked for. */
   readonly requests: number;
   /** Requests for pages that were under way already. */
@@ -156,6 +158,9 @@ export interface BlocktimeInfo {
   readonly vcpuMeanLatencyNs: readonly number[];
   /** 24 buckets: the N-th counts waits of 2^N to 2^(N+1) microseconds. */
   readonly latencyBuckets: readonly number[];
+  /** To within 5 %. A source does not learn them. */
+  readonly latencyP50Ms: number | undefined;
+  readonly latencyP99Ms: number | undefined;
 }
 
 export type PageKindCounter = 'zero' | 'raw' | 'xbzrle' | 'unchanged';

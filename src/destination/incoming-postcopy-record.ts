@@ -30,12 +30,15 @@ export class IncomingPostcopyRecord {
   private spanMs = SPAN_MS;
   private spanStartMs: number;
   private spanBlockedMs = 0;
+  private readonly startMs: number;
+  private endMs: number | undefined;
 
   constructor(machine: Machine, missingPages: number, nowMs: number) {
     this.machine = machine;
     this.missingPages = missingPages;
     this.remainingPages = missingPages;
     this.spanStartMs = nowMs;
+    this.startMs = nowMs;
   }
 
   paused(nowMs: number, error: SternaError): void {
@@ -65,6 +68,7 @@ export class IncomingPostcopyRecord {
 
   end(nowMs: number): void {
     this.sample(nowMs);
+    this.endMs = nowMs;
     this.last = this.machine.faults.statistics();
   }
 
@@ -73,6 +77,7 @@ export class IncomingPostcopyRecord {
     return {
       missingPages,
       remainingPages: this.remainingPages,
+      durationMs: (this.endMs ?? nowMs) - this.startMs,
       requests: this.requests,
       lateRequests: 0,
       duplicatePages: this.duplicatePages,
@@ -97,7 +102,8 @@ export class IncomingPostcopyRecord {
   }
 }
 
-function blocktime({ vcpus, allBlockedMs, latencyBuckets }: FaultStatistics): BlocktimeInfo {
+function blocktime(statistics: FaultStatistics): BlocktimeInfo {
+  const { vcpus, allBlockedMs, latencyBuckets, latencyP50Ms, latencyP99Ms } = statistics;
   const faults = vcpus.reduce((sum, vcpu) => sum + vcpu.faults, 0);
   const latencyNs = vcpus.reduce((sum, vcpu) => sum + vcpu.faults * vcpu.meanLatencyNs, 0);
   return {
@@ -106,5 +112,7 @@ function blocktime({ vcpus, allBlockedMs, latencyBuckets }: FaultStatistics): Bl
     meanLatencyNs: faults === 0 ? 0 : latencyNs / faults,
     vcpuMeanLatencyNs: vcpus.map((vcpu) => vcpu.meanLatencyNs),
     latencyBuckets: [...latencyBuckets],
+    latencyP50Ms,
+    latencyP99Ms,
   };
 }

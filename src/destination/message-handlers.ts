@@ -17,7 +17,6 @@ import {
   encodeHelloAck,
   encodePong,
   encodePostcopyResumed,
-  encodeProgress,
   encodeResumed,
   encodeSwitchoverAck,
   errorFromBody,
@@ -36,15 +35,10 @@ import type { IncomingRecord } from './incoming-record.ts';
 import { openJournal } from './journal/open-journal.ts';
 import { PageLoader } from './page-loader.ts';
 import { PostcopyReceiver } from './postcopy-receiver.ts';
+import { ProgressTeller } from './progress-teller.ts';
 import type { TakeOver } from './take-over.ts';
 
 const SOFTWARE = 'sterna';
-/**
- * The source learns how far this side is at least this often, so that its window and its estimates
- * are right.
- */
-const PROGRESS_BYTES = 512 * 2 ** 10;
-const PROGRESS_MS = 5;
 
 /** What handlers need of the migration that they are part of. */
 export interface Conversation {
@@ -65,6 +59,7 @@ export class MessageHandlers {
   private readonly takeOver: TakeOver;
   private readonly conversation: Conversation;
   private readonly comparison: HashComparison;
+  private readonly progress: ProgressTeller;
   private receiver: PostcopyReceiver | undefined;
   private loader: PageLoader | undefined;
   private greeted: HelloBody | undefined;
@@ -72,8 +67,6 @@ export class MessageHandlers {
   private missesPages = false;
   private lastStepMs: readonly number[] = [];
   private stoppedMs = 0;
-  private progressBytes = 0;
-  private progressMs = 0;
   private owned = false;
 
   constructor(
@@ -87,6 +80,11 @@ export class MessageHandlers {
     this.takeOver = takeOver;
     this.conversation = conversation;
     this.comparison = new HashComparison(record, options.log);
+    this.progress = new ProgressTeller(
+      options.clock,
+      () => conversation.link(),
+      () => record.appliedPages,
+    );
   }
 
   /** What the source said of itself and its guest. */
@@ -215,7 +213,7 @@ export class MessageHandlers {
     this.record.dirtySyncCount = pass;
     this.record.remainingPages = dirtyPages;
     // In the pause each answer costs the guest a wake-up of the source.
-    if (this.record.status !== 'device') this.tellProgress();
+    if (this.record.status !== 'device') this.progress.tell();
     this.conversation.publish();
   }
 
@@ -225,25 +223,11 @@ export class MessageHandlers {
     const result = this.loaded().apply(header, isSecond, postcopy !== undefined);
     record.applied(result, header.bodyBytes, header.checkedBytes);
     options.reached?.('destination.page-applied');
-    // Before vCPUs are woken: it is what lets the next pages go.
-    if (!isSecond && (postcopy !== undefined || this.isProgressDue(link))) this.tellProgress();
     postcopy?.pagesCame();
+    // Frames of the second connection are in nobody's window.
+    if (!isSecond && postcopy !== undefined) this.progress.acknowledge();
+    else if (!isSecond) this.progress.tellIfDue();
     if (record.status === 'completed') conversation.publish();
-  }
-
-  private isProgressDue({ channel }: IncomingLink): boolean {
-    return (
-      channel.receivedBytes - this.progressBytes >= PROGRESS_BYTES ||
-      this.options.clock.nowMs() - this.progressMs >= PROGRESS_MS
-    );
-  }
-
-  private tellProgress(): void {
-    const link = this.conversation.link();
-    const { receivedBytes } = link.channel;
-    this.progressBytes = receivedBytes;
-    this.progressMs = this.options.clock.nowMs();
-    link.send('PROGRESS', encodeProgress({ receivedBytes, pages: this.record.appliedPages }));
   }
 
   private stopped(lastStepMs: readonly number[]): undefined {
@@ -354,7 +338,7 @@ export class MessageHandlers {
 
   private compareHashes(header: FrameHeader): undefined {
     this.comparison.compare(this.loaded(), header);
-    this.tellProgress();
+    this.progress.tell();
   }
 
   private endVerify(announcedPages: number): undefined {

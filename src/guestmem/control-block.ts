@@ -12,8 +12,8 @@ import type { PauseReason } from './machine.ts';
  *        128  guest clock      i64, see guest-clock.ts               requesters: compare-exchange
  *        192  FAULTS           number of the newest wait for a page  vCPUs: add, notify
  *        200  all blocked      i64 x 2, see faults/fault-tally.ts    vCPUs: compare-exchange, add
- *        256  LATENCY_BUCKETS  24 i32, how long faults took          vCPUs: add
- *        384  the first vCPU, 128 bytes each:
+ *        256  LATENCY_STEPS    192 i32, how long faults took         vCPUs: add
+ *       1024  the first vCPU, 128 bytes each:
  *
  *     +   0  STATE          a VCPU_STATE       the vCPU; `flipping`: the flipper; `dead`: the owner
  *     +   4  FLIP_DONE      its newest flip    the vCPU; while it is `flipping`: the flipper
@@ -84,7 +84,7 @@ export class ControlBlock {
 
 const CLOCK_BYTE = 128;
 const BLOCKED_BYTE = 200;
-const VCPU_BYTE = 384;
+const VCPU_BYTE = 1024;
 const VCPU_BYTES = 128;
 const BEATS_BYTE = 32;
 const FAULT_TIMES_BYTE = 80;
@@ -96,8 +96,8 @@ export const HEARTBEAT_EPOCH = 3;
 export const POSTCOPY = 4;
 export const PROGRESS = 16;
 export const FAULTS = 48;
-/** The first of the 24 buckets of fault latencies. */
-export const LATENCY_BUCKETS = 64;
+/** The first of the 192 steps of fault latencies, see faults/latency-steps.ts. */
+export const LATENCY_STEPS = 64;
 
 /** Words of one vCPU. */
 export const STATE = 0;

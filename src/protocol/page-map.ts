@@ -14,14 +14,16 @@ export interface PageMapBody {
 const PAGE_COUNT_MAX = RAM_BLOCK_BYTES_MAX / PAGE_BYTES;
 const BITMAP = 1;
 const RUNS = 2;
+/** More runs save little, and finding them takes time in which the guest stands still. */
+const RUNS_SHARE = 1 / 16;
 /** Three octets hold any count of pages of a block. */
 const LENGTH_BYTES_MAX = 3;
 
-/** The shorter of the two encodings: runs for maps with few pieces, the bitmap for others. */
+/** Runs for maps with few pieces, the bitmap for others. */
 export function encodePageMap(bitmap: Uint8Array, pageCount: number): Uint8Array {
   const bitmapBytes = Math.ceil(pageCount / 8);
   assert(bitmap.length >= bitmapBytes && pageCount <= PAGE_COUNT_MAX, 'A bit for each page');
-  const runs = encodeRuns(bitmap, pageCount, bitmapBytes);
+  const runs = encodeRuns(bitmap, pageCount, Math.ceil(bitmapBytes * RUNS_SHARE));
   const data = runs ?? bitmap.subarray(0, bitmapBytes);
   const body = new Uint8Array(PAGE_MAP_PREFIX_BYTES + data.length);
   const view = new DataView(body.buffer);
@@ -57,10 +59,28 @@ export function decodePageMap(
 /** Set bits among the first `pageCount`. */
 export function countPages({ bitmap, pageCount }: PageMapBody): number {
   let pages = 0;
-  for (let index = 0; index < Math.ceil(pageCount / 8); index += 1) {
-    for (let byte = bitmap[index] ?? 0; byte !== 0; byte &= byte - 1) pages += 1;
-  }
+  const bytes = Math.ceil(pageCount / 8);
+  const words = wordsOf(bitmap.subarray(0, bytes));
+  for (let index = 0; index < words.length; index += 1) pages += bitsOf(words[index] ?? 0);
+  for (let index = words.length * 4; index < bytes; index += 1) pages += bitsOf(bitmap[index] ?? 0);
   return pages;
+}
+
+/**
+ * The whole words at its beginning. Maps are read and written while the guest stands still, by code
+ * that runs for the first time: a step a page would take it milliseconds. Signed, because unsigned
+ * ones are objects until that code is compiled.
+ */
+function wordsOf(bitmap: Uint8Array): Int32Array {
+  const aligned = bitmap.byteOffset % 4 === 0 ? bitmap : bitmap.slice();
+  return new Int32Array(aligned.buffer, aligned.byteOffset, aligned.length >>> 2);
+}
+
+/** Set bits of 32: neighbours are added up in pairs, fours and eights. */
+function bitsOf(word: number): number {
+  const pairs = word - ((word >>> 1) & 0x5555_5555);
+  const fours = (pairs & 0x3333_3333) + ((pairs >>> 2) & 0x3333_3333);
+  return Math.imul((fours + (fours >>> 4)) & 0x0f0f_0f0f, 0x0101_0101) >>> 24;
 }
 
 function decodeBitmap(
@@ -124,7 +144,7 @@ class LengthReader {
   }
 }
 
-/** Undefined when it would be as long as the bitmap. */
+/** Undefined when it would be `bytesMax` or longer. */
 function encodeRuns(
   bitmap: Uint8Array,
   pageCount: number,
@@ -139,10 +159,11 @@ function encodeRuns(
       if (rest < 128) return;
     }
   };
+  const words = wordsOf(bitmap);
   for (let end = 0; ; ) {
-    const first = nextPage(bitmap, end, pageCount, true);
+    const first = nextPage(bitmap, words, end, pageCount, true);
     if (first === pageCount) return out.subarray(0, at);
-    const next = nextPage(bitmap, first, pageCount, false);
+    const next = nextPage(bitmap, words, first, pageCount, false);
     put(first - end);
     put(next - first);
     if (at >= bytesMax) return undefined;
@@ -151,9 +172,20 @@ function encodeRuns(
 }
 
 /** The first page from `from` on whose bit is `set`; `pageCount` when there is none. */
-function nextPage(bitmap: Uint8Array, from: number, pageCount: number, set: boolean): number {
+function nextPage(
+  bitmap: Uint8Array,
+  words: Int32Array,
+  from: number,
+  pageCount: number,
+  set: boolean,
+): number {
   const skip = set ? 0 : 0xff;
+  const skipWord = set ? 0 : -1;
   for (let page = from; page < pageCount; ) {
+    if ((page & 31) === 0 && words[page >>> 5] === skipWord) {
+      page += 32;
+      continue;
+    }
     const byte = bitmap[page >>> 3] ?? 0;
     if ((page & 7) === 0 && byte === skip) {
       page += 8;
@@ -167,15 +199,14 @@ function nextPage(bitmap: Uint8Array, from: number, pageCount: number, set: bool
 
 function setRange(bitmap: Uint8Array, first: number, length: number): void {
   const end = first + length;
-  for (let page = first; page < end; ) {
-    if ((page & 7) === 0 && end - page >= 8) {
-      bitmap[page >>> 3] = 0xff;
-      page += 8;
-    } else {
-      bitmap[page >>> 3] = (bitmap[page >>> 3] ?? 0) | (1 << (page & 7));
-      page += 1;
-    }
-  }
+  const wholeFrom = Math.min(end, Math.ceil(first / 8) * 8);
+  const wholeTo = Math.max(wholeFrom, end & ~7);
+  const set = (page: number): void => {
+    bitmap[page >>> 3] = (bitmap[page >>> 3] ?? 0) | (1 << (page & 7));
+  };
+  for (let page = first; page < wholeFrom; page += 1) set(page);
+  bitmap.fill(0xff, wholeFrom >>> 3, wholeTo >>> 3);
+  for (let page = wholeTo; page < end; page += 1) set(page);
 }
 
 /** A bitmap of the kernels may have anything behind its last page. */

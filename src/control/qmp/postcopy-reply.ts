@@ -27,6 +27,7 @@ export function sternaPostcopyReply({ postcopy }: MigrationInfo): Json | undefin
   return {
     missing: postcopy.missingPages,
     remaining: postcopy.remainingPages,
+    'duration-ms': milliseconds(postcopy.durationMs),
     requests: postcopy.requests,
     'late-requests': postcopy.lateRequests,
     duplicates: postcopy.duplicatePages,
@@ -47,6 +48,12 @@ function blocktimeReply(blocktime: BlocktimeInfo | undefined): Json {
     'blocktime-ms': milliseconds(blocktime.allBlockedMs),
     'vcpu-blocktime-ms': blocktime.vcpuBlockedMs.map(milliseconds),
     'latency-ms': milliseconds(blocktime.meanLatencyNs / 1e6),
+    ...(blocktime.latencyP50Ms === undefined
+      ? {}
+      : { 'latency-p50-ms': milliseconds(blocktime.latencyP50Ms) }),
+    ...(blocktime.latencyP99Ms === undefined
+      ? {}
+      : { 'latency-p99-ms': milliseconds(blocktime.latencyP99Ms) }),
   };
 }
 

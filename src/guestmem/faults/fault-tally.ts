@@ -1,8 +1,11 @@
-import { type ControlBlock, LATENCY_BUCKETS } from '../control-block.ts';
+import { type ControlBlock, LATENCY_STEPS } from '../control-block.ts';
+import {
+  LATENCY_STEP_COUNT,
+  latencyBuckets,
+  latencyQuantileMs,
+  latencyStep,
+} from './latency-steps.ts';
 import type { FaultStatistics } from './page-faults.ts';
-
-/** Buckets of the distribution of fault latencies, as in QEMU. */
-export const LATENCY_BUCKET_COUNT = 24;
 
 const FAULT_COUNT = 0;
 const BLOCKED_MS = 1;
@@ -40,7 +43,7 @@ export class FaultTally {
     for (let vcpu = 0; vcpu < block.vcpuCount; vcpu += 1) block.faultTimes(vcpu).fill(0);
     // No vCPU runs: no calls pair with these; resume() publishes them.
     for (const word of [ALL_BLOCKED, ALL_BLOCKED_NS]) Atomics.store(block.blockedWords, word, 0n);
-    block.words.fill(0, LATENCY_BUCKETS, LATENCY_BUCKETS + LATENCY_BUCKET_COUNT);
+    block.words.fill(0, LATENCY_STEPS, LATENCY_STEPS + LATENCY_STEP_COUNT);
   }
 
   /** A vCPU stops for a page of the guest. Called where the vCPU runs, as `end` is. */
@@ -92,18 +95,23 @@ export class FaultTally {
     const sinceNs = Atomics.load(block.blockedWords, ALL_BLOCKED) >> COUNT_BITS;
     const nowNs = nanoseconds(nowMs) + 1n;
     const allBlockedNs = pastNs + (sinceNs > 0n && nowNs > sinceNs ? nowNs - sinceNs : 0n);
-    const latencyBuckets = Array.from({ length: LATENCY_BUCKET_COUNT }, (_, bucket) =>
+    const steps = Array.from({ length: LATENCY_STEP_COUNT }, (_, step) =>
       // Pairs with the add in count().
-      Atomics.load(block.words, LATENCY_BUCKETS + bucket),
+      Atomics.load(block.words, LATENCY_STEPS + step),
     );
-    return { vcpus, allBlockedMs: Number(allBlockedNs) / 1e6, latencyBuckets };
+    return {
+      vcpus,
+      allBlockedMs: Number(allBlockedNs) / 1e6,
+      latencyBuckets: latencyBuckets(steps),
+      latencyP50Ms: latencyQuantileMs(steps, 0.5),
+      latencyP99Ms: latencyQuantileMs(steps, 0.99),
+    };
   }
 
   /** A page was there after `latencyMs`, all its waits together. */
   private count(latencyMs: number): void {
-    const bucket = Math.floor(Math.log2(Math.max(1, latencyMs * 1000)));
     // Pairs with the load in read().
-    Atomics.add(this.block.words, LATENCY_BUCKETS + Math.min(bucket, LATENCY_BUCKET_COUNT - 1), 1);
+    Atomics.add(this.block.words, LATENCY_STEPS + latencyStep(latencyMs), 1);
   }
 
   /** Returns the word as it was. */

@@ -111,6 +111,7 @@ export class PostcopyPhase {
     const { context, record, order } = this;
     const { sender, parameters } = context;
     context.record.status = 'postcopy-active';
+    record.started(context.clock.nowMs());
     context.publish();
     await this.openPreempt();
     sender.beginPush(parameters.maxPostcopyBandwidthBytesPerSecond);
@@ -135,10 +136,10 @@ export class PostcopyPhase {
     await peer.send('POSTCOPY_END', encodePostcopyEnd({ pages: record.sentPages }));
     context.reached('source.postcopy-end-sent');
     await answered(context, ALL_RECEIVED_LIMIT_MS, 'ALL_RECEIVED', () => peer.state !== 'draining');
-    record.atTheEnd = await peer.allReceived.promise;
+    const answer = await peer.allReceived.promise;
     await context.journal?.settled;
     context.journal?.end();
-    record.endBytes = this.sentBytes;
+    record.ended(context.clock.nowMs(), answer, this.sentBytes);
     await this.preempt?.close().catch(() => {});
     this.leavePreempt();
   }

@@ -21,6 +21,8 @@ export class PostcopyRecord {
   waitsForResume = false;
   /** What the destination said at the end. */
   atTheEnd: AllReceivedBody | undefined;
+  private startMs: number | undefined;
+  private endMs: number | undefined;
   /** Bytes on the wire when it was over. What follows is the comparison. */
   endBytes: number | undefined;
   private readonly missingPages: number;
@@ -31,6 +33,18 @@ export class PostcopyRecord {
     this.journal = journal;
     this.missingPages = missingPages;
     this.remainingPages = missingPages;
+  }
+
+  /** The guest is there; again after a recovery. */
+  started(nowMs: number): void {
+    this.startMs ??= nowMs;
+  }
+
+  /** The destination has every page. */
+  ended(nowMs: number, atTheEnd: AllReceivedBody, sentBytes: number): void {
+    this.endMs = nowMs;
+    this.atTheEnd = atTheEnd;
+    this.endBytes = sentBytes;
   }
 
   paused(nowMs: number, error: SternaError): void {
@@ -57,6 +71,7 @@ export class PostcopyRecord {
     return {
       missingPages,
       remainingPages: this.remainingPages,
+      durationMs: (this.endMs ?? nowMs) - (this.startMs ?? nowMs),
       requests,
       lateRequests: this.lateRequests,
       duplicatePages: 0,
@@ -80,5 +95,7 @@ function blocktime(end: AllReceivedBody): BlocktimeInfo {
     meanLatencyNs: end.latencyNs,
     vcpuMeanLatencyNs: [],
     latencyBuckets: [],
+    latencyP50Ms: undefined,
+    latencyP99Ms: undefined,
   };
 }
