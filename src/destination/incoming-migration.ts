@@ -274,6 +274,8 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
       this.record.verify = { ...verify, status: 'skipped', reason: 'the source did not finish it' };
     }
     this.link.channel.end().catch(() => {});
+    // What still comes is of a proof that is over: the rest of the hashes is not all of them.
+    this.link.deafen();
     void this.second?.channel.end().catch(() => {});
     this.settle({ status: 'completed', machine });
   }
