@@ -61,8 +61,8 @@ export class TappedChannel implements Channel {
     this.inner.start(sink);
   }
 
-  send(type: MessageType, body: Uint8Array): Promise<void> {
-    return this.inner.send(type, body);
+  send(type: MessageType, body: Uint8Array, block?: number): Promise<void> {
+    return this.inner.send(type, body, block);
   }
 
   sendSlot(slot: Uint8Array, frame: SlotFrame): Promise<void> {
