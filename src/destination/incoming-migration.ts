@@ -42,6 +42,8 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
   /** For pages that vCPUs wait for. */
   private second: IncomingLink | undefined;
   private isPublishing = false;
+  /** This connection began with JOIN: it belongs to another migration, or to none. */
+  private hasAsked = false;
   private settle: ((outcome: IncomingOutcome) => void) | undefined;
   /** Why this migration is being undone. */
   private failure: SternaError | undefined;
@@ -174,6 +176,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     const decoded = decodeJoin(body);
     if (decoded.kind === 'malformed') throw decoded.error;
     const join = decoded.body;
+    this.hasAsked = true;
     const target = this.options.joining?.find(join.migrationId);
     if (target !== undefined) await target.attach(join, link);
     else await this.answerByRecord(link, join);
@@ -335,7 +338,9 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
       this.failure = undefined;
       return this.loseLink(error);
     }
-    error.guestOwner = await this.handlers.undo();
+    const owner = await this.handlers.undo();
+    // A connection that only asked tells of no owner but in RECOVERY: the record is not undone.
+    error.guestOwner = this.hasAsked ? 'unknown' : owner;
     this.record.owner = error.guestOwner;
     this.record.error = error;
     this.record.status = error.code === 'E_CANCELLED' ? 'cancelled' : 'failed';
