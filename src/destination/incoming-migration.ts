@@ -42,6 +42,8 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
   /** For pages that vCPUs wait for. */
   private second: IncomingLink | undefined;
   private isPublishing = false;
+  /** This connection began with JOIN: it belongs to another migration, or to none. */
+  private hasAsked = false;
   private settle: ((outcome: IncomingOutcome) => void) | undefined;
   /** Why this migration is being undone. */
   private failure: SternaError | undefined;
@@ -177,6 +179,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     const decoded = decodeJoin(body);
     if (decoded.kind === 'malformed') throw decoded.error;
     const join = decoded.body;
+    this.hasAsked = true;
     const target = this.options.joining?.find(join.migrationId);
     if (target !== undefined) await target.attach(join, link);
     else await this.answerByRecord(link, join);
@@ -287,6 +290,8 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     // A proof that was given up must not go on with a part of the hashes.
     this.link.deafen();
     this.link.channel.end().catch(() => {});
+    // What still comes is of a proof that is over: the rest of the hashes is not all of them.
+    this.link.deafen();
     void this.second?.channel.end().catch(() => {});
     this.settle({ status: 'completed', machine });
   }
@@ -346,7 +351,9 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
       this.failure = undefined;
       return this.loseLink(error);
     }
-    error.guestOwner = await this.handlers.undo();
+    const owner = await this.handlers.undo();
+    // A connection that only asked tells of no owner but in RECOVERY: the record is not undone.
+    error.guestOwner = this.hasAsked ? 'unknown' : owner;
     this.record.owner = error.guestOwner;
     this.record.error = error;
     this.record.status = error.code === 'E_CANCELLED' ? 'cancelled' : 'failed';

@@ -314,6 +314,8 @@ export class MessageHandlers {
     const body = { epoch, running, parts: record.downtimeParts };
     if (this.missesPages) link.send('POSTCOPY_RESUMED', encodePostcopyResumed(body));
     else link.send('RESUMED', encodeResumed(body));
+    // What came in pre-copy without being told: it would fill the smaller window of post-copy.
+    if (this.missesPages) this.tellProgress();
     options.reached?.('destination.after-resumed-sent');
     this.postcopy?.flush();
     this.conversation.publish();

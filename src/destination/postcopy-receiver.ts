@@ -103,12 +103,8 @@ export class PostcopyReceiver {
 
   /** After each frame of pages, on whichever connection it came. */
   pagesCame(): void {
-    const { machine, reached } = this.options;
-    machine.faults.wake();
-    for (const [key, { block, pfn }] of this.outstanding) {
-      if (machine.memory.blocks[block]?.isReceived(pfn)) this.outstanding.delete(key);
-    }
-    reached('destination.postcopy-page-applied');
+    this.noticePages();
+    this.options.reached('destination.postcopy-page-applied');
     this.concludeIfComplete();
   }
 
@@ -128,15 +124,21 @@ export class PostcopyReceiver {
     this.link = undefined;
     this.endSeen = false;
     this.options.journal?.unlinked();
+    // Of a frame that was damaged, the pages before the bad one have come.
+    this.noticePages();
   }
 
   /** Tells the source over a new connection what has come, then what vCPUs wait for. */
   relink(link: IncomingLink): void {
     const { machine, record, reached } = this.options;
     this.link = link;
+    // Counted anew: a frame that was damaged has brought pages that no count knows of.
+    record.receivedPages = 0;
     for (const block of machine.memory.blocks) {
       const { index, pageCount } = block.layout;
-      link.send('RECEIVED_MAP', encodePageMap(block.receivedBitmap(), pageCount), index);
+      const bitmap = block.receivedBitmap();
+      record.receivedPages += countPages({ bitmap, pageCount });
+      link.send('RECEIVED_MAP', encodePageMap(bitmap, pageCount), index);
       reached('destination.map-sent');
     }
     const missingPages = record.totalPages - record.receivedPages;
@@ -149,6 +151,14 @@ export class PostcopyReceiver {
     this.options.journal?.stop();
     this.stopWatching?.();
     this.stopWatching = undefined;
+  }
+
+  private noticePages(): void {
+    const { machine } = this.options;
+    machine.faults.wake();
+    for (const [key, { block, pfn }] of this.outstanding) {
+      if (isHere(machine.memory.blocks[block], pfn)) this.outstanding.delete(key);
+    }
   }
 
   private faulted({ block, pfn }: PageFault): void {

@@ -22,3 +22,4 @@ export {
   type WorkloadMachineOptions,
 } from './workload-description.ts';
 export { WorkloadMachine, workloadMachineFactory } from './workload-machine.ts';
+export { simPage, simPageVersion } from './sim-page.ts';

@@ -14,6 +14,7 @@ import {
 import {
   type Channel,
   type FrameFate,
+  type MemoryChannelPair,
   type MemoryDirection,
   type MemoryPairOptions,
   memoryChannelPair,
@@ -30,6 +31,8 @@ export interface SentFrame {
   readonly direction: MemoryDirection;
   readonly name: MessageName;
   readonly nth: number;
+  /** 0: the first connection; further ones in the order in which they were made. */
+  readonly connection: number;
 }
 
 export interface PairOptions {
@@ -53,6 +56,15 @@ export interface PairOptions {
   readonly buildMs?: number;
   readonly buildFailure?: SternaError;
   readonly stallTimeoutMs?: number;
+  /**
+   * The source can make further connections: called before each with its number, from 1 on. What it
+   * throws is what the source meets instead of a connection.
+   */
+  readonly connect?: (connection: number, pair: EnginePair) => void;
+  /** Shown by further connections; undefined: HELLO has none. */
+  readonly secret?: string | undefined;
+  /** The process of the destination that further connections meet has never heard of the first. */
+  readonly isRestarted?: () => boolean;
 }
 
 export interface PairResult {
@@ -63,6 +75,8 @@ export interface PairResult {
 }
 
 const RUN_LIMIT_MS = 600_000;
+/** What further connections of the pair's migration show. */
+export const PAIR_SECRET = '0123456789abcdef0123456789abcdef';
 
 /** Both engines in one thread, over a connection in memory, on a simulated clock. */
 export class EnginePair {
@@ -83,6 +97,10 @@ export class EnginePair {
   /** What the source's observer was told. */
   readonly published: MigrationInfo[] = [];
   readonly cut: () => void;
+  /** What became of further connections at the destination. */
+  readonly joined: Promise<IncomingOutcome>[] = [];
+  private readonly options: PairOptions;
+  private readonly cuts: (() => void)[] = [];
 
   constructor(options: PairOptions = {}) {
     this.clock = options.clock ?? new SimClock({ startMs: 5000 });
@@ -97,6 +115,52 @@ export class EnginePair {
       ...(options.buildMs === undefined ? {} : { buildMs: options.buildMs }),
       ...(options.buildFailure === undefined ? {} : { failure: options.buildFailure }),
     });
+    this.options = options;
+    const channels = this.open();
+    this.cut = channels.cut;
+    this.sourceChannel = new TappedChannel(channels.a);
+    this.destinationChannel = channels.b;
+    this.outgoing = new OutgoingMigration({
+      machine: this.machine,
+      channel: this.sourceChannel,
+      clock,
+      ledger: this.sourceLedger,
+      log: silentLogger(),
+      ...(options.connect === undefined ? {} : { connect: () => this.connect() }),
+      ...('secret' in options && options.secret === undefined
+        ? {}
+        : { secret: options.secret ?? PAIR_SECRET }),
+      migrationId: 'migration-1',
+      peer: 'memory:destination',
+      // No rate limit unless a test asks for one.
+      parameters: { ...defaultParameters(), maxBandwidthBytesPerSecond: 0, ...options.parameters },
+      capabilities: { ...defaultCapabilities(), ...options.capabilities },
+      observer: { info: (info) => this.published.push(info) },
+    });
+    this.incoming = this.receive(this.destinationChannel);
+  }
+
+  /** Connections so far. */
+  get connections(): number {
+    return this.cuts.length;
+  }
+
+  /** Breaks the connection that was made last. */
+  cutLast(): void {
+    this.cuts.at(-1)?.();
+  }
+
+  /** Another connection to the destination, as the source makes one; also for a stranger. */
+  async connect(): Promise<Channel> {
+    this.options.connect?.(this.connections, this);
+    const { a, b } = this.open();
+    this.joined.push(this.receive(b).run());
+    return a;
+  }
+
+  private open(): MemoryChannelPair {
+    const { options, clock } = this;
+    const connection = this.connections;
     const channels = memoryChannelPair({
       latencyMs: 0.1,
       ...options.link,
@@ -107,27 +171,18 @@ export class EnginePair {
         const list = this.frames[direction];
         list.push(name);
         const nth = list.filter((other) => other === name).length;
-        return options.onFrame?.({ direction, name, nth }, this) ?? 'deliver';
+        return options.onFrame?.({ direction, name, nth, connection }, this) ?? 'deliver';
       },
     });
-    this.cut = channels.cut;
-    this.sourceChannel = new TappedChannel(channels.a);
-    this.destinationChannel = channels.b;
-    this.outgoing = new OutgoingMigration({
-      machine: this.machine,
-      channel: this.sourceChannel,
-      clock,
-      ledger: this.sourceLedger,
-      log: silentLogger(),
-      migrationId: 'migration-1',
-      peer: 'memory:destination',
-      // No rate limit unless a test asks for one.
-      parameters: { ...defaultParameters(), maxBandwidthBytesPerSecond: 0, ...options.parameters },
-      capabilities: { ...defaultCapabilities(), ...options.capabilities },
-      observer: { info: (info) => this.published.push(info) },
-    });
-    this.incoming = new IncomingMigration({
-      channel: this.destinationChannel,
+    this.cuts.push(channels.cut);
+    return channels;
+  }
+
+  private receive(channel: Channel): IncomingMigration {
+    const { options, clock } = this;
+    const isRestarted = () => options.isRestarted?.() ?? false;
+    return new IncomingMigration({
+      channel,
       clock,
       ledger: this.destinationLedger,
       log: silentLogger(),
@@ -135,6 +190,15 @@ export class EnginePair {
       expectedUuid: options.expectedUuid,
       startPaused: options.startPaused ?? false,
       stallTimeoutMs: options.stallTimeoutMs ?? 10_000,
+      joining: {
+        find: (migrationId) => {
+          const { migrationId: ours, status } = this.incoming.info();
+          const isOver = ['completed', 'failed', 'cancelled'].includes(status);
+          return !isRestarted() && migrationId === ours && !isOver ? this.incoming : undefined;
+        },
+        isHere: () => !isRestarted() && this.incoming.info().status === 'completed',
+        pause: () => void this.arrived.pause('ownership'),
+      },
       observer: { info: () => {} },
     });
   }

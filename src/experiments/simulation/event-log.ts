@@ -23,9 +23,15 @@ export type SimulationEvent =
       readonly name: MessageName;
       readonly bytes: number;
       readonly checksum: number;
+      readonly block: number;
+      /** Valid only now. */
+      readonly body: Uint8Array;
+      readonly checkedBytes: number;
       /** Of ERROR. */
       readonly guestOwner?: GuestOwner | undefined;
     }
+  | { readonly kind: 'wrote'; readonly host: SimulatedHost; readonly pfn: number }
+  | { readonly kind: 'killed' | 'restarted' | 'broke' | 'gave-up'; readonly host: SimulatedHost }
   | { readonly kind: 'note'; readonly host: SimulatedHost; readonly text: string };
 
 /** Watches a history from outside; reports what must never be to the log. */
@@ -71,7 +77,8 @@ export class EventLog {
   add(event: SimulationEvent): void {
     this.eventCount += 1;
     // Steps are too many for the text; what they did shows in the checksums of the pages.
-    if (event.kind !== 'stepped') this.write(`${event.host.name} ${describe(event)}`);
+    if (event.kind !== 'stepped' && event.kind !== 'wrote')
+      this.write(`${event.host.name} ${describe(event)}`);
     for (const checker of this.checkers) checker.saw(event);
   }
 

@@ -1,11 +1,13 @@
 import {
   defaultParameters,
+  type MigrationMode,
   type MigrationParameters,
   PAGE_BYTES,
   RAM_BYTES_MIN,
+  type TimeoutAction,
 } from '../../base/index.ts';
-import type { MessageName } from '../../protocol/index.ts';
 import { Dice } from './dice.ts';
+import { type FaultPlan, type FrameBreak, planBreaks, planFault } from './fault-plan.ts';
 
 /**
  * Everything that one simulated history does, drawn from its seed. Plain data, so that a failure
@@ -22,6 +24,13 @@ export interface HistoryPlan {
   /** What writing an ownership record takes. */
   readonly recordMs: number;
   readonly fault: FaultPlan;
+  /** What happens to later frames, each counted from the one before: a link that breaks again. */
+  readonly breaks: readonly FrameBreak[];
+  readonly recovery: RecoveryPlan;
+  /** A connection of their own for pages that vCPUs wait for. */
+  readonly preempt: boolean;
+  /** The user asks for post-copy so long after the migration began; undefined: never. */
+  readonly postcopyAtMs: number | undefined;
   /**
    * A second attempt on a fresh link, without a fault, when the first left the guest at the source.
    */
@@ -31,6 +40,16 @@ export interface HistoryPlan {
    * first.
    */
   readonly hops: number;
+}
+
+/** How a lost link comes back. */
+export interface RecoveryPlan {
+  /** There is a way to further connections. */
+  readonly connects: boolean;
+  /** What making one takes. */
+  readonly connectMs: number;
+  /** Somebody tells a migration that waits for it to go on, so long after it began to wait. */
+  readonly resumeMs: number;
 }
 
 export interface GuestPlan {
@@ -60,33 +79,6 @@ export interface LinkPlan {
   readonly pieceBytesMax: number;
 }
 
-export const FRAME_FAULTS = ['cut', 'stall', 'corrupt', 'duplicate', 'drop'] as const;
-export type FrameFault = (typeof FRAME_FAULTS)[number];
-export const LINK_DIRECTIONS = ['to-destination', 'to-source'] as const;
-export type LinkDirection = (typeof LINK_DIRECTIONS)[number];
-
-export type FaultPlan =
-  | { readonly kind: 'none' }
-  | {
-      readonly kind: 'frame';
-      readonly fate: FrameFault;
-      readonly direction: LinkDirection;
-      /** The frame with this index, or the first one of this type. */
-      readonly at: number | MessageName;
-    }
-  | { readonly kind: 'cancel'; readonly atMs: number }
-  | {
-      readonly kind: 'ledger';
-      readonly side: 'source' | 'destination';
-      /** The n-th write is refused, counted from 1. */
-      readonly write: number;
-      /** All later ones too: a disk that is full and stays so. */
-      readonly lasting: boolean;
-      /** The record is on disk although its write was refused. */
-      readonly stays: boolean;
-    }
-  | { readonly kind: 'factory'; readonly how: 'refuses' | 'fails' };
-
 const RAM_PAGES = RAM_BYTES_MIN / PAGE_BYTES;
 /** One frame before anything was measured: what a slow link is silent for. */
 const FRAME_BYTES_MAX = 2 ** 20;
@@ -105,6 +97,14 @@ export function planHistory(seed: number): HistoryPlan {
     startPaused: dice.chance(0.15),
     recordMs: dice.pick([0, 0.1, 2, 20]),
     fault: planFault(dice),
+    breaks: planBreaks(dice),
+    recovery: {
+      connects: dice.chance(0.85),
+      connectMs: dice.pick([0.1, 3, 60]),
+      resumeMs: dice.pick([200, 3000]),
+    },
+    preempt: dice.chance(0.4),
+    postcopyAtMs: dice.chance(0.4) ? dice.scaled(1, 200) : undefined,
     retry: dice.chance(0.8),
     hops: dice.pick([0, 0, 0, 1, 2]),
   };
@@ -156,44 +156,39 @@ function planParameters(dice: Dice, guest: GuestPlan, link: LinkPlan): Migration
   // Without a timeout a migration that cannot converge would never end, as it should.
   const endless = easy && maxBandwidthBytesPerSecond === 0 && downtimeLimitMs === 300;
   const timeoutMs = dice.pick([50, 300, 1500]);
+  const mode = dice.pick<MigrationMode>([
+    'precopy',
+    'precopy',
+    'stop',
+    'postcopy',
+    'postcopy',
+    'hybrid',
+    'hybrid',
+  ]);
+  const isPostcopy = mode === 'postcopy' || mode === 'hybrid';
   const silentMs =
     link.bandwidthBytesPerSecond === 0
       ? 0
       : (FRAME_BYTES_MAX * 1000) / link.bandwidthBytesPerSecond;
   return {
     ...defaultParameters(),
-    mode: dice.chance(0.25) ? 'stop' : 'precopy',
+    mode,
     maxBandwidthBytesPerSecond,
     downtimeLimitMs,
     timeoutMs: endless && dice.chance(0.7) ? 0 : timeoutMs,
-    timeoutAction: dice.chance(0.8) ? 'suspend' : 'cancel',
+    timeoutAction: planTimeoutAction(dice, mode),
     xbzrleCacheBytes: 2 ** dice.between(12, 23),
-    verify: dice.pick(['off', 'after', 'strict']),
+    verify: isPostcopy ? dice.pick(['off', 'after']) : dice.pick(['off', 'after', 'strict']),
+    maxPostcopyBandwidthBytesPerSecond: dice.pick([0, 0, 8e6]),
+    postcopyAfterPasses: dice.pick([0, 1, 2]),
+    postcopyPlateau: dice.pick(['on', 'off']),
+    postcopyOrder: dice.pick(['bubbling', 'sequential']),
+    autoRecover: dice.chance(0.8) ? 'on' : 'off',
     stallTimeoutMs: Math.ceil(dice.pick([800, 3000, 10_000]) + 3 * silentMs + 10 * link.latencyMs),
   };
 }
 
-function planFault(dice: Dice): FaultPlan {
-  const share = dice.random.uint32() / 2 ** 32;
-  if (share < 0.25) return { kind: 'none' };
-  if (share < 0.7) {
-    const direction = dice.pick(LINK_DIRECTIONS);
-    const named: readonly [MessageName, ...MessageName[]] =
-      direction === 'to-destination'
-        ? ['STOPPED', 'MACHINE_STATE', 'SWITCHOVER', 'GRANT', 'GRANT', 'VERIFY_END', 'GOODBYE']
-        : ['HELLO_ACK', 'SWITCHOVER_ACK', 'RESUMED', 'RESUMED', 'VERIFY_RESULT', 'GUEST_STARTED'];
-    const at = dice.chance(0.5) ? dice.pick(named) : dice.scaled(1, 60) - 1;
-    return { kind: 'frame', fate: dice.pick(FRAME_FAULTS), direction, at };
-  }
-  if (share < 0.82) return { kind: 'cancel', atMs: dice.scaled(10, 500_000) / 1000 };
-  if (share < 0.94) {
-    return {
-      kind: 'ledger',
-      side: dice.pick(['source', 'destination']),
-      write: dice.between(1, 3),
-      lasting: dice.chance(0.5),
-      stays: dice.chance(0.4),
-    };
-  }
-  return { kind: 'factory', how: dice.pick(['refuses', 'fails']) };
+function planTimeoutAction(dice: Dice, mode: MigrationMode): TimeoutAction {
+  if (mode === 'hybrid' && dice.chance(0.5)) return 'postcopy';
+  return dice.chance(0.8) ? 'suspend' : 'cancel';
 }

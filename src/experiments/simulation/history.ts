@@ -1,6 +1,12 @@
 import { AssertionError, type MigrationParameters } from '../../base/index.ts';
-import type { FaultPlan, GuestPlan, HistoryPlan, LinkPlan } from './history-plan.ts';
-import { planHistory } from './history-plan.ts';
+import type { FaultPlan, FrameBreak } from './fault-plan.ts';
+import {
+  type GuestPlan,
+  type HistoryPlan,
+  type LinkPlan,
+  planHistory,
+  type RecoveryPlan,
+} from './history-plan.ts';
 import { type AttemptResult, MigrationAttempt } from './migration-attempt.ts';
 import type { SimulatedHost } from './simulated-host.ts';
 import { type SimulationParts, World } from './world.ts';
@@ -15,6 +21,10 @@ export interface HistoryOptions {
   readonly startPaused?: boolean;
   readonly recordMs?: number;
   readonly fault?: FaultPlan;
+  readonly breaks?: readonly FrameBreak[];
+  readonly recovery?: Partial<RecoveryPlan>;
+  readonly preempt?: boolean;
+  readonly postcopyAtMs?: number | undefined;
   readonly retry?: boolean;
   readonly hops?: number;
   /** Broken parts, for tests of the checkers. */
@@ -67,7 +77,7 @@ export async function runHistory(options: HistoryOptions): Promise<HistoryResult
 }
 
 function planWith(options: HistoryOptions): HistoryPlan {
-  const { parts: _, guest, link, parameters, ...rest } = options;
+  const { parts: _, guest, link, parameters, recovery, ...rest } = options;
   const drawn = planHistory(options.seed);
   return {
     ...drawn,
@@ -75,6 +85,7 @@ function planWith(options: HistoryOptions): HistoryPlan {
     guest: { ...drawn.guest, ...guest },
     link: { ...drawn.link, ...link },
     parameters: { ...drawn.parameters, ...parameters },
+    recovery: { ...drawn.recovery, ...recovery },
   };
 }
 

@@ -1,13 +1,14 @@
-export { type HistoryOptions, type HistoryResult, runHistory } from './history.ts';
 export {
   type FaultPlan,
   FRAME_FAULTS,
+  type FrameBreak,
   type FrameFault,
-  type HistoryPlan,
   LINK_DIRECTIONS,
   type LinkDirection,
-  planHistory,
-} from './history-plan.ts';
+  type Side,
+} from './fault-plan.ts';
+export { type HistoryOptions, type HistoryResult, runHistory } from './history.ts';
+export { type HistoryPlan, planHistory } from './history-plan.ts';
 export type { AttemptResult } from './migration-attempt.ts';
 export type { SimulatedHost } from './simulated-host.ts';
 export type { SimulationParts } from './world.ts';

@@ -1,42 +1,77 @@
-import { defaultCapabilities, type MigrationInfo, silentLogger } from '../../base/index.ts';
-import { type FrameFate, type MemoryChannelPair, memoryChannelPair } from '../../channel/index.ts';
-import { IncomingMigration, type IncomingOutcome } from '../../destination/index.ts';
-import { type FrameHeader, messageName } from '../../protocol/index.ts';
+import {
+  defaultCapabilities,
+  type MigrationInfo,
+  SternaError,
+  silentLogger,
+} from '../../base/index.ts';
+import { type Channel, memoryChannelPair } from '../../channel/index.ts';
+import {
+  IncomingMigration,
+  type IncomingOptions,
+  type IncomingOutcome,
+} from '../../destination/index.ts';
+import { messageName } from '../../protocol/index.ts';
 import { type MigrationOutcome, OutgoingMigration } from '../../source/index.ts';
 import { OutcomeCheck } from './checks/outcome-check.ts';
 import { Dice } from './dice.ts';
-import type { FaultPlan, LinkDirection } from './history-plan.ts';
+import type { FaultPlan, LinkDirection, Side } from './fault-plan.ts';
+import { FrameFaults } from './frame-faults.ts';
 import { ObservedChannel } from './observed-channel.ts';
 import type { SimulatedHost } from './simulated-host.ts';
 import type { World } from './world.ts';
 
+/** The process ended before its engine did. */
+export interface KilledOutcome {
+  readonly status: 'killed';
+  readonly error?: undefined;
+}
+
+/** The guest runs there, and nobody is left who has the pages that it lacks. */
+export interface StrandedOutcome {
+  readonly status: 'stranded';
+  readonly error?: undefined;
+}
+
+export type SourceOutcome = MigrationOutcome | KilledOutcome;
+export type DestinationOutcome = IncomingOutcome | KilledOutcome | StrandedOutcome;
+
 export interface AttemptResult {
   readonly from: string;
   readonly to: string;
-  readonly outgoing: MigrationOutcome;
-  readonly incoming: IncomingOutcome;
+  readonly outgoing: SourceOutcome;
+  readonly incoming: DestinationOutcome;
   readonly source: MigrationInfo;
   readonly destination: MigrationInfo;
   /** Frames that departed in each direction: the indexes at which a fault can be put. */
   readonly frames: Readonly<Record<LinkDirection, number>>;
-  /** A frame met the fate that was planned for it. */
-  readonly frameWasHit: boolean;
+  /** How many of the planned places in the streams were reached. */
+  readonly hits: number;
 }
 
-/** A migration that has not ended after this has hung: the longest limit of the engines is 30 s. */
-const LIMIT_MS = 120_000;
+/** A migration that has not ended after this has hung: the longest limit of the engines is 60 s. */
+const LIMIT_MS = 300_000;
 /** Both hosts are watched for this long after the end: what wakes up late is seen. */
 const AFTERWARDS_MS = 60;
+/** Whoever resumes a migration looks at it so often. */
+const OPERATOR_MS = 50;
+/** Beyond every limit after which a destination gives up a source that is gone. */
+const STRANDED_MS = 2_000;
+const KILLED: KilledOutcome = { status: 'killed' };
+const SECRET = '0123456789abcdef0123456789abcdef';
 
-/** One migration from host to host over a link of its own, and everything that must hold of it. */
+/** One migration from host to host, and everything that must hold of it. */
 export class MigrationAttempt {
   private readonly world: World;
   private readonly source: SimulatedHost;
   private readonly destination: SimulatedHost;
   private readonly fault: FaultPlan;
   private readonly number: number;
-  private readonly frames: Record<LinkDirection, number> = { 'to-destination': 0, 'to-source': 0 };
-  private frameWasHit = false;
+  private readonly faults: FrameFaults;
+  private readonly restarts: Promise<void>[] = [];
+  private connections = 0;
+  /** What the destination has under way: where further connections find it. */
+  private active: IncomingMigration | undefined;
+  private readonly statuses = new Map<SimulatedHost, string>();
 
   constructor(
     world: World,
@@ -50,128 +85,248 @@ export class MigrationAttempt {
     this.destination = destination;
     this.fault = fault;
     this.number = number;
+    this.faults = new FrameFaults({
+      fault,
+      breaks: fault.kind === 'none' ? [] : world.plan.breaks,
+      kill: (side) => this.kill(side),
+      hit: (direction, text) => {
+        const host = direction === 'to-destination' ? source : destination;
+        this.note(host, text);
+        world.log.add({ kind: 'broke', host });
+      },
+    });
   }
 
   /** Throws an AssertionError when the migration hangs. */
   async run(): Promise<AttemptResult> {
     const { world, source, destination, fault } = this;
-    const { clock, log, plan } = world;
-    const check = new OutcomeCheck(log, plan, source);
+    const { clock, log } = world;
+    const check = new OutcomeCheck(world, source);
     world.attemptBegins();
+    for (const host of [source, destination]) host.channels.length = 0;
     log.add({ kind: 'attempt', host: source, to: destination });
     this.breakHosts();
-    const link = this.connect();
-    const incoming = this.incoming(link);
-    const outgoing = this.outgoing(link);
-    if (fault.kind === 'cancel') {
-      void clock.sleep(fault.atMs).then(() => this.note(source, `cancel: ${outgoing.cancel()}`));
-    }
+    const [near, far] = this.open();
+    const incoming = this.incoming(far);
+    this.active = incoming;
+    const outgoing = this.outgoing(near);
+    const stopUsers = this.letUsersAct(outgoing, incoming);
     // Timers that only repeat do not keep a run going, and some limits are found by those alone.
     const limit = new AbortController();
     void clock.sleep(LIMIT_MS, limit.signal);
-    const [outgoingOutcome, incomingOutcome] = await clock.runUntil(
-      Promise.all([outgoing.run(), incoming.run()]),
-      LIMIT_MS,
-    );
+    const processes = [source.process, destination.process] as const;
+    const sourceEnds = this.endOf(outgoing);
+    const ends = Promise.all([sourceEnds, this.endAt(incoming, sourceEnds)]);
+    const outcomes = await clock.runUntil(ends, LIMIT_MS);
+    stopUsers();
+    await clock.runUntil(Promise.all(this.restarts), LIMIT_MS);
     limit.abort();
     await clock.advance(AFTERWARDS_MS);
+    // One that was over already may have been killed since.
     const end = {
-      outgoing: outgoingOutcome,
-      incoming: incomingOutcome,
-      sourceInfo: outgoing.info(),
-      destinationInfo: incoming.info(),
+      outgoing: processes[0].isAlive ? outcomes[0] : KILLED,
+      incoming: processes[1].isAlive ? outcomes[1] : KILLED,
     };
-    check.check({ source, destination, fault, ...end });
+    const infos = { sourceInfo: outgoing.info(), destinationInfo: incoming.info() };
+    check.check({ source, destination, fault, hits: this.faults.hits, ...end, ...infos });
+    if (end.incoming.status === 'completed') world.ram.checkAll(destination);
     this.mendHosts();
+    if (end.incoming.status === 'stranded') destination.kill();
+    if (!destination.process.isAlive) await clock.runUntil(destination.restart(false));
     return {
       from: source.name,
       to: destination.name,
-      outgoing: end.outgoing,
-      incoming: end.incoming,
-      source: end.sourceInfo,
-      destination: end.destinationInfo,
-      frames: this.frames,
-      frameWasHit: this.frameWasHit,
+      ...end,
+      source: infos.sourceInfo,
+      destination: infos.destinationInfo,
+      frames: this.faults.counts,
+      hits: this.faults.hits,
     };
   }
 
-  private outgoing(link: MemoryChannelPair): OutgoingMigration {
+  private async endOf(outgoing: OutgoingMigration): Promise<SourceOutcome> {
+    const { source, world } = this;
+    const outcome = (await source.process.outcomeOf(outgoing.run())) ?? KILLED;
+    if (outcome.status !== 'completed') world.log.add({ kind: 'gave-up', host: source });
+    return outcome;
+  }
+
+  /** A destination in post-copy waits for its source for ever: not longer than `sourceEnds` here. */
+  private async endAt(
+    incoming: IncomingMigration,
+    sourceEnds: Promise<SourceOutcome>,
+  ): Promise<DestinationOutcome> {
+    const { destination, world } = this;
+    const { process } = destination;
+    const ended = process.outcomeOf(incoming.run()).then((outcome) => {
+      this.active = undefined;
+      return outcome;
+    });
+    const stranded = sourceEnds.then(async (outcome): Promise<StrandedOutcome> => {
+      const waitMs = 3 * world.plan.parameters.stallTimeoutMs + STRANDED_MS;
+      await world.clock.sleep(outcome.status === 'completed' ? LIMIT_MS : waitMs);
+      return { status: 'stranded' };
+    });
+    return (await Promise.race([ended, stranded])) ?? { status: 'killed' };
+  }
+
+  private outgoing(channel: Channel): OutgoingMigration {
     const { world, source, destination } = this;
-    const { guest } = source;
+    const { guest, process } = source;
+    const { plan } = world;
     if (guest === undefined) throw new RangeError(`${source.name} has no guest to migrate`);
+    const connect = plan.recovery.connects ? { connect: () => this.connect() } : {};
     return new OutgoingMigration({
       machine: world.parts.machine?.(guest, source) ?? guest,
-      channel: this.observe(source, link.a),
-      clock: world.clock,
-      ledger: world.parts.ledger?.(source.ledger, source) ?? source.ledger,
+      channel,
+      ...connect,
+      secret: SECRET,
+      clock: process.clock,
+      ledger: this.ledgerOf(source),
       log: silentLogger(),
-      migrationId: `sim-${world.plan.seed}-${this.number}`,
+      migrationId: `sim-${plan.seed}-${this.number}`,
       peer: destination.name,
-      parameters: world.plan.parameters,
-      capabilities: { ...defaultCapabilities(), xbzrle: world.plan.xbzrle },
+      parameters: plan.parameters,
+      capabilities: {
+        ...defaultCapabilities(),
+        xbzrle: plan.xbzrle,
+        'postcopy-preempt': plan.preempt && plan.recovery.connects,
+      },
       observer: { info: (info) => this.noteStatus(source, info) },
     });
   }
 
-  private incoming(link: MemoryChannelPair): IncomingMigration {
+  private incoming(channel: Channel): IncomingMigration {
     const { world, destination } = this;
-    return new IncomingMigration({
-      channel: this.observe(destination, link.b),
-      clock: world.clock,
-      ledger: world.parts.ledger?.(destination.ledger, destination) ?? destination.ledger,
+    const options: IncomingOptions = {
+      channel,
+      clock: destination.process.clock,
+      ledger: this.ledgerOf(destination),
       log: silentLogger(),
       factory: destination.factory(),
       expectedUuid: world.uuid,
       startPaused: world.plan.startPaused,
       stallTimeoutMs: world.plan.parameters.stallTimeoutMs,
+      joining: {
+        find: (migrationId) =>
+          this.active?.info().migrationId === migrationId && !isOver(this.active)
+            ? this.active
+            : undefined,
+        isHere: () => destination.guest !== undefined,
+        pause: () => void destination.guest?.pause('ownership'),
+      },
       observer: { info: (info) => this.noteStatus(destination, info) },
+    };
+    return new IncomingMigration(world.parts.incoming?.(options, destination) ?? options);
+  }
+
+  private ledgerOf(host: SimulatedHost): IncomingOptions['ledger'] {
+    const ledger = host.process.ledger(host.ledger);
+    return this.world.parts.ledger?.(ledger, host) ?? ledger;
+  }
+
+  /** A further connection of the source to whatever process the destination has now. */
+  private async connect(): Promise<Channel> {
+    const { source, destination, world } = this;
+    await source.process.clock.sleep(world.plan.recovery.connectMs);
+    if (!destination.process.isAlive) {
+      throw new SternaError('E_CHANNEL_REFUSED', 'Nobody listens in this simulation');
+    }
+    const [near, far] = this.open();
+    void this.incoming(far).run();
+    return near;
+  }
+
+  private open(): [ObservedChannel, ObservedChannel] {
+    const { world, faults } = this;
+    const { plan, clock } = world;
+    const { latencyMs, bandwidthBytesPerSecond, bufferBytes, pieceBytesMax } = plan.link;
+    const dice = new Dice(plan.seed, 2 + this.number + 16 * this.connections);
+    this.connections += 1;
+    const { a, b } = memoryChannelPair({
+      clock,
+      latencyMs,
+      bandwidthBytesPerSecond,
+      bufferBytes,
+      ...(pieceBytesMax === 0 ? {} : { pieceBytes: () => dice.between(1, pieceBytesMax) }),
+      faults: (direction, _index, { type }) =>
+        faults.decide(direction === 'a-to-b' ? 'to-destination' : 'to-source', messageName(type)),
     });
+    return [this.observe(this.source, a), this.observe(this.destination, b)];
   }
 
-  private readonly statuses = new Map<SimulatedHost, string>();
-
-  private noteStatus(host: SimulatedHost, { status, owner }: MigrationInfo): void {
-    const text = `status ${status}, owner ${owner}`;
-    if (this.statuses.get(host) === text) return;
-    this.statuses.set(host, text);
-    this.note(host, text);
-  }
-
-  private observe(host: SimulatedHost, inner: MemoryChannelPair['a']): ObservedChannel {
+  private observe(host: SimulatedHost, inner: Channel): ObservedChannel {
     const { log, buffers } = this.world;
-    host.channel = new ObservedChannel(inner, {
+    const channel = new ObservedChannel(inner, host.process, {
       sends: (frame) => log.add({ kind: 'sends', host, ...frame }),
       receives: (frame) => log.add({ kind: 'receives', host, ...frame }),
       placed: (_header, placeBytes) => buffers.placed(host.name, placeBytes),
     });
-    return host.channel;
+    host.channels.push(channel);
+    return channel;
   }
 
-  private connect(): MemoryChannelPair {
-    const { plan, clock } = this.world;
-    const { pieceBytesMax } = plan.link;
-    const dice = new Dice(plan.seed, 2 + this.number);
-    return memoryChannelPair({
-      clock,
-      latencyMs: plan.link.latencyMs,
-      bandwidthBytesPerSecond: plan.link.bandwidthBytesPerSecond,
-      bufferBytes: plan.link.bufferBytes,
-      ...(pieceBytesMax === 0 ? {} : { pieceBytes: () => dice.between(1, pieceBytesMax) }),
-      faults: (direction, index, header) =>
-        this.decideFate(direction === 'a-to-b' ? 'to-destination' : 'to-source', index, header),
+  /** What people do meanwhile. Returns what ends it. */
+  private letUsersAct(outgoing: OutgoingMigration, incoming: IncomingMigration): () => void {
+    const { source, destination, fault, world } = this;
+    const { clock, plan } = world;
+    const stop = new AbortController();
+    const later = async (ms: number, act: () => void) => {
+      await clock.sleep(ms, stop.signal);
+      if (!stop.signal.aborted && source.process.isAlive) act();
+    };
+    if (fault.kind === 'cancel')
+      void later(fault.atMs, () => this.note(source, `cancel: ${outgoing.cancel()}`));
+    if (plan.postcopyAtMs !== undefined && plan.parameters.mode === 'hybrid')
+      void later(plan.postcopyAtMs, () => outgoing.startPostcopy());
+    if (fault.kind === 'pause-link') {
+      const side = fault.side === 'source' ? outgoing : incoming;
+      void later(fault.atMs, () => {
+        if (side.info().status !== 'postcopy-active') return;
+        world.log.add({ kind: 'broke', host: destination });
+        side.pauseLink();
+      });
+    }
+    const stopOperator = this.letOperatorResume(outgoing);
+    return () => {
+      stop.abort();
+      stopOperator();
+    };
+  }
+
+  private letOperatorResume(outgoing: OutgoingMigration): () => void {
+    const { source, world } = this;
+    const { clock, plan } = world;
+    const { connects, resumeMs } = plan.recovery;
+    let sinceMs: number | undefined;
+    return clock.every(OPERATOR_MS, () => {
+      if (!source.process.isAlive) return;
+      if (outgoing.info().status !== 'postcopy-paused') {
+        sinceMs = undefined;
+        return;
+      }
+      sinceMs ??= clock.nowMs();
+      if (clock.nowMs() - sinceMs < resumeMs) return;
+      sinceMs = undefined;
+      this.note(source, 'resume');
+      // Where there was no way, he knows one.
+      if (connects) outgoing.resume();
+      else outgoing.resume(() => this.connect());
     });
   }
 
-  private decideFate(direction: LinkDirection, index: number, header: FrameHeader): FrameFate {
-    const { fault } = this;
-    this.frames[direction] = index + 1;
-    if (fault.kind !== 'frame' || this.frameWasHit || fault.direction !== direction)
-      return 'deliver';
-    if (fault.at !== index && fault.at !== messageName(header.type)) return 'deliver';
-    this.frameWasHit = true;
-    const host = direction === 'to-destination' ? this.source : this.destination;
-    this.note(host, `${fault.fate} at frame ${index} ${messageName(header.type)}`);
-    return fault.fate;
+  private kill(side: Side): void {
+    const { fault, world } = this;
+    const host = this[side];
+    // Behind the frame whose fate is being decided.
+    if (side === 'destination') this.active = undefined;
+    host.kill();
+    if (fault.kind !== 'kill') return;
+    const restart = async () => {
+      await world.clock.sleep(fault.restartMs);
+      await host.restart(fault.boots && side === 'source');
+    };
+    this.restarts.push(restart());
   }
 
   private breakHosts(): void {
@@ -185,7 +340,18 @@ export class MigrationAttempt {
     for (const host of [this.source, this.destination]) host.ledger.breakWith(undefined);
   }
 
+  private noteStatus(host: SimulatedHost, { status, owner }: MigrationInfo): void {
+    const text = `status ${status}, owner ${owner}`;
+    if (this.statuses.get(host) === text) return;
+    this.statuses.set(host, text);
+    this.note(host, text);
+  }
+
   private note(host: SimulatedHost, text: string): void {
     this.world.log.add({ kind: 'note', host, text });
   }
+}
+
+function isOver(incoming: IncomingMigration): boolean {
+  return ['failed', 'cancelled'].includes(incoming.info().status);
 }

@@ -9,11 +9,16 @@ import {
   type MessageType,
   messageName,
 } from '../../protocol/index.ts';
+import type { SimulatedProcess } from './simulated-process.ts';
 
 export interface SeenFrame {
   readonly name: MessageName;
   readonly bytes: number;
   readonly checksum: number;
+  readonly block: number;
+  /** Valid while the event is looked at. */
+  readonly body: Uint8Array;
+  readonly checkedBytes: number;
   /** Of ERROR. */
   readonly guestOwner: GuestOwner | undefined;
 }
@@ -25,15 +30,21 @@ export interface ChannelWatch {
   placed(header: FrameHeader, placeBytes: number): void;
 }
 
-/** A channel that tells what an engine says and hears, and changes nothing. */
+/**
+ * A channel that tells what an engine says and hears, and changes nothing while the process of the
+ * engine lives. Afterwards nothing goes through it any more.
+ */
 export class ObservedChannel implements Channel {
   private readonly inner: Channel;
+  private readonly process: SimulatedProcess;
   private readonly watch: ChannelWatch;
   private untakenCount = 0;
 
-  constructor(inner: Channel, watch: ChannelWatch) {
+  constructor(inner: Channel, process: SimulatedProcess, watch: ChannelWatch) {
     this.inner = inner;
+    this.process = process;
     this.watch = watch;
+    process.onKill(() => inner.destroy());
   }
 
   get name(): string {
@@ -62,38 +73,47 @@ export class ObservedChannel implements Channel {
   }
 
   start(sink: FrameSink): void {
+    const { process, watch } = this;
     this.inner.start({
       place: (header) => {
-        const place = sink.place(header);
-        if (place instanceof Uint8Array) this.watch.placed(header, place.length);
+        const place = process.isAlive ? sink.place(header) : new Uint8Array(header.bodyBytes + 64);
+        if (place instanceof Uint8Array && process.isAlive) watch.placed(header, place.length);
         return place;
       },
       frame: (header, body) => {
-        this.watch.receives(seen(header.type, body, header.checkedCrc));
-        sink.frame(header, body);
+        if (!process.isAlive) return;
+        const { type, block, checkedCrc, checkedBytes } = header;
+        watch.receives(seen(type, body, { block, checkedCrc, checkedBytes }));
+        // The watch may have ended it.
+        if (process.isAlive) sink.frame(header, body);
       },
       ready: () => sink.ready?.(),
-      closed: (error) => sink.closed(error),
+      closed: (error) => {
+        if (process.isAlive) sink.closed(error);
+      },
     });
   }
 
-  send(type: MessageType, body: Uint8Array, block?: number): Promise<void> {
-    this.watch.sends(seen(type, body, crc32c(body)));
+  send(type: MessageType, body: Uint8Array, block = 0): Promise<void> {
+    if (!this.process.isAlive) return new Promise(() => {});
+    const checked = { block, checkedCrc: crc32c(body), checkedBytes: body.length };
+    this.watch.sends(seen(type, body, checked));
     return this.count(this.inner.send(type, body, block));
   }
 
   sendSlot(slot: Uint8Array, frame: SlotFrame): Promise<void> {
+    if (!this.process.isAlive) return new Promise(() => {});
     const body = slot.subarray(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + frame.bodyBytes);
-    this.watch.sends(seen(frame.type, body, frame.checkedCrc));
+    this.watch.sends(seen(frame.type, body, frame));
     return this.count(this.inner.sendSlot(slot, frame));
   }
 
-  end(): Promise<void> {
-    return this.inner.end();
+  async end(): Promise<void> {
+    if (this.process.isAlive) await this.process.whileAlive(this.inner.end());
   }
 
   destroy(error?: SternaError): void {
-    this.inner.destroy(error);
+    if (this.process.isAlive) this.inner.destroy(error);
   }
 
   private count(taken: Promise<void>): Promise<void> {
@@ -102,18 +122,25 @@ export class ObservedChannel implements Channel {
       this.untakenCount -= 1;
     };
     taken.then(settled, settled);
-    return taken;
+    return this.process.whileAlive(taken);
   }
 }
 
-function seen(type: MessageType, body: Uint8Array, checksum: number): SeenFrame {
+function seen(
+  type: FrameHeader['type'],
+  body: Uint8Array,
+  { block, checkedCrc, checkedBytes }: Pick<SlotFrame, 'block' | 'checkedCrc' | 'checkedBytes'>,
+): SeenFrame {
   // A MessageType always has a name.
   const name = messageName(type) ?? 'ERROR';
   const decoded = name === 'ERROR' ? decodeError(body) : undefined;
   return {
     name,
     bytes: FRAME_HEADER_BYTES + body.length,
-    checksum: checksum >>> 0,
+    checksum: checkedCrc >>> 0,
+    block,
+    body,
+    checkedBytes,
     guestOwner: decoded?.kind === 'ok' ? decoded.body.guestOwner : undefined,
   };
 }

@@ -1,10 +1,13 @@
 import type { OwnershipLedger } from '../../base/index.ts';
 import { SimClock } from '../../base/index.ts';
+import type { IncomingOptions } from '../../destination/index.ts';
 import { SimMachine } from '../../guest/index.ts';
 import type { Machine, MachineFactory } from '../../guestmem/index.ts';
 import { BufferCheck } from './checks/buffer-check.ts';
+import { OwedPagesCheck } from './checks/owed-pages-check.ts';
 import { OwnershipCheck } from './checks/ownership-check.ts';
 import { RamCheck } from './checks/ram-check.ts';
+import { WaitCheck } from './checks/wait-check.ts';
 import { Dice } from './dice.ts';
 import { EventLog } from './event-log.ts';
 import type { HistoryPlan } from './history-plan.ts';
@@ -16,6 +19,7 @@ export interface SimulationParts {
   readonly machine?: (machine: Machine, host: SimulatedHost) => Machine;
   readonly ledger?: (ledger: OwnershipLedger, host: SimulatedHost) => OwnershipLedger;
   readonly factory?: (factory: MachineFactory, host: SimulatedHost) => MachineFactory;
+  readonly incoming?: (options: IncomingOptions, host: SimulatedHost) => IncomingOptions;
   /** After each store of a guest. */
   readonly written?: (machine: SimMachine, pfn: number) => void;
 }
@@ -30,6 +34,8 @@ const WARM_UP_MS = 10;
  */
 const BUSY_MS = 2500;
 const IDLE_STEPS = 10;
+/** In one history of so many, RAM that should be untouched is read as well. */
+const FULL_LOOK_EVERY = 8;
 
 /**
  * Three hosts, one clock, one guest that runs on one of them. Everything is drawn from the plan's
@@ -44,6 +50,7 @@ export class World {
   readonly hosts: readonly [SimulatedHost, SimulatedHost, SimulatedHost];
   readonly buffers: BufferCheck;
   readonly ownership: OwnershipCheck;
+  readonly ram: RamCheck;
   private readonly dice: Dice;
   private readonly hotPages: readonly number[];
   private readonly touchedPages: readonly number[];
@@ -57,8 +64,10 @@ export class World {
     // As many as there are names.
     this.hosts = [a, b, c] as [SimulatedHost, SimulatedHost, SimulatedHost];
     this.buffers = new BufferCheck(this.log);
+    this.ram = new RamCheck(this.log, { readsAll: plan.seed % FULL_LOOK_EVERY === 0 });
     this.ownership = new OwnershipCheck(this.log, this.hosts);
-    this.log.watchWith(this.ownership, new RamCheck(this.log), this.buffers);
+    this.log.watchWith(this.ownership, this.ram, this.buffers, new OwedPagesCheck(this.log));
+    this.log.watchWith(new WaitCheck(this.log, this.clock, plan));
     this.touchedPages = touchedPages(plan, this.dice);
     this.hotPages = this.touchedPages.slice(0, plan.guest.hotPages);
   }
@@ -69,7 +78,6 @@ export class World {
    */
   async start(): Promise<() => void> {
     const [first] = this.hosts;
-    const { guest: plan, seed } = this.plan;
     await this.clock.runUntil(
       first.ledger.write({
         uuid: this.uuid,
@@ -79,19 +87,19 @@ export class World {
         peer: undefined,
       }),
     );
-    const machine = SimMachine.create({
-      clock: this.clock,
-      blockPages: plan.blockPages,
-      vcpuCount: plan.vcpuCount,
-      seed,
-      uuid: this.uuid,
-    });
-    const guest = first.give(machine);
+    const guest = first.give(this.newMachine());
     for (const pfn of this.touchedPages) guest.store(pfn);
     const stop = new AbortController();
     void this.stepUntil(stop.signal);
     await this.clock.advance(WARM_UP_MS);
     return () => stop.abort();
+  }
+
+  /** The guest as it is when it is built, with zeroed RAM. */
+  newMachine(): SimMachine {
+    const { guest, seed } = this.plan;
+    const { blockPages, vcpuCount } = guest;
+    return SimMachine.create({ clock: this.clock, blockPages, vcpuCount, seed, uuid: this.uuid });
   }
 
   /** The guest steps often from now on. */

@@ -198,6 +198,8 @@ describe('migrationReply()', () => {
     blocktime: {
       allBlockedMs: 5.4,
       vcpuBlockedMs: [30.4, 20.6],
+      latencyP50Ms: 0.131,
+      latencyP99Ms: 0.4,
       meanLatencyNs: 131_000.4,
       vcpuMeanLatencyNs: [100.4, 200.6],
       latencyBuckets: [0, 1, 2],

@@ -118,6 +118,9 @@ async function postcopied() {
     const [from, to] = [source.memory.blocks[block]!, machine.memory.blocks[block]!];
     from.ram.copy(to.ram, pfn * PAGE_BYTES, pfn * PAGE_BYTES, (pfn + 1) * PAGE_BYTES);
     to.bytes[to.layout.receivedMap + pfn] = 1;
+    // As the kernel that applies pages says that a page holds something.
+    const populated = to.layout.populatedBitmap + (pfn >>> 3);
+    to.bytes[populated] = (to.bytes[populated] ?? 0) | (1 << (pfn & 7));
     machine.faults.wake();
   };
   return { source, machine, clock, bring };

@@ -2,8 +2,8 @@ import { SLOT_BYTES } from '../../../guestmem/index.ts';
 import type { Checker, EventLog, SimulationEvent } from '../event-log.ts';
 
 /**
- * Two slots for each of three blocks, and the control messages that a stalled link leaves behind
- * until it is given up.
+ * Two slots for each of three blocks, a page for each vCPU that waits, and the control messages that
+ * a stalled link leaves behind until it is given up.
  */
 const UNTAKEN_FRAMES_MAX = 64;
 
@@ -25,7 +25,8 @@ export class BufferCheck implements Checker {
 
   saw(event: SimulationEvent): void {
     if (event.kind !== 'sends') return;
-    const untaken = event.host.channel?.untakenFrames ?? 0;
+    const { channels } = event.host;
+    const untaken = channels.reduce((sum, channel) => sum + channel.untakenFrames, 0);
     if (untaken > UNTAKEN_FRAMES_MAX)
       this.log.violation(`${event.host.name} keeps ${untaken} frames that nobody takes`);
   }

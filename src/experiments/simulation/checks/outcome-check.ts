@@ -1,93 +1,87 @@
 import type { GuestOwner, MigrationInfo, SternaError } from '../../../base/index.ts';
-import type { IncomingOutcome } from '../../../destination/index.ts';
-import type { MigrationOutcome } from '../../../source/index.ts';
-import type { Checker, EventLog, SimulationEvent } from '../event-log.ts';
-import type { FaultPlan, HistoryPlan } from '../history-plan.ts';
+import type { EventLog } from '../event-log.ts';
+import type { FaultPlan } from '../fault-plan.ts';
+import type { HistoryPlan } from '../history-plan.ts';
+import type { DestinationOutcome, SourceOutcome } from '../migration-attempt.ts';
 import type { SimulatedHost } from '../simulated-host.ts';
+import type { World } from '../world.ts';
+import { HeardAnswers } from './heard-answers.ts';
 
 export interface AttemptEnd {
   readonly source: SimulatedHost;
   readonly destination: SimulatedHost;
-  readonly outgoing: MigrationOutcome;
-  readonly incoming: IncomingOutcome;
+  readonly outgoing: SourceOutcome;
+  readonly incoming: DestinationOutcome;
   readonly sourceInfo: MigrationInfo;
   readonly destinationInfo: MigrationInfo;
   readonly fault: FaultPlan;
-}
-
-/** What the two sides said when it mattered. */
-class Answers implements Checker {
-  granted = false;
-  answer: 'none' | 'resumed' | 'does-not-have-it' = 'none';
-  private readonly source: SimulatedHost;
-
-  constructor(source: SimulatedHost) {
-    this.source = source;
-  }
-
-  saw(event: SimulationEvent): void {
-    if (event.kind === 'sends' && event.host === this.source && event.name === 'GRANT')
-      this.granted = true;
-    if (event.kind !== 'receives' || event.host !== this.source || this.answer !== 'none') return;
-    if (event.name === 'RESUMED') this.answer = 'resumed';
-    if (event.name === 'ERROR' && event.guestOwner === 'source') this.answer = 'does-not-have-it';
-  }
+  /** Planned places in the streams that were reached. */
+  readonly hits: number;
 }
 
 /**
  * What both sides report at the end of an attempt, held against what was seen: who owns the guest,
  * who runs it, what the disks say, and that a failure leaves the source whole and the destination
- * clean.
+ * clean. What a killed process would have reported is not asked for.
  */
 export class OutcomeCheck {
-  readonly answers: Answers;
+  readonly answers: HeardAnswers;
   private readonly log: EventLog;
   private readonly plan: HistoryPlan;
 
-  constructor(log: EventLog, plan: HistoryPlan, source: SimulatedHost) {
+  constructor({ log, plan }: Pick<World, 'log' | 'plan'>, source: SimulatedHost) {
     this.log = log;
     this.plan = plan;
-    this.answers = new Answers(source);
+    this.answers = new HeardAnswers(source);
     log.watchWith(this.answers);
   }
 
   check(end: AttemptEnd): void {
-    this.checkSourceAnswer(end);
-    this.checkSourceHost(end);
-    this.checkDestination(end);
-    this.checkBothSides(end);
+    const { outgoing, incoming } = end;
+    if (outgoing.status !== 'killed') {
+      this.checkSourceAnswer(end, outgoing);
+      this.checkSourceHost(end, outgoing);
+    }
+    if (incoming.status !== 'killed') this.checkDestination(end);
+    if (outgoing.status !== 'killed' && incoming.status !== 'killed') {
+      this.checkBothSides(end, outgoing);
+      this.checkLiveness(end);
+    }
     this.checkStatistics(end);
     if (end.fault.kind === 'none') this.checkNothingWentWrong(end);
   }
 
   /** E_OWNERSHIP_UNKNOWN exactly when GRANT may have been sent and no answer came. */
-  private checkSourceAnswer({ outgoing }: AttemptEnd): void {
+  private checkSourceAnswer({ fault, hits }: AttemptEnd, outgoing: SourceOutcome): void {
     const { granted, answer } = this.answers;
     const code = outgoing.error?.code;
     const owner = ownerAtSource(outgoing);
+    const situation = `when GRANT was ${granted ? '' : 'not '}sent, answer: ${answer}`;
     this.require(owner !== undefined, `source reports no owner with ${code}`);
     const isUnknown = granted && answer === 'none';
     this.require(
       isUnknown === (code === 'E_OWNERSHIP_UNKNOWN'),
-      `source reports ${code ?? 'success'} when GRANT was ${granted ? '' : 'not '}sent, answer: ${answer}`,
+      `source reports ${code ?? 'success'} ${situation}`,
     );
     this.require(
-      isUnknown === (owner === 'unknown'),
-      `source reports owner ${owner} when GRANT was ${granted ? '' : 'not '}sent, answer: ${answer}`,
+      (isUnknown || answer === 'lost') === (owner === 'unknown'),
+      `source reports owner ${owner} ${situation}`,
     );
     this.require(
-      (granted && answer === 'resumed') === (outgoing.status === 'completed'),
+      (granted && answer === 'has-it') === (outgoing.status === 'completed'),
       `source ${outgoing.status} with answer ${answer}`,
     );
+    const canAsk = this.plan.recovery.connects && fault.kind === 'frame' && hits <= 1;
+    this.require(!(isUnknown && canAsk), 'source could ask, and still does not know');
   }
 
-  private checkSourceHost({ source, outgoing, fault }: AttemptEnd): void {
+  private checkSourceHost({ source, fault }: AttemptEnd, outgoing: SourceOutcome): void {
     const { guest, name } = source;
     if (ownerAtSource(outgoing) !== 'source') {
       this.require(!source.isRunning, `${name} runs a guest that it reports as given away`);
-      const state = source.record?.state;
+      const state = source.record?.state ?? 'nothing';
       this.require(
-        state === 'granting' || state === 'granted',
+        ['granting', 'granted', 'lost'].includes(state),
         `${name} has given the guest away, and its disk says ${state}`,
       );
       return;
@@ -96,8 +90,9 @@ export class OutcomeCheck {
     const diskIsFull = fault.kind === 'ledger' && fault.side === 'source' && fault.lasting;
     const standsStill = diskIsFull && source.record?.state === 'granting';
     this.require(source.isRunning || standsStill, `${name} owns the guest and does not run it`);
-    const problems = guest?.machine.problems() ?? ['it is gone'];
-    const lost = guest?.machine.pagesThatDiffer(guest.memory) ?? [];
+    const held = guest?.machine.heldPages();
+    const problems = guest?.machine.problems(held) ?? ['it is gone'];
+    const lost = guest?.machine.pagesThatDiffer(guest.memory, held) ?? [];
     this.require(problems.length === 0, `the guest at ${name} is damaged: ${problems[0]}`);
     this.require(lost.length === 0, `the guest at ${name} lost pages: ${lost.slice(0, 5)}`);
   }
@@ -105,15 +100,16 @@ export class OutcomeCheck {
   private checkDestination({ destination, incoming, fault }: AttemptEnd): void {
     const { guest, name } = destination;
     const state = destination.record?.state ?? 'nothing';
-    if (incoming.status === 'completed') {
-      this.require(this.answers.granted, `${name} completed without GRANT`);
-      this.require(state === 'owner', `${name} completed, and its disk says ${state}`);
+    if (incoming.status === 'completed' || incoming.status === 'stranded') {
+      this.require(this.answers.granted, `${name} has the guest without GRANT`);
+      this.require(state === 'owner', `${name} has the guest, and its disk says ${state}`);
       const reasons = [...(guest?.pauseReasons() ?? ['gone'])];
       const expected = this.plan.startPaused ? ['operator'] : [];
       this.require(
         reasons.join() === expected.join(),
         `the guest at ${name} stands still for ${reasons}, not for ${expected}`,
       );
+      if (incoming.status === 'completed') this.checkNobodyWaits(destination);
       return;
     }
     const owner = incoming.error?.guestOwner;
@@ -125,39 +121,60 @@ export class OutcomeCheck {
     );
     if (diskFails) return;
     this.require(
-      state === 'abandoned' || state === 'nothing' || state === 'granted',
+      state === 'abandoned' || state === 'nothing' || state === 'granted' || state === 'lost',
       `${name} failed, and its disk says ${state}`,
     );
   }
 
-  private checkBothSides({ outgoing, incoming }: AttemptEnd): void {
-    const owner = ownerAtSource(outgoing);
-    const completed = incoming.status === 'completed';
-    if (owner === 'destination')
-      this.require(completed, `source completed, destination ${incoming.status}`);
-    if (owner === 'source')
-      this.require(!completed, 'the source has the guest, and the destination completed');
+  private checkNobodyWaits({ guest, name }: SimulatedHost): void {
+    const waiting = guest?.machine.faults.waiting().length ?? 0;
+    this.require(waiting === 0, `the guest at ${name} is whole, and ${waiting} vCPUs wait`);
+    const missing = guest?.memory.blocks.reduce((sum, block) => sum + block.missingPages(), 0);
+    this.require(missing === 0, `${name} completed without ${missing} pages`);
   }
 
-  /** The channel's own counters are the truth. */
-  private checkStatistics({ source, sourceInfo, destinationInfo }: AttemptEnd): void {
-    const sentBytes = source.channel?.sentBytes;
-    const { transferredBytes } = sourceInfo.ram;
+  private checkBothSides({ incoming }: AttemptEnd, outgoing: SourceOutcome): void {
+    const owner = ownerAtSource(outgoing);
+    const hasIt = incoming.status === 'completed' || incoming.status === 'stranded';
+    if (owner === 'destination')
+      this.require(
+        incoming.status === 'completed',
+        `source completed, destination ${incoming.status}`,
+      );
+    if (owner === 'source')
+      this.require(!hasIt, 'the source has the guest, and the destination has it too');
+  }
+
+  /** With both sides alive and ways between them, post-copy ends, however often a link breaks. */
+  private checkLiveness({ outgoing, incoming }: AttemptEnd): void {
+    if (!this.answers.inPostcopy) return;
     this.require(
-      transferredBytes === sentBytes,
-      `source counts ${transferredBytes} of ${sentBytes} bytes sent`,
+      outgoing.status === 'completed' && incoming.status === 'completed',
+      `post-copy did not end: source ${describe(outgoing.error)}, destination ${incoming.status}`,
     );
+  }
+
+  /** The channels' own counters are the truth. */
+  private checkStatistics({ source, sourceInfo, destinationInfo }: AttemptEnd): void {
+    const { channels } = source;
+    const sentBytes = channels.reduce((sum, channel) => sum + channel.sentBytes, 0);
+    const { transferredBytes } = sourceInfo.ram;
+    // What an attempt to come back has said in vain is not the migration's.
+    const fits =
+      channels.length === 1 ? transferredBytes === sentBytes : transferredBytes <= sentBytes;
+    this.require(fits, `source counts ${transferredBytes} of ${sentBytes} bytes sent`);
     for (const { verify, side } of [sourceInfo, destinationInfo])
       this.require(verify.status !== 'mismatch', `${side} found RAM that differs`);
   }
 
   private checkNothingWentWrong({ outgoing, incoming, sourceInfo }: AttemptEnd): void {
     const { mode, timeoutMs, timeoutAction, verify } = this.plan.parameters;
-    const mayGiveUp = mode === 'precopy' && timeoutMs > 0 && timeoutAction === 'cancel';
+    const mayGiveUp =
+      ['precopy', 'hybrid'].includes(mode) && timeoutMs > 0 && timeoutAction === 'cancel';
     if (mayGiveUp && outgoing.error?.code === 'E_PRECOPY_TIMEOUT') return;
     this.require(
       outgoing.status === 'completed' && incoming.status === 'completed',
-      `nothing went wrong, and still: ${describe(outgoing.error)}, ${describe(errorOf(incoming))}`,
+      `nothing went wrong, and still: ${describe(outgoing.error)}, ${describe(incoming.error)}`,
     );
     const expected = verify === 'off' ? 'skipped' : 'identical';
     this.require(
@@ -171,12 +188,8 @@ export class OutcomeCheck {
   }
 }
 
-function ownerAtSource({ status, error }: MigrationOutcome): GuestOwner | undefined {
+function ownerAtSource({ status, error }: SourceOutcome): GuestOwner | undefined {
   return status === 'completed' ? 'destination' : error?.guestOwner;
-}
-
-function errorOf(outcome: IncomingOutcome): SternaError | undefined {
-  return outcome.error;
 }
 
 function describe(error: SternaError | undefined): string {

@@ -1,5 +1,8 @@
+import { decodeRecovery } from '../../../protocol/index.ts';
 import type { Checker, EventLog, SimulationEvent } from '../event-log.ts';
 import type { SimulatedHost } from '../simulated-host.ts';
+
+const RESUMING: readonly string[] = ['RESUMED', 'POSTCOPY_RESUMED'];
 
 /**
  * At most one host runs the guest, and only one whose disk says that it owns it; GRANT and RESUMED
@@ -26,6 +29,8 @@ export class OwnershipCheck implements Checker {
     if (event.kind === 'receives' && event.name === 'ERROR' && event.guestOwner === 'source') {
       this.given.delete(event.host);
     }
+    if (event.kind === 'receives' && event.name === 'RECOVERY')
+      this.answered(event.host, event.body);
     this.checkRunning();
   }
 
@@ -36,8 +41,13 @@ export class OwnershipCheck implements Checker {
       if (state !== 'granting')
         this.log.violation(`${host.name} sends GRANT while its disk says ${state}`);
     }
-    if (name === 'RESUMED' && state !== 'owner')
-      this.log.violation(`${host.name} sends RESUMED while its disk says ${state}`);
+    if (RESUMING.includes(name) && state !== 'owner')
+      this.log.violation(`${host.name} sends ${name} while its disk says ${state}`);
+  }
+
+  private answered(host: SimulatedHost, body: Uint8Array): void {
+    const decoded = decodeRecovery(body);
+    if (decoded.kind === 'ok' && decoded.body.outcome === 'abandoned') this.given.delete(host);
   }
 
   private checkRunning(): void {

@@ -124,9 +124,9 @@ export class WatchedChannel extends FrameChannel {
     });
   }
 
-  override send(type: MessageType, body: Uint8Array): Promise<void> {
+  override send(type: MessageType, body: Uint8Array, block?: number): Promise<void> {
     this.note(type);
-    return this.count(super.send(type, body));
+    return this.count(super.send(type, body, block));
   }
 
   override sendSlot(...parameters: Parameters<Channel['sendSlot']>): Promise<void> {
