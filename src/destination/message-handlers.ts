@@ -315,7 +315,7 @@ export class MessageHandlers {
     if (this.missesPages) link.send('POSTCOPY_RESUMED', encodePostcopyResumed(body));
     else link.send('RESUMED', encodeResumed(body));
     // What came in pre-copy without being told: it would fill the smaller window of post-copy.
-    if (this.missesPages) this.tellProgress();
+    if (this.missesPages) this.progress.tell();
     options.reached?.('destination.after-resumed-sent');
     this.postcopy?.flush();
     this.conversation.publish();

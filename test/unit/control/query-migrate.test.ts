@@ -184,6 +184,7 @@ describe('migrationReply()', () => {
   });
 
   const postcopy: PostcopyInfo = {
+    durationMs: 900,
     missingPages: 4000,
     remainingPages: 1000,
     requests: 200,
