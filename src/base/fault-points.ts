@@ -18,6 +18,9 @@ export const FAULT_POINTS = [
   'source.postcopy-page-sent',
   'source.postcopy-request-served',
   'source.postcopy-end-sent',
+  'source.spill-piece-written',
+  'source.spill-durable',
+  'source.spill-removed',
   'source.recover-connected',
   'source.recover-asked',
   'source.recover-answered',
@@ -43,7 +46,6 @@ export const FAULT_POINTS = [
   'destination.recover-asked',
   'destination.recover-answered',
   'destination.map-sent',
-  'destination.spill-written',
   'destination.journal-written',
 ] as const;
 

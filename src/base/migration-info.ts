@@ -107,6 +107,19 @@ export interface PostcopyInfo {
    */
   readonly brownout: readonly number[];
   readonly brownoutSpanMs: number;
+  /** Undefined where none was asked for, and at a destination. */
+  readonly spill?: SpillInfo | undefined;
+}
+
+/** The page spill of a source: the missing pages on disk, should its process be lost. */
+export interface SpillInfo {
+  readonly path: string;
+  /** `failed`: the migration goes on without one. `removed`: nothing is missing any more. */
+  readonly status: 'writing' | 'durable' | 'failed' | 'removed';
+  readonly writtenBytes: number;
+  /** From the moment at which the guest ran at the destination. Undefined before. */
+  readonly durableAfterMs: number | undefined;
+  readonly error: ErrorReport | undefined;
 }
 
 /** QEMU's figures of the capability `postcopy-blocktime`. */

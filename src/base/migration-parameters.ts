@@ -45,6 +45,11 @@ export interface MigrationParameters {
   postcopyOrder: PostcopyOrder;
   /** `x-auto-recover`: a link that is lost in post-copy is made anew without being asked. */
   autoRecover: Switch;
+  /**
+   * `x-postcopy-spill`: a directory for the missing pages, should the source lose its process; empty
+   * = none is written.
+   */
+  postcopySpill: string;
 }
 
 /**
@@ -77,7 +82,15 @@ interface ChoiceParameter {
   readonly live: boolean;
 }
 
-export type ParameterDefinition = NumberParameter | ChoiceParameter;
+interface DirectoryParameter {
+  readonly type: 'directory';
+  readonly key: keyof MigrationParameters;
+  /** Empty: none. */
+  readonly default: string;
+  readonly live: boolean;
+}
+
+export type ParameterDefinition = NumberParameter | ChoiceParameter | DirectoryParameter;
 
 export const MIGRATION_PARAMETERS: Readonly<Record<string, ParameterDefinition>> = {
   'max-bandwidth': {
@@ -195,6 +208,7 @@ export const MIGRATION_PARAMETERS: Readonly<Record<string, ParameterDefinition>>
     choices: ['on', 'off'],
     live: true,
   },
+  'x-postcopy-spill': { type: 'directory', key: 'postcopySpill', default: '', live: false },
 };
 
 /**
@@ -264,6 +278,7 @@ export function checkParameter(
     }
     return { key: definition.key, value };
   }
+  if (definition.type === 'directory') return { key: definition.key, value: path(name, value) };
   const expected = `${definition.powerOfTwo ? 'a power of two ' : 'an integer '}from ${definition.min} to ${definition.max} ${definition.unit}`;
   const wellFormed =
     typeof value === 'number' &&
@@ -276,4 +291,17 @@ export function checkParameter(
     });
   }
   return { key: definition.key, value };
+}
+
+const PATH_LENGTH_MAX = 4096;
+
+/** Absolute: an agent has a working directory of its own. */
+function path(name: string, value: unknown): string {
+  const isPath = typeof value === 'string' && value.length <= PATH_LENGTH_MAX;
+  if (isPath && !value.includes('\0') && (value === '' || value.startsWith('/'))) return value;
+  throw new SternaError(
+    'E_CONFIG_INVALID',
+    `Parameter '${name}' expects the absolute path of a directory, or nothing`,
+    { detail: { value } },
+  );
 }

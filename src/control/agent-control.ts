@@ -1,4 +1,5 @@
 import type { GuestSlot } from './guest-slot.ts';
+import type { DumpedHalf } from './half-image/dump-half.ts';
 import type { Migrations } from './migrations.ts';
 
 /** What a command can do with the agent. */
@@ -10,6 +11,8 @@ export interface AgentControl {
   stopGuest(): Promise<void>;
   /** `cont`. `takeOwnership`: the operator says that the destination does not have the guest. */
   continueGuest(takeOwnership: boolean): Promise<void>;
+  /** `x-dump-half`: the destination's half of a guest in post-copy, which then stands still. */
+  dumpHalf(path: string): Promise<DumpedHalf>;
   /** Begins an orderly end; returns at once. */
   quit(): void;
 }

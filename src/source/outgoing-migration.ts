@@ -12,6 +12,7 @@ import { openLink } from './outgoing-link.ts';
 import { OutgoingRecord } from './outgoing-record.ts';
 import { openPreemptLink, PostcopyPhase } from './postcopy/postcopy-phase.ts';
 import type { PreemptLink } from './postcopy/preempt-link.ts';
+import type { Spill } from './postcopy/spill.ts';
 import { advisePostcopy, precopy } from './precopy/precopy.ts';
 import { refuseCombination, setUp } from './setup.ts';
 import { askForGuest } from './switch/ask.ts';
@@ -38,6 +39,7 @@ export class OutgoingMigration {
   private readonly handOver: HandOver;
   private readonly parameters: MigrationParameters;
   private readonly connect: Connect | undefined;
+  private readonly spill: Spill | undefined;
   private postcopy: PostcopyPhase | undefined;
   private preempt: PreemptLink | undefined;
   private postcopyWanted = false;
@@ -46,6 +48,7 @@ export class OutgoingMigration {
     const { machine, channel, clock, ledger } = options;
     const { uuid } = machine.description;
     this.parameters = { ...options.parameters };
+    this.spill = options.spill;
     this.connect = options.secret === undefined ? undefined : options.connect;
     const { mode } = this.parameters;
     const record = new OutgoingRecord({
@@ -182,7 +185,8 @@ export class OutgoingMigration {
       downtime.mark('verify');
     }
     const isLinked = await this.grant(downtime);
-    const link = this.postcopy === undefined ? isLinked && context : await this.postcopy.run();
+    const link =
+      this.postcopy === undefined ? isLinked && context : await this.postcopy.run(this.spill);
     if (promised === undefined) this.preempt?.destroy();
     record.status = 'completed';
     context.log.info({

@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import { parseCacheSize, parseInteger, parseMigrationUri, parseNumber } from '../arguments.ts';
+import { parseCacheSize, parseInteger, parseMigrationUri, parseNumber, parsePath } from '../arguments.ts';
 import { type CliContext, coloursFor } from '../context.ts';
 import type { ExitCode } from '../exit-codes.ts';
 import type { FollowedMigration } from '../migration/follow-migration.ts';
@@ -21,6 +21,7 @@ interface MigrateOptions extends QmpOption {
   readonly compMethods?: 'none' | 'xbzrle';
   readonly compXbzrleCache?: number;
   readonly verify?: 'after' | 'strict' | 'off';
+  readonly postcopySpill?: string;
   readonly json?: true;
 }
 
@@ -60,6 +61,7 @@ export const addMigrate: AddCommand = (program, context, run) => {
         'off',
       ]),
     )
+    .option('--postcopy-spill <directory>', 'keep missing pages there too (post-copy)', parsePath)
     .option('--json', 'JSON lines on standard output: progress, then one result')
     .action((uri: string, options: MigrateOptions) => run(() => migrate(context, uri, options)));
 };
@@ -75,6 +77,7 @@ function requestOf(uri: string, options: MigrateOptions): MigrationRequest {
     compression: options.compMethods,
     xbzrleCacheBytes: options.compXbzrleCache,
     verify: options.verify,
+    postcopySpill: options.postcopySpill,
   };
 }
 

@@ -1,4 +1,4 @@
-import type { MigrationInfo, PassRecord, VerifyReport } from '../../base/index.ts';
+import type { MigrationInfo, PassRecord, SpillInfo, VerifyReport } from '../../base/index.ts';
 import type { Address } from '../../channel/index.ts';
 import { describe } from './qmp-reply.ts';
 
@@ -108,6 +108,7 @@ function sternaReply(info: MigrationInfo): Json {
     verify: verifyReply(info),
     'page-kinds': info.pageKinds,
     passes: info.passes.map(passReply),
+    spill: spillReply(info.postcopy?.spill),
     error: info.error,
   });
 }
@@ -128,6 +129,18 @@ function verifyReply(info: MigrationInfo): Json {
 
 function pendingStatus(info: MigrationInfo): VerifyReport['status'] {
   return info.status === 'failed' || info.status === 'cancelled' ? 'skipped' : 'running';
+}
+
+function spillReply(spill: SpillInfo | undefined): Json | undefined {
+  if (spill === undefined) return undefined;
+  const { path, status, writtenBytes, durableAfterMs, error } = spill;
+  return compact({
+    path,
+    status,
+    'written-bytes': writtenBytes,
+    'durable-after-ms': durableAfterMs === undefined ? undefined : milliseconds(durableAfterMs),
+    error,
+  });
 }
 
 function passReply(pass: PassRecord): Json {

@@ -5,6 +5,7 @@ import {
   type SternaError,
 } from '../../base/index.ts';
 import type { AllReceivedBody } from '../../protocol/index.ts';
+import type { PageSpill } from './page-spill.ts';
 
 /** What the source knows of post-copy. The engine writes it as things happen. */
 export class PostcopyRecord {
@@ -20,6 +21,8 @@ export class PostcopyRecord {
   atTheEnd: AllReceivedBody | undefined;
   /** Bytes on the wire when it was over. What follows is the comparison. */
   endBytes: number | undefined;
+  /** From the moment at which it is written. */
+  spill: PageSpill | undefined;
   private readonly missingPages: number;
   private pausedMs = 0;
 
@@ -62,6 +65,7 @@ export class PostcopyRecord {
       blocktime: atTheEnd === undefined ? undefined : blocktime(atTheEnd),
       brownout: [],
       brownoutSpanMs: 0,
+      spill: this.spill?.info(),
     };
   }
 }

@@ -10,6 +10,7 @@ import type { OutgoingContext } from '../outgoing-context.ts';
 import type { Connect } from '../outgoing-contract.ts';
 import { openLink } from '../outgoing-link.ts';
 import { answered, SOFTWARE } from '../setup.ts';
+import type { PromisedPages } from './promised-pages.ts';
 
 /** A connection over which the destination has answered, and what it said. */
 export interface Recovered {
@@ -37,12 +38,13 @@ export function joinBody(context: OutgoingContext, role: JoinBody['role']): Join
 /**
  * Connects again and asks the destination what it knows of the hand-over. When the migration goes
  * on, the dirty bitmaps are exactly what it lacks. Rejects when it cannot be asked or refuses; then
- * the new connection is closed.
+ * the new connection is closed. `promised`: more than that it cannot lack.
  */
 export async function recoverLink(
   before: OutgoingContext,
   connect: Connect,
   signal: AbortSignal,
+  promised?: PromisedPages,
 ): Promise<Recovered> {
   const channel = await connect(signal);
   before.reached('source.recover-connected');
@@ -54,7 +56,7 @@ export async function recoverLink(
   try {
     const answer = await ask(context);
     before.reached('source.recover-answered');
-    if (answer.continues) await learnMissingPages(context);
+    if (answer.continues) await learnMissingPages(context, promised);
     return { context, answer };
   } catch (thrown) {
     const error = toSternaError(thrown, 'E_CHANNEL_RESET', 'Recovery failed');
@@ -83,7 +85,10 @@ async function ask(context: OutgoingContext): Promise<RecoveryBody> {
 }
 
 /** The complement of what it has received, which is all that this side still has to send. */
-async function learnMissingPages(context: OutgoingContext): Promise<void> {
+async function learnMissingPages(
+  context: OutgoingContext,
+  promised: PromisedPages | undefined,
+): Promise<void> {
   const { peer, parameters, machine } = context;
   const { stallTimeoutMs } = parameters;
   await answered(context, stallTimeoutMs, 'RECOVERED', () => peer.state !== 'recovering');
@@ -106,6 +111,9 @@ async function learnMissingPages(context: OutgoingContext): Promise<void> {
     block.setDirty(complement(received, pageCount));
   }
   peer.maps.clear();
+  if (promised?.coverDirty(machine.memory) === false) {
+    throw new SternaError('E_PAGE_REQUEST', 'Destination lacks pages that it had at the switch');
+  }
 }
 
 function complement(bitmap: Uint8Array, pageCount: number): Uint8Array {
