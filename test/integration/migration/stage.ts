@@ -143,7 +143,7 @@ export class Stage {
       },
     });
     this.agents.set(agent, name);
-    const site = await Site.of(name, agent);
+    const site = await Site.of(name, agent, more.includes('--resume-spill'));
     this.sites.push(site);
     return site;
   }
