@@ -1,5 +1,11 @@
 import { Option } from 'commander';
-import { parseCacheSize, parseInteger, parseMigrationUri, parseNumber, parsePath } from '../arguments.ts';
+import {
+  parseCacheSize,
+  parseInteger,
+  parseMigrationUri,
+  parseNumber,
+  parsePath,
+} from '../arguments.ts';
 import { type CliContext, coloursFor } from '../context.ts';
 import type { ExitCode } from '../exit-codes.ts';
 import type { FollowedMigration } from '../migration/follow-migration.ts';

@@ -29,7 +29,7 @@ export interface TakenUpOptions extends Omit<OutgoingOptions, 'channel' | 'conne
   readonly secret: string;
   /** The epoch that was handed over. */
   readonly epoch: number;
-  /** Dirty in `machine` are the pages that the spill kept, and they are as they were. */
+  /** Dirty and populated in `machine` are the pages that it kept, and they are as they were. */
   readonly spill: Spill;
 }
 
