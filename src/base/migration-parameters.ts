@@ -46,8 +46,8 @@ export interface MigrationParameters {
   /** `x-auto-recover`: a link that is lost in post-copy is made anew without being asked. */
   autoRecover: Switch;
   /**
-   * `x-postcopy-spill`: a directory for the missing pages, should the source lose its process; empty
-   * = none is written.
+   * `x-postcopy-spill`: a directory for the missing pages, should the source lose its process;
+   * empty = none is written.
    */
   postcopySpill: string;
 }

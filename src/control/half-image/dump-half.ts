@@ -48,8 +48,8 @@ export function dumpHalf(path: string, options: DumpHalfOptions): Promise<Dumped
 }
 
 /**
- * A copy of the received maps. Pages go on coming meanwhile: one that is not in it is not looked at,
- * and one that is does not change any more.
+ * A copy of the received maps. Pages go on coming meanwhile: one that is not in it is not looked
+ * at, and one that is does not change any more.
  */
 function receivedBitmaps(memory: GuestMemory): readonly Uint8Array[] {
   return memory.blocks.map((block) => {

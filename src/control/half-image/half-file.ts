@@ -24,7 +24,9 @@ export interface HalfFile {
 /** Opens the file at `path`: a new one to be written, or one to read. */
 export type OpenHalfFile = (path: string, flags: 'wx' | 'r') => Promise<HalfFile>;
 
-/** RAM of a guest is nobody else's to read, and what lies there already is not ours to overwrite. */
+/**
+ * RAM of a guest is nobody else's to read, and what lies there already is not ours to overwrite.
+ */
 export const openHalfFile: OpenHalfFile = (path, flags) => open(path, flags, 0o600);
 
 /** Writes all of `bytes`. Rejects with what the platform says. */

@@ -63,8 +63,8 @@ export class HalfImage {
   }
 
   /**
-   * Reads its pages to where they belong, but for those of `except`. They are populated then. Rejects
-   * with E_FILE, or E_HALF_IMAGE for a page that has not its hash.
+   * Reads its pages to where they belong, but for those of `except`. They are populated then.
+   * Rejects with E_FILE, or E_HALF_IMAGE for a page that has not its hash.
    */
   async load(memory: GuestMemory, except?: readonly Uint8Array[]): Promise<number> {
     let loaded = 0;

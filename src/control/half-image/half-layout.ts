@@ -16,7 +16,9 @@ export interface HalfBlockPlace {
   readonly pagesAt: number;
 }
 
-/** Where everything lies. It follows from the head alone: no other number of the file is trusted. */
+/**
+ * Where everything lies. It follows from the head alone: no other number of the file is trusted.
+ */
 export interface HalfLayout {
   readonly blocks: readonly HalfBlockPlace[];
   readonly stateAt: number;

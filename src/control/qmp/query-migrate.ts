@@ -108,6 +108,7 @@ function sternaReply(info: MigrationInfo): Json {
     verify: verifyReply(info),
     'page-kinds': info.pageKinds,
     passes: info.passes.map(passReply),
+    'latency-buckets': info.postcopy?.blocktime?.latencyBuckets,
     spill: spillReply(info.postcopy?.spill),
     error: info.error,
   });

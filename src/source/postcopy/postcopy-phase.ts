@@ -74,8 +74,8 @@ export class PostcopyPhase {
 
   /**
    * Resolves with the connection over which the destination has said that it has every page, or
-   * undefined when it said so without one. Missing pages go to the `spill` as well. Rejects only when
-   * the guest is known to be lost.
+   * undefined when it said so without one. Missing pages go to the `spill` as well. Rejects only
+   * when the guest is known to be lost.
    */
   async run(spill?: Spill): Promise<OutgoingContext | undefined> {
     if (!this.isOver) this.record.spill = PageSpill.begin(this.context, this.promised, spill);

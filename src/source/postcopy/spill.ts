@@ -17,7 +17,9 @@ export interface SourceHalf {
   readonly pages: PromisedPages;
 }
 
-/** Where the missing pages are kept beside the sending. What it is made of is its owner's choice. */
+/**
+ * Where the missing pages are kept beside the sending. What it is made of is its owner's choice.
+ */
 export interface Spill {
   /** For people. */
   readonly path: string;
