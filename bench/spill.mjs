@@ -22,7 +22,7 @@ async function pair({ ram, workload, bytesPerSecond, spills }) {
   const directory = await mkdtemp(join(tmpdir(), 'sterna-bench-'));
   const spillDirectory = join(directory, 'spills');
   await mkdir(spillDirectory);
-  const destination = await startDestination(directory, '--prealloc', ram);
+  const destination = await startDestination(directory);
   const state = join(directory, 'spilling');
   const source = await startSource(
     ...[directory, '--state-dir', state, '--ram', ram, '--vcpus', '2', '--workload', workload],
@@ -105,13 +105,13 @@ async function rescue(setting) {
 export const spill = {
   name: 'spill',
   async run({ smoke, record }) {
-    const fill = smoke ? '16M' : '512M';
+    const fill = smoke ? '16M' : '256M';
     const guest = {
-      ram: smoke ? '32M' : '640M',
-      workload: `memwrite,fill=${fill},hot=${smoke ? '4M' : '128M'},rate=4000,words=8,step=512`,
+      ram: smoke ? '32M' : '320M',
+      workload: `memwrite,fill=${fill},hot=${smoke ? '4M' : '64M'},rate=4000,words=8,step=512`,
     };
     const rates = smoke ? [0] : [0, 125_000_000];
-    const runs = smoke ? 1 : 5;
+    const runs = smoke ? 1 : 3;
     for (const bytesPerSecond of rates) {
       const withSpill = [];
       const without = [];

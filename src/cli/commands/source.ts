@@ -1,4 +1,4 @@
-import { SternaError } from '../../base/index.ts';
+import { CommanderError } from 'commander';
 import { parsePath, parseRam, parseSeed, parseUuid, parseVcpuCount } from '../arguments.ts';
 import type { CliContext } from '../context.ts';
 import type { ExitCode } from '../exit-codes.ts';
@@ -52,7 +52,7 @@ function source(context: CliContext, options: SourceOptions): Promise<ExitCode> 
   const { ram, vcpus, workload, seed, uuid, resumeSpill } = options;
   if (resumeSpill !== undefined) return goOn(context, resumeSpill, options);
   if (ram === undefined || workload === undefined) {
-    throw new SternaError('E_CONFIG_INVALID', 'A source needs --ram and --workload for its guest');
+    throw wrongUsage('A source needs --ram and --workload for its guest');
   }
   const machine = {
     ...{ ramBytes: ram, vcpuCount: vcpus, workload, seed },
@@ -67,10 +67,14 @@ function source(context: CliContext, options: SourceOptions): Promise<ExitCode> 
 function goOn(context: CliContext, resumeSpill: string, options: SourceOptions): Promise<ExitCode> {
   const { uuid, ram, workload } = options;
   if (ram !== undefined || workload !== undefined || options.takeOwnership === true) {
-    const text = 'With --resume-spill the guest is that of the file: no other option describes it';
-    throw new SternaError('E_CONFIG_INVALID', text);
+    throw wrongUsage('With --resume-spill no other option describes the guest');
   }
   const expected = uuid === undefined ? {} : { expectedUuid: uuid };
   const common = commonAgentOptions(options);
   return runAgent(context, { ...common, role: 'source', resumeSpill, ...expected }, options);
+}
+
+/** As commander itself says it of an option. */
+function wrongUsage(message: string): CommanderError {
+  return new CommanderError(1, 'commander.error', message);
 }
