@@ -9,10 +9,11 @@ import { describeMachine } from './machine.mjs';
 import { memory } from './memory.mjs';
 import { postcopy } from './postcopy/postcopy.mjs';
 import { softMmu } from './soft-mmu.mjs';
+import { spill } from './spill.mjs';
 import { stream } from './stream.mjs';
 import { tls } from './tls.mjs';
 
-const BENCHES = [kernels, softMmu, stream, tls, downtime, memory, converge, postcopy];
+const BENCHES = [kernels, softMmu, stream, tls, downtime, memory, converge, postcopy, spill];
 const options = process.argv.slice(2);
 const smoke = options.includes('--smoke');
 const recording = options.includes('--record');

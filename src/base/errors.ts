@@ -107,12 +107,17 @@ export const ERROR_CODES = {
   E_GUEST_LOST: [
     71,
     'world',
-    'The guest ended with its process there. `sterna resume --take-ownership` here goes back to the last point of the journal, or to the switch.',
+    'The guest ended with its process. `sterna resume --take-ownership` at a source that has all of its RAM goes back to the last point of the journal, or to the switch.',
   ],
   E_TAKEN_BACK: [
     72,
     'choice',
     'The guest runs here again. End what is left of it at the destination: `sterna quit` there.',
+  ],
+  E_HALF_IMAGE: [
+    73,
+    'world',
+    'Use the half of that guest, migration and epoch; one that is damaged or not complete is of no use.',
   ],
   E_OWNERSHIP_UNKNOWN: [
     70,

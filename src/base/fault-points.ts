@@ -19,6 +19,9 @@ export const FAULT_POINTS = [
   'source.postcopy-request-served',
   'source.postcopy-end-sent',
   'source.journal-applied',
+  'source.spill-piece-written',
+  'source.spill-durable',
+  'source.spill-removed',
   'source.recover-connected',
   'source.recover-asked',
   'source.recover-answered',
@@ -44,7 +47,6 @@ export const FAULT_POINTS = [
   'destination.recover-asked',
   'destination.recover-answered',
   'destination.map-sent',
-  'destination.spill-written',
   'destination.journal-written',
 ] as const;
 

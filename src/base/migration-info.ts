@@ -123,6 +123,8 @@ export interface PostcopyInfo {
   readonly brownoutSpanMs: number;
   /** What the destination sent back; undefined without `x-postcopy-journal`. */
   readonly journal: JournalInfo | undefined;
+  /** Undefined where none was asked for, and at a destination. */
+  readonly spill?: SpillInfo | undefined;
 }
 
 /**
@@ -146,6 +148,17 @@ export interface JournalInfo {
   readonly lagPages: number;
   /** The guest changes more between two points than the buffer holds: no more points are made. */
   readonly isOverfull: boolean;
+}
+
+/** The page spill of a source: the missing pages on disk, should its process be lost. */
+export interface SpillInfo {
+  readonly path: string;
+  /** `failed`: the migration goes on without one. `removed`: nothing is missing any more. */
+  readonly status: 'writing' | 'durable' | 'failed' | 'removed';
+  readonly writtenBytes: number;
+  /** From the moment at which the guest ran at the destination. Undefined before. */
+  readonly durableAfterMs: number | undefined;
+  readonly error: ErrorReport | undefined;
 }
 
 /** QEMU's figures of the capability `postcopy-blocktime`. */

@@ -54,6 +54,11 @@ export interface MigrationParameters {
   postcopyJournalIntervalMs: number;
   /** `x-postcopy-journal-buffer`: bytes of pages that either side keeps of one point at most. */
   postcopyJournalBufferBytes: number;
+  /**
+   * `x-postcopy-spill`: a directory for the missing pages, should the source lose its process;
+   * empty = none is written.
+   */
+  postcopySpill: string;
 }
 
 /**
@@ -86,7 +91,15 @@ interface ChoiceParameter {
   readonly live: boolean;
 }
 
-export type ParameterDefinition = NumberParameter | ChoiceParameter;
+interface DirectoryParameter {
+  readonly type: 'directory';
+  readonly key: keyof MigrationParameters;
+  /** Empty: none. */
+  readonly default: string;
+  readonly live: boolean;
+}
+
+export type ParameterDefinition = NumberParameter | ChoiceParameter | DirectoryParameter;
 
 export const MIGRATION_PARAMETERS: Readonly<Record<string, ParameterDefinition>> = {
   'max-bandwidth': {
@@ -232,6 +245,7 @@ export const MIGRATION_PARAMETERS: Readonly<Record<string, ParameterDefinition>>
     unit: 'B',
     live: false,
   },
+  'x-postcopy-spill': { type: 'directory', key: 'postcopySpill', default: '', live: false },
 };
 
 /**
@@ -304,6 +318,7 @@ export function checkParameter(
     }
     return { key: definition.key, value };
   }
+  if (definition.type === 'directory') return { key: definition.key, value: path(name, value) };
   const expected = `${definition.powerOfTwo ? 'a power of two ' : 'an integer '}from ${definition.min} to ${definition.max} ${definition.unit}`;
   const wellFormed =
     typeof value === 'number' &&
@@ -316,4 +331,17 @@ export function checkParameter(
     });
   }
   return { key: definition.key, value };
+}
+
+const PATH_LENGTH_MAX = 4096;
+
+/** Absolute: an agent has a working directory of its own. */
+function path(name: string, value: unknown): string {
+  const isPath = typeof value === 'string' && value.length <= PATH_LENGTH_MAX;
+  if (isPath && !value.includes('\0') && (value === '' || value.startsWith('/'))) return value;
+  throw new SternaError(
+    'E_CONFIG_INVALID',
+    `Parameter '${name}' expects the absolute path of a directory, or nothing`,
+    { detail: { value } },
+  );
 }

@@ -1,6 +1,7 @@
 export * from './address.ts';
 export type { ReadMode } from './adopt.ts';
 export type * from './channel.ts';
+export { fileError } from './channel-error.ts';
 export * from './file-channel.ts';
 export * from './frame-reader.ts';
 export {

@@ -5,6 +5,7 @@ import { addControlCommands } from './commands/control.ts';
 import { addDemo } from './commands/demo.ts';
 import { addDestination } from './commands/destination.ts';
 import { addDump } from './commands/dump.ts';
+import { addHalves } from './commands/halves.ts';
 import { addInfo } from './commands/info.ts';
 import { addKeygen } from './commands/keygen.ts';
 import { addMigrate } from './commands/migrate.ts';
@@ -17,7 +18,7 @@ import { describeFailure } from './failure.ts';
 
 const ADD_COMMANDS = [
   ...[addSource, addDestination, addMigrate, addInfo, addSet],
-  ...[addControlCommands, addCheck, addDump, addDemo, addSim, addKeygen],
+  ...[addControlCommands, addCheck, addDump, addDemo, addSim, addKeygen, addHalves],
 ];
 
 const EXIT_CODE_HELP = `

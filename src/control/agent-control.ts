@@ -1,4 +1,5 @@
 import type { GuestSlot } from './guest-slot.ts';
+import type { DumpedHalf } from './half-image/dump-half.ts';
 import type { Migrations } from './migrations.ts';
 import type { TakenGuest } from './taken-guest.ts';
 
@@ -14,6 +15,8 @@ export interface AgentControl {
    * Resolves with what it goes on from when it was taken back.
    */
   continueGuest(takeOwnership: boolean): Promise<TakenGuest | undefined>;
+  /** `x-dump-half`: the destination's half of a guest in post-copy, which then stands still. */
+  dumpHalf(path: string): Promise<DumpedHalf>;
   /** Begins an orderly end; returns at once. */
   quit(): void;
 }

@@ -6,6 +6,8 @@ export interface AgentOptions {
   readonly role: 'source' | 'destination';
   /** Source: the guest to build. */
   readonly machine?: GuestOptions;
+  /** Source, instead of a guest: the page spill of a source that was lost, to go on with. */
+  readonly resumeSpill?: string;
   /** Source: builds the guest though its record says that it may live elsewhere. */
   readonly takeOwnership?: boolean;
   /** Destination: `tcp:HOST:PORT` or `file:PATH`. Without it `migrate-incoming` tells where. */
@@ -14,7 +16,10 @@ export interface AgentOptions {
   readonly startPaused?: boolean;
   /** Destination: RAM to make resident before a guest comes, bytes (QEMU's -mem-prealloc). */
   readonly preallocateBytes?: number;
-  /** Destination: the only guest that may come when the source asks for `validate-uuid`. */
+  /**
+   * Destination: the only guest that may come when the source asks for `validate-uuid`. Source: the
+   * guest of `resumeSpill`.
+   */
   readonly expectedUuid?: string;
   /** `unix:PATH` or `tcp:HOST:PORT` on loopback; by default a socket in the state directory. */
   readonly qmp: readonly string[];

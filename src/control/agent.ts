@@ -5,6 +5,8 @@ import type { AgentControl } from './agent-control.ts';
 import type { AgentOptions, AgentReady } from './agent-options.ts';
 import { continueGuest, firstRecord, settleRecords } from './guest-ownership.ts';
 import { GuestSlot } from './guest-slot.ts';
+import { type DumpedHalf, dumpHalf } from './half-image/dump-half.ts';
+import { openFoundSpill } from './half-image/found-spill.ts';
 import { describeGuest, preallocate } from './local-machine.ts';
 import { MigrationHost } from './migration/migration-host.ts';
 import { Migrations } from './migrations.ts';
@@ -115,8 +117,11 @@ class LocalAgent implements Agent, AgentControl {
     const needed = role === 'source' ? 'connect' : 'accept';
     if (isProtected(security)) loadSecurity(security, needed);
     this.host.prepare();
-    const uuid = role === 'source' ? (machine?.uuid ?? randomUUID()) : undefined;
+    const { resumeSpill } = this.options;
+    const builds = role === 'source' && resumeSpill === undefined;
+    const uuid = builds ? (machine?.uuid ?? randomUUID()) : undefined;
     await settleRecords(this.ledger, uuid, this.log);
+    if (resumeSpill !== undefined) await this.goOnWith(resumeSpill);
     if (uuid !== undefined) {
       if (machine === undefined) {
         throw new SternaError('E_CONFIG_INVALID', 'A source needs a machine');
@@ -139,7 +144,18 @@ class LocalAgent implements Agent, AgentControl {
     this.migrations.guestSettled();
   }
 
+  dumpHalf(path: string): Promise<DumpedHalf> {
+    const { guests, migrations } = this;
+    return dumpHalf(path, { guests, migrations, wallClock: systemWallClock });
+  }
+
   async continueGuest(takeOwnership: boolean): Promise<TakenGuest | undefined> {
+    if (this.guests.isHalf) {
+      throw new SternaError(
+        'E_STATE',
+        'Only missing pages of the guest are here, which cannot run',
+      );
+    }
     const wasAway = this.guests.isAway;
     const taken = takeOwnership && (await this.migrations.takeBack());
     if (!taken) await continueGuest(this.guests, this.ledger, this.log, takeOwnership);
@@ -161,6 +177,18 @@ class LocalAgent implements Agent, AgentControl {
   end(exitCode: number): Promise<void> {
     this.ending ??= this.tearDown(exitCode);
     return this.ending;
+  }
+
+  /** The pages of a source that was lost, for the destination that lacks them. */
+  private async goOnWith(path: string): Promise<void> {
+    const image = await openFoundSpill(path, this.ledger, this.options.expectedUuid);
+    try {
+      const machine = await this.guests.buildHalf(image.head.machine);
+      await image.load(machine.memory);
+    } finally {
+      await image.close();
+    }
+    this.migrations.takeUp(image);
   }
 
   private async workerDied(error: SternaError): Promise<void> {

@@ -14,9 +14,9 @@ export type RunState =
 /**
  * Where the guest is, seen from here. `gone`: granted away; its RAM stays until the next guest
  * comes, because the destination's is compared with it. `unknown`: it may have been granted, and an
- * operator decides.
+ * operator decides. `half`: only pages that another side lacks are here, and they never run.
  */
-type Place = 'none' | 'arriving' | 'here' | 'gone' | 'unknown';
+type Place = 'none' | 'arriving' | 'here' | 'gone' | 'unknown' | 'half';
 
 export interface SlotEvents {
   /** STOP and RESUME. */
@@ -33,6 +33,8 @@ export class GuestSlot {
   private death: SternaError | undefined;
   private wasRunning = false;
   private startPaused: boolean;
+  /** It must not run on while somebody reads it. */
+  private readers = 0;
   /** For the first guest that comes. */
   private readonly reserve: MemoryReserve | undefined;
 
@@ -50,7 +52,7 @@ export class GuestSlot {
   get runState(): RunState {
     if (this.death !== undefined) return 'internal-error';
     if (this.place === 'none' || this.place === 'arriving') return 'inmigrate';
-    if (this.place === 'gone' || this.place === 'unknown') return 'postmigrate';
+    if (this.isAway) return 'postmigrate';
     if (this.reasons.has('ownership') || this.reasons.has('migration')) return 'finish-migrate';
     return this.reasons.has('operator') ? 'paused' : 'running';
   }
@@ -62,7 +64,12 @@ export class GuestSlot {
 
   /** It was given away, or may have been. */
   get isAway(): boolean {
-    return this.place === 'gone' || this.place === 'unknown';
+    return this.place === 'gone' || this.place === 'unknown' || this.isHalf;
+  }
+
+  /** Not even an operator's word lets it run. */
+  get isHalf(): boolean {
+    return this.place === 'half';
   }
 
   /** Another guest may come: there is none, and none whose owner is in question. */
@@ -112,6 +119,14 @@ export class GuestSlot {
     this.settle(machine, 'here');
   }
 
+  /** An empty machine for pages that another side lacks. */
+  async buildHalf(description: MachineDescription): Promise<LocalMachine> {
+    const machine = await createMachine(description);
+    this.reasons.add('ownership');
+    this.settle(machine, 'half');
+    return machine;
+  }
+
   /** An empty machine for the guest that comes. It stands still until it is granted. */
   async receive(description: MachineDescription): Promise<MachineHandles> {
     // The RAM of a guest that was given away makes room first.
@@ -157,6 +172,7 @@ export class GuestSlot {
 
   /** It does not run here any more. `certain`: the destination has said that it has it. */
   leave(certain: boolean): void {
+    if (this.place === 'half' && certain) this.place = 'gone';
     // The destination may also lose what it had.
     const isLost = this.place === 'gone' && !certain;
     if (this.place !== 'here' && !isLost) return;
@@ -182,9 +198,22 @@ export class GuestSlot {
     this.changed();
   }
 
+  /** Stops it as an operator does, and keeps it so until `work` is through with it. */
+  async whileStopped<T>(work: (machine: LocalMachine) => Promise<T>): Promise<T> {
+    const machine = this.need();
+    this.readers += 1;
+    try {
+      await this.stop();
+      return await work(machine);
+    } finally {
+      this.readers -= 1;
+    }
+  }
+
   /** `cont` for a guest that is here or comes. Throws E_STATE. */
   continue(): void {
     if (this.death !== undefined) throw this.death;
+    if (this.readers > 0) throw new SternaError('E_STATE', 'The guest is being written to a file');
     if (this.place === 'none') this.startPaused = false;
     if (this.place === 'here' && (this.reasons.has('migration') || this.reasons.has('ownership'))) {
       throw new SternaError('E_STATE', 'Migration is not finalized yet');

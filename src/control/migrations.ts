@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import {
+  assert,
   type Deferred,
   defaultCapabilities,
   defaultParameters,
@@ -18,6 +19,7 @@ import {
 import { type Address, parseAddress } from '../channel/index.ts';
 import { failedInfo, GuestSettlement } from './guest-settlement.ts';
 import type { GuestSlot } from './guest-slot.ts';
+import type { HalfImage } from './half-image/half-image.ts';
 import { listeningInfo } from './migration/incoming-port.ts';
 import { initialInfo } from './migration/initial-info.ts';
 import type { MigrationHost, ServiceNews } from './migration/migration-host.ts';
@@ -150,6 +152,35 @@ export class Migrations {
       machine: machine.handles(),
       parameters: this.values,
       capabilities: this.switches,
+    });
+  }
+
+  /** Goes on with a migration whose source was lost: its pages are in the machine of the slot. */
+  takeUp({ head, path, bitmaps }: HalfImage): void {
+    const { guests, host, ledger, log } = this.options;
+    const { migrationId, epoch, peer, secret } = head;
+    assert(secret !== undefined, 'The page spill of a source has a secret');
+    const machine = guests.need();
+    const granted = ledger.read(machine.description.uuid)?.state === 'granted';
+    this.outgoingId = migrationId;
+    log.info({ event: 'migration.taken-up', migrationId, peer, path });
+    const info = initialInfo({
+      side: 'source',
+      status: 'postcopy-paused',
+      migrationId,
+      mode: 'postcopy',
+      epoch,
+      totalBytes: machine.memory.pageCount * PAGE_BYTES,
+    });
+    this.publish({ ...info, owner: granted ? 'destination' : 'unknown' });
+    host.startOutgoing({
+      uri: peer,
+      migrationId,
+      epoch,
+      machine: machine.handles(),
+      parameters: this.values,
+      capabilities: this.switches,
+      takeUp: { secret, bitmaps, spill: path },
     });
   }
 

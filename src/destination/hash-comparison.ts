@@ -1,5 +1,10 @@
 import { type Logger, SternaError } from '../base/index.ts';
-import { encodeVerifyResult, type FrameHeader, MISMATCH_COUNT_MAX } from '../protocol/index.ts';
+import {
+  encodeVerifyResult,
+  type FrameHeader,
+  MISMATCH_COUNT_MAX,
+  type VerifyEndBody,
+} from '../protocol/index.ts';
 import type { IncomingRecord } from './incoming-record.ts';
 import type { PageLoader } from './page-loader.ts';
 
@@ -27,10 +32,12 @@ export class HashComparison {
     };
   }
 
-  /** The source has sent `announcedPages` hashes. Returns the body of VERIFY_RESULT. */
-  end(announcedPages: number): Uint8Array {
+  /** The source has sent its last hashes. Returns the body of VERIFY_RESULT. */
+  end({ pages: announcedPages, partial = false }: VerifyEndBody): Uint8Array {
     const { verify, totalPages } = this.record;
-    const complete = verify.pages === totalPages && announcedPages === totalPages;
+    // What must be identical before the guest runs is all of its RAM.
+    const wanted = partial && !this.isStrict ? announcedPages : totalPages;
+    const complete = verify.pages === wanted && announcedPages === wanted;
     const status = complete && verify.mismatches.length === 0 ? 'identical' : 'mismatch';
     this.record.verify = { ...verify, status };
     if (status === 'mismatch')

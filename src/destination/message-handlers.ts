@@ -25,6 +25,7 @@ import {
   type MachineStateBody,
   type MessageName,
   type SwitchoverBody,
+  type VerifyEndBody,
 } from '../protocol/index.ts';
 import { admit, agreedCapabilities } from './greeting.ts';
 import { observeGuestDowntime } from './guest-downtime.ts';
@@ -144,7 +145,7 @@ export class MessageHandlers {
       case 'VERIFY_HASHES':
         return this.compareHashes(header);
       case 'VERIFY_END':
-        return this.endVerify(accept(decodeVerifyEnd(body)).pages);
+        return this.endVerify(accept(decodeVerifyEnd(body)));
       case 'PING': {
         const { id, timeMs } = accept(decodePing(body));
         link.send('PONG', encodePong({ id, timeMs, peerTimeMs: this.options.clock.nowMs() }));
@@ -343,8 +344,8 @@ export class MessageHandlers {
     this.progress.tell();
   }
 
-  private endVerify(announcedPages: number): undefined {
-    this.conversation.link().send('VERIFY_RESULT', this.comparison.end(announcedPages));
+  private endVerify(body: VerifyEndBody): undefined {
+    this.conversation.link().send('VERIFY_RESULT', this.comparison.end(body));
     this.conversation.publish();
   }
 

@@ -228,6 +228,16 @@ export class RamBlock {
     return this.copyOf(scratchBitmap);
   }
 
+  /** The pages whose bit is set hold something from now on. The bitmap is of the block's size. */
+  populate(bitmap: Uint8Array): void {
+    const { populatedBitmap } = this.layout;
+    for (let index = 0; index < this.bitmapBytes; index += 1) {
+      // Both have that many bytes.
+      const byte = bitmap[index] as number;
+      this.bytes[populatedBitmap + index] = (this.bytes[populatedBitmap + index] as number) | byte;
+    }
+  }
+
   /** Pages that have no received mark. Any thread may ask: it only looks. */
   missingPages(): number {
     let missing = 0;

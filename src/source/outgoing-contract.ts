@@ -10,6 +10,7 @@ import type {
 } from '../base/index.ts';
 import type { Channel } from '../channel/index.ts';
 import type { Machine } from '../guestmem/index.ts';
+import type { Spill } from './postcopy/spill.ts';
 
 /**
  * Everything an outgoing migration needs; nothing of it is global, so the simulator passes its own.
@@ -32,6 +33,8 @@ export interface OutgoingOptions {
   readonly migrationId: string;
   /** 32 random hexadecimal digits that further connections show. Absent: there will be none. */
   readonly secret?: string;
+  /** Where pages that are missing at the hand-over are kept, should this process be lost. */
+  readonly spill?: Spill | undefined;
   /** The peer as the user named it, for records and errors. */
   readonly peer: string;
   readonly parameters: MigrationParameters;

@@ -16,6 +16,7 @@ import { claimGuest } from './postcopy/claim.ts';
 import { openJournal } from './postcopy/open-journal.ts';
 import { openPreemptLink, PostcopyPhase } from './postcopy/postcopy-phase.ts';
 import type { PreemptLink } from './postcopy/preempt-link.ts';
+import type { Spill } from './postcopy/spill.ts';
 import { advisePostcopy, precopy } from './precopy/precopy.ts';
 import { prepareCache } from './precopy/prepare-cache.ts';
 import { refuseCombination, setUp } from './setup.ts';
@@ -41,6 +42,7 @@ export class OutgoingMigration {
   private readonly handOver: HandOver;
   private readonly parameters: MigrationParameters;
   private readonly connect: Connect | undefined;
+  private readonly spill: Spill | undefined;
   private postcopy: PostcopyPhase | undefined;
   private preempt: PreemptLink | undefined;
   private postcopyWanted = false;
@@ -50,6 +52,7 @@ export class OutgoingMigration {
     const { machine, channel, clock, ledger } = options;
     const { uuid } = machine.description;
     this.parameters = { ...options.parameters };
+    this.spill = options.spill;
     this.connect = options.secret === undefined ? undefined : options.connect;
     const { mode } = this.parameters;
     const record = new OutgoingRecord({
@@ -203,7 +206,7 @@ export class OutgoingMigration {
     const downtime = new DowntimeClock(context);
     const promised = await stopAndCopy(context, downtime, () => this.handOver.prepare(), rest);
     if (promised !== undefined) {
-      this.postcopy = new PostcopyPhase(context, this.handOver, promised, this.connect);
+      this.postcopy = new PostcopyPhase(context, promised, this.connect);
       this.postcopy.prepare(this.preempt);
     } else if (this.mustVerifyBeforeGrant(channel.duplex)) {
       await verifyRam(context);
@@ -279,7 +282,7 @@ export class OutgoingMigration {
 
   private async serve(postcopy: PostcopyPhase): Promise<OutgoingContext | undefined> {
     try {
-      return await postcopy.run();
+      return await postcopy.run(this.spill);
     } catch (thrown) {
       // The destination has said so. Without a record of it no operator could go back.
       await this.handOver.answered('lost');

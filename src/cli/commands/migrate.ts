@@ -1,6 +1,12 @@
 import { CommanderError, Option } from 'commander';
 import type { MigrationMode } from '../../base/index.ts';
-import { parseCacheSize, parseInteger, parseMigrationUri, parseNumber } from '../arguments.ts';
+import {
+  parseCacheSize,
+  parseInteger,
+  parseMigrationUri,
+  parseNumber,
+  parsePath,
+} from '../arguments.ts';
 import { type CliContext, coloursFor } from '../context.ts';
 import { EXIT_CODES, type ExitCode } from '../exit-codes.ts';
 import type { FollowedMigration } from '../migration/follow-migration.ts';
@@ -30,6 +36,7 @@ interface MigrateOptions extends QmpOption, PostcopyOptions {
   readonly compMethods?: 'none' | 'xbzrle';
   readonly compXbzrleCache?: number;
   readonly verify?: 'after' | 'strict' | 'off';
+  readonly postcopySpill?: string;
   readonly json?: true;
 }
 
@@ -68,6 +75,7 @@ export const addMigrate: AddCommand = (program, context, run) => {
         'off',
       ]),
     )
+    .option('--postcopy-spill <directory>', 'keep missing pages there too (post-copy)', parsePath)
     .option('--json', 'JSON lines on standard output: progress, then one result')
     .action((uri: string | undefined, options: MigrateOptions) =>
       run(() => migrate(context, uri, options)),
@@ -86,6 +94,7 @@ function requestOf(uri: string, options: MigrateOptions): MigrationRequest {
     xbzrleCacheBytes: options.compXbzrleCache,
     verify: options.verify,
     ...postcopyRequest(uri, options),
+    postcopySpill: options.postcopySpill,
   };
 }
 

@@ -3,6 +3,7 @@ import {
   checkParameter,
   MIGRATION_CAPABILITIES,
   MIGRATION_PARAMETERS,
+  type ParameterDefinition,
   SternaError,
 } from '../../base/index.ts';
 import { parseSize } from '../arguments.ts';
@@ -69,7 +70,7 @@ function parseValue(key: string, text: string): number | string {
   const definition = Object.hasOwn(MIGRATION_PARAMETERS, key)
     ? MIGRATION_PARAMETERS[key]
     : undefined;
-  if (definition === undefined || definition.type === 'choice') return text;
+  if (definition?.type !== 'number') return text;
   if (definition.unit === 'ms') return /^\d+$/.test(text) ? Number(text) : text;
   try {
     return parseSize(text);
@@ -85,11 +86,15 @@ function invalid(message: string, expected: string): SternaError {
   return new SternaError('E_CONFIG_INVALID', message, { detail: { expected } });
 }
 
+function keyHelp(name: string, definition: ParameterDefinition): string {
+  if (definition.type === 'choice') return `  ${name}=${definition.choices.join('|')}`;
+  if (definition.type === 'directory') return `  ${name}=DIRECTORY  (empty: none)`;
+  return `  ${name}=N  (${definition.unit}, default ${definition.default})`;
+}
+
 function keysHelp(): string {
   const parameters = Object.entries(MIGRATION_PARAMETERS).map(([name, definition]) =>
-    definition.type === 'choice'
-      ? `  ${name}=${definition.choices.join('|')}`
-      : `  ${name}=N  (${definition.unit}, default ${definition.default})`,
+    keyHelp(name, definition),
   );
   const capabilities = Object.keys(MIGRATION_CAPABILITIES).map((name) => `  ${name}=on|off`);
   return ['Keys:', ...parameters, ...capabilities].join('\n');

@@ -1,4 +1,5 @@
-import { parseRam, parseSeed, parseUuid, parseVcpuCount } from '../arguments.ts';
+import { CommanderError } from 'commander';
+import { parsePath, parseRam, parseSeed, parseUuid, parseVcpuCount } from '../arguments.ts';
 import type { CliContext } from '../context.ts';
 import type { ExitCode } from '../exit-codes.ts';
 import {
@@ -10,12 +11,13 @@ import {
 import type { AddCommand } from './command.ts';
 
 interface SourceOptions extends AgentCommandOptions {
-  readonly ram: number;
+  readonly ram?: number;
   readonly vcpus: number;
-  readonly workload: string;
+  readonly workload?: string;
   readonly seed: number;
   readonly uuid?: string;
   readonly takeOwnership?: true;
+  readonly resumeSpill?: string;
 }
 
 export const addSource: AddCommand = (program, context, run) => {
@@ -26,9 +28,9 @@ export const addSource: AddCommand = (program, context, run) => {
       'Runs a guest. Prints one JSON line on standard output when it is ready; logs go to standard error.',
     );
   withAgentOptions(command)
-    .requiredOption('--ram <size>', 'of the guest, 16M to 16G', parseRam)
+    .option('--ram <size>', 'of the guest, 16M to 16G', parseRam)
     .option('--vcpus <count>', '1 to 16', parseVcpuCount, 1)
-    .requiredOption(
+    .option(
       '--workload <spec>',
       'what the guest does, for example memwrite,fill=64M,hot=8M,rate=2000',
     )
@@ -38,11 +40,20 @@ export const addSource: AddCommand = (program, context, run) => {
       '--take-ownership',
       'build the guest though by its record it may live elsewhere: it does not, and never will',
     )
+    .option(
+      '--resume-spill <file>',
+      'instead of a guest: go on with a migration whose source was lost, from its page spill',
+      parsePath,
+    )
     .action((options: SourceOptions) => run(() => source(context, options)));
 };
 
 function source(context: CliContext, options: SourceOptions): Promise<ExitCode> {
-  const { ram, vcpus, workload, seed, uuid } = options;
+  const { ram, vcpus, workload, seed, uuid, resumeSpill } = options;
+  if (resumeSpill !== undefined) return goOn(context, resumeSpill, options);
+  if (ram === undefined || workload === undefined) {
+    throw wrongUsage('A source needs --ram and --workload for its guest');
+  }
   const machine = {
     ...{ ramBytes: ram, vcpuCount: vcpus, workload, seed },
     ...(uuid === undefined ? {} : { uuid }),
@@ -50,4 +61,20 @@ function source(context: CliContext, options: SourceOptions): Promise<ExitCode> 
   const common = commonAgentOptions(options);
   const takeOwnership = options.takeOwnership === true;
   return runAgent(context, { ...common, role: 'source', machine, takeOwnership }, options);
+}
+
+/** The guest is that of the page spill, and never runs here. */
+function goOn(context: CliContext, resumeSpill: string, options: SourceOptions): Promise<ExitCode> {
+  const { uuid, ram, workload } = options;
+  if (ram !== undefined || workload !== undefined || options.takeOwnership === true) {
+    throw wrongUsage('With --resume-spill no other option describes the guest');
+  }
+  const expected = uuid === undefined ? {} : { expectedUuid: uuid };
+  const common = commonAgentOptions(options);
+  return runAgent(context, { ...common, role: 'source', resumeSpill, ...expected }, options);
+}
+
+/** As commander itself says it of an option. */
+function wrongUsage(message: string): CommanderError {
+  return new CommanderError(1, 'commander.error', message);
 }

@@ -21,6 +21,7 @@ export interface MigrationRequest {
   /** In mode `hybrid`. */
   readonly postcopyAfterPasses?: number | undefined;
   readonly verify?: 'after' | 'strict' | 'off' | undefined;
+  readonly postcopySpill?: string | undefined;
 }
 
 /** Capabilities and parameters first, then the migration: it runs when this resolves. */
@@ -65,7 +66,7 @@ export function capabilitiesOf(request: MigrationRequest): readonly CapabilitySt
 /** The arguments of `migrate-set-parameters`. */
 export function parametersOf(request: MigrationRequest): Readonly<Record<string, number | string>> {
   const { bandwidthMebibytes, downtimeMs, xbzrleCacheBytes, verify } = request;
-  const { postcopyBandwidthMebibytes, postcopyAfterPasses } = request;
+  const { postcopyBandwidthMebibytes, postcopyAfterPasses, postcopySpill } = request;
   return {
     // Mode and timeout belong to one migration: a retry must not inherit those of the last one
     // unseen.
@@ -84,5 +85,6 @@ export function parametersOf(request: MigrationRequest): Readonly<Record<string,
     ...(downtimeMs === undefined ? {} : { 'downtime-limit': downtimeMs }),
     ...(xbzrleCacheBytes === undefined ? {} : { 'xbzrle-cache-size': xbzrleCacheBytes }),
     ...(verify === undefined ? {} : { 'x-verify': verify }),
+    ...(postcopySpill === undefined ? {} : { 'x-postcopy-spill': postcopySpill }),
   };
 }

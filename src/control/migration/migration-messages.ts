@@ -35,6 +35,17 @@ export interface OutgoingRequest {
   readonly machine: MachineHandles;
   readonly parameters: MigrationParameters;
   readonly capabilities: MigrationCapabilities;
+  /** The migration is one that another process began; `epoch` is the one that it handed over. */
+  readonly takeUp?: TakeUpRequest;
+}
+
+/** What a page spill says of a migration to go on with. */
+export interface TakeUpRequest {
+  readonly secret: string;
+  /** For each block, the pages that are in the machine. */
+  readonly bitmaps: readonly Uint8Array[];
+  /** Where it lies, to be removed at the end. */
+  readonly spill: string;
 }
 
 /** What a new incoming migration goes by; those under way keep what they began with. */

@@ -22,9 +22,11 @@ import {
   type SecuritySettings,
 } from '../../channel/index.ts';
 import type { Machine } from '../../guestmem/index.ts';
-import { OutgoingMigration } from '../../source/index.ts';
+import { OutgoingMigration, type Spill, TakenUpMigration } from '../../source/index.ts';
+import { FileSpill, spillPath } from '../half-image/file-spill.ts';
+import { systemWallClock } from '../wall-clock.ts';
 import { initialInfo } from './initial-info.ts';
-import type { CancelOutcome, OutgoingRequest } from './migration-messages.ts';
+import type { CancelOutcome, OutgoingRequest, TakeUpRequest } from './migration-messages.ts';
 
 const SECRET_BYTES = 16;
 
@@ -48,7 +50,7 @@ export class OutgoingJob {
   private readonly connecting = new AbortController();
   private readonly startMs: number;
   private parameters: MigrationParameters;
-  private engine: OutgoingMigration | undefined;
+  private engine: OutgoingMigration | TakenUpMigration | undefined;
   private postcopyWanted = false;
 
   constructor(options: OutgoingJobOptions) {
@@ -61,7 +63,8 @@ export class OutgoingJob {
   async run(ready: Promise<unknown>): Promise<void> {
     try {
       await ready;
-      const { uri } = this.options.request;
+      const { uri, takeUp } = this.options.request;
+      if (takeUp !== undefined) return await this.takeUp(takeUp);
       const channel = await this.connect(uri, this.connecting.signal);
       if (this.connecting.signal.aborted) {
         channel.destroy();
@@ -104,12 +107,14 @@ export class OutgoingJob {
 
   /** Ends it while it is paused in post-copy. Resolves with the guest's new epoch. */
   async takeBack(): Promise<number> {
-    return this.running().takeBack();
+    const engine = this.running();
+    if (engine instanceof OutgoingMigration) return engine.takeBack();
+    throw new SternaError('E_STATE', 'Only missing pages of the guest are here, which cannot run');
   }
 
   /** After its end: the guest was taken back, which the destination must learn. */
   async claim(epoch: number, signal: AbortSignal): Promise<void> {
-    await this.engine?.claim(epoch, signal);
+    if (this.engine instanceof OutgoingMigration) await this.engine.claim(epoch, signal);
   }
 
   setParameters(changes: Partial<MigrationParameters>): void {
@@ -132,28 +137,49 @@ export class OutgoingJob {
   }
 
   private async migrate(channel: Channel): Promise<void> {
-    const { machine, clock, log, ledger, reached, publish, request } = this.options;
-    const { migrationId, capabilities, uri } = request;
-    this.engine = new OutgoingMigration({
-      machine,
+    const engine = new OutgoingMigration({
+      ...this.engineOptions(),
       channel,
-      clock,
-      ledger,
-      reached,
-      log,
-      migrationId,
       secret: randomBytes(SECRET_BYTES).toString('hex'),
-      connect: (signal) => this.connect(uri, signal),
-      peer: formatAddress(parseAddress(uri)),
-      parameters: this.parameters,
-      capabilities,
-      observer: { info: publish },
+      spill: this.spill(),
     });
-    if (this.postcopyWanted) this.engine.startPostcopy();
-    await this.engine.run();
+    this.engine = engine;
+    if (this.postcopyWanted) engine.startPostcopy();
+    await engine.run();
   }
 
-  private running(): OutgoingMigration {
+  private async takeUp({ secret, bitmaps, spill: path }: TakeUpRequest): Promise<void> {
+    const { machine, request } = this.options;
+    for (const [index, bitmap] of bitmaps.entries()) machine.memory.blocks[index]?.setDirty(bitmap);
+    const spill = new FileSpill(path, systemWallClock);
+    const { epoch } = request;
+    const engine = new TakenUpMigration({ ...this.engineOptions(), secret, epoch, spill });
+    this.engine = engine;
+    await engine.run();
+  }
+
+  /** What an engine needs, whichever it is. */
+  private engineOptions() {
+    const { machine, clock, log, ledger, reached, publish, request } = this.options;
+    const { migrationId, capabilities, uri } = request;
+    return {
+      ...{ machine, clock, log, ledger, reached, migrationId, capabilities },
+      connect: (signal: AbortSignal) => this.connect(uri, signal),
+      peer: formatAddress(parseAddress(uri)),
+      parameters: this.parameters,
+      observer: { info: publish },
+    };
+  }
+
+  private spill(): Spill | undefined {
+    const { machine, request } = this.options;
+    const { postcopySpill } = this.parameters;
+    if (postcopySpill === '') return undefined;
+    const { uuid } = machine.description;
+    return new FileSpill(spillPath(postcopySpill, uuid, request.migrationId), systemWallClock);
+  }
+
+  private running(): OutgoingMigration | TakenUpMigration {
     if (this.engine !== undefined) return this.engine;
     throw new SternaError('E_STATE', 'The migration has not begun yet');
   }

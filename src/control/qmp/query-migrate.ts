@@ -2,6 +2,7 @@ import {
   isPostcopy,
   type MigrationInfo,
   type PassRecord,
+  type SpillInfo,
   type VerifyReport,
 } from '../../base/index.ts';
 import type { Address } from '../../channel/index.ts';
@@ -114,6 +115,7 @@ function sternaReply(info: MigrationInfo): Json {
     'page-kinds': info.pageKinds,
     passes: info.passes.map(passReply),
     postcopy: sternaPostcopyReply(info),
+    spill: spillReply(info.postcopy?.spill),
     error: info.error,
   });
 }
@@ -134,6 +136,18 @@ function verifyReply(info: MigrationInfo): Json {
 
 function pendingStatus(info: MigrationInfo): VerifyReport['status'] {
   return info.status === 'failed' || info.status === 'cancelled' ? 'skipped' : 'running';
+}
+
+function spillReply(spill: SpillInfo | undefined): Json | undefined {
+  if (spill === undefined) return undefined;
+  const { path, status, writtenBytes, durableAfterMs, error } = spill;
+  return compact({
+    path,
+    status,
+    'written-bytes': writtenBytes,
+    'durable-after-ms': durableAfterMs === undefined ? undefined : milliseconds(durableAfterMs),
+    error,
+  });
 }
 
 function passReply(pass: PassRecord): Json {

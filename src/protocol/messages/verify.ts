@@ -6,6 +6,8 @@ import { PAGE_COUNT_MAX } from '../body/page-count.ts';
 export interface VerifyEndBody {
   /** Hashes sent. */
   readonly pages: number;
+  /** The source has only some pages of RAM: it was started again from its page spill. */
+  readonly partial?: boolean;
 }
 
 export interface VerifyResultBody {
@@ -20,12 +22,16 @@ export const MISMATCH_COUNT_MAX = 16;
 const MISMATCH_BYTES_MAX = 160;
 
 export function encodeVerifyEnd(body: VerifyEndBody): Uint8Array {
-  return packBody('VERIFY_END', { pages: body.pages });
+  return packBody('VERIFY_END', {
+    pages: body.pages,
+    ...(body.partial === undefined ? {} : { partial: body.partial }),
+  });
 }
 
 export function decodeVerifyEnd(bytes: Uint8Array): BodyResult<VerifyEndBody> {
   return readBody('VERIFY_END', bytes, (fields) => ({
     pages: fields.integer('pages', 0, PAGE_COUNT_MAX),
+    ...(fields.has('partial') ? { partial: fields.boolean('partial') } : {}),
   }));
 }
 

@@ -20,7 +20,9 @@ export async function claimGuest(
   const { clock, log } = context;
   for (let retryMs = RETRY_MS_MIN; !signal.aborted; retryMs = Math.min(2 * retryMs, RETRY_MS_MAX)) {
     try {
-      const { context: next, answer } = await recoverLink(context, connect, signal, claimedEpoch);
+      const { context: next, answer } = await recoverLink(context, connect, signal, {
+        claimedEpoch,
+      });
       next.peer.finish();
       void next.channel.end();
       log.info({ event: 'ownership.claimed', claimedEpoch, answer: answer.outcome });

@@ -1,22 +1,29 @@
-import { SternaError, toSternaError } from '../../base/index.ts';
+import { type OwnershipAnswer, SternaError, toSternaError } from '../../base/index.ts';
 import { encodePostcopyEnd } from '../../protocol/index.ts';
 import type { OutgoingContext } from '../outgoing-context.ts';
 import type { Connect } from '../outgoing-contract.ts';
 import { answered } from '../setup.ts';
 import { lostGuest } from '../switch/ask.ts';
-import type { HandOver } from '../switch/hand-over.ts';
 import { noteGuestDowntime } from '../switch/proof.ts';
 import { linkJournal } from './open-journal.ts';
 import { PageRequests } from './page-requests.ts';
+import { PageSpill } from './page-spill.ts';
 import { PostcopyRecord } from './postcopy-record.ts';
 import { PreemptLink } from './preempt-link.ts';
 import type { PromisedPages } from './promised-pages.ts';
 import { PushOrder } from './push-order.ts';
 import { Reconnection } from './reconnection.ts';
 import { joinBody } from './recovery.ts';
+import type { Spill } from './spill.ts';
 
 /** The last pages are under way when POSTCOPY_END goes out. */
 const ALL_RECEIVED_LIMIT_MS = 60_000;
+
+/** What becomes of a phase that begins without a connection, in a new process. */
+export interface TakenUpPhase {
+  /** Notes whose the guest is by the destination's word. Throws when there is none any more. */
+  readonly settle: (answer: OwnershipAnswer) => Promise<void>;
+}
 
 /**
  * The guest runs at the destination, and its pages follow: those that a vCPU waits for at once, all
@@ -25,10 +32,10 @@ const ALL_RECEIVED_LIMIT_MS = 60_000;
  */
 export class PostcopyPhase {
   readonly reconnection: Reconnection;
-  private readonly handOver: HandOver;
   private readonly promised: PromisedPages;
   private readonly order: PushOrder;
   private readonly record: PostcopyRecord;
+  private readonly takenUp: TakenUpPhase | undefined;
   private context: OutgoingContext;
   private preempt: PreemptLink | undefined;
   /** On second connections that are gone. */
@@ -39,17 +46,17 @@ export class PostcopyPhase {
   /** `connect`: undefined where there is no other way to the destination. */
   constructor(
     context: OutgoingContext,
-    handOver: HandOver,
     promised: PromisedPages,
     connect: Connect | undefined,
+    takenUp?: TakenUpPhase,
   ) {
     this.context = context;
-    this.handOver = handOver;
     this.promised = promised;
     this.order = new PushOrder(context.machine.memory, context.parameters.postcopyOrder);
     this.record = new PostcopyRecord(promised.count, context.journal);
     context.record.postcopy = this.record;
-    this.reconnection = new Reconnection(connect);
+    this.reconnection = new Reconnection(connect, promised, takenUp !== undefined);
+    this.takenUp = takenUp;
   }
 
   /**
@@ -70,9 +77,22 @@ export class PostcopyPhase {
 
   /**
    * Resolves with the connection over which the destination has said that it has every page, or
-   * undefined when it said so without one. Rejects only when the guest is known to be lost.
+   * undefined when it said so without one. Missing pages go to the `spill` as well. Rejects only
+   * when the guest is known to be lost.
    */
-  async run(): Promise<OutgoingContext | undefined> {
+  async run(spill?: Spill): Promise<OutgoingContext | undefined> {
+    if (!this.isOver) this.record.spill = PageSpill.begin(this.context, this.promised, spill);
+    return this.untilOver();
+  }
+
+  /** The same in a new process, which has only the pages that its `spill` kept. */
+  async runTakenUp(spill: Spill): Promise<OutgoingContext | undefined> {
+    this.record.spill = PageSpill.found(spill);
+    await this.recover(new SternaError('E_CHANNEL_RESET', 'Source was started again'));
+    return this.untilOver();
+  }
+
+  private async untilOver(): Promise<OutgoingContext | undefined> {
     while (!this.isOver) {
       try {
         await this.serve();
@@ -140,6 +160,7 @@ export class PostcopyPhase {
     await context.journal?.settled;
     context.journal?.end();
     record.ended(context.clock.nowMs(), answer, this.sentBytes);
+    await this.record.spill?.end(context);
     await this.preempt?.close().catch(() => {});
     this.leavePreempt();
   }
@@ -154,10 +175,8 @@ export class PostcopyPhase {
     log.warn({ event: 'postcopy.paused', code: cause.code, error: cause.message });
     const { context: next, answer } = await this.reconnection.run(context, record);
     this.context = next;
-    if (answer.outcome === 'lost') {
-      await this.handOver.answered('lost');
-      throw lostGuest(context, cause);
-    }
+    await this.takenUp?.settle(answer.outcome);
+    if (answer.outcome === 'lost') throw lostGuest(context, cause);
     if (!answer.continues) return this.end();
     record.recovered(clock.nowMs());
     log.info({ event: 'postcopy.recovered', recoveries: record.recoveries });
@@ -170,6 +189,7 @@ export class PostcopyPhase {
     this.record.remainingPages = 0;
     peer.finish();
     void channel.end();
+    void this.record.spill?.end(this.context);
   }
 
   private leavePreempt(): void {

@@ -6,6 +6,7 @@ import {
 } from '../../base/index.ts';
 import type { AllReceivedBody } from '../../protocol/index.ts';
 import type { Journal } from './journal.ts';
+import type { PageSpill } from './page-spill.ts';
 
 /** What the source knows of post-copy. The engine writes it as things happen. */
 export class PostcopyRecord {
@@ -25,6 +26,8 @@ export class PostcopyRecord {
   private endMs: number | undefined;
   /** Bytes on the wire when it was over. What follows is the comparison. */
   endBytes: number | undefined;
+  /** From the moment at which it is written. */
+  spill: PageSpill | undefined;
   private readonly missingPages: number;
   private readonly journal: Journal | undefined;
   private pausedMs = 0;
@@ -84,6 +87,7 @@ export class PostcopyRecord {
       brownout: [],
       brownoutSpanMs: 0,
       journal: this.journal?.info(nowMs),
+      spill: this.spill?.info(),
     };
   }
 }

@@ -17,6 +17,29 @@ export class PromisedPages {
     return (((this.bitmaps[layout.index]?.[pfn >>> 3] ?? 0) >>> (pfn & 7)) & 1) === 1;
   }
 
+  /** Whether every page that is dirty now is one of them. */
+  coverDirty(memory: GuestMemory): boolean {
+    return memory.blocks.every((block) => {
+      const promised = this.bitmapOf(block);
+      return block.dirtyPages().every((byte, index) => (byte & ~(promised[index] ?? 0)) === 0);
+    });
+  }
+
+  /** Of one block, as stretches of neighbours: the first page and the one behind the last. */
+  *runsOf(block: RamBlock): Generator<readonly [number, number]> {
+    const { pageCount } = block.layout;
+    for (let first = 0; first < pageCount; ) {
+      if (!this.has(block, first)) {
+        first += 1;
+        continue;
+      }
+      let end = first + 1;
+      while (end < pageCount && this.has(block, end)) end += 1;
+      yield [first, end];
+      first = end;
+    }
+  }
+
   /** Of one block, with the number of its pages. */
   bitmapOf({ layout }: RamBlock): Uint8Array {
     // A bitmap was made for each block of this memory.

@@ -1,7 +1,8 @@
-import { SternaError, toSternaError } from '../../base/index.ts';
+import { type OwnershipAnswer, SternaError, toSternaError } from '../../base/index.ts';
 import type { OutgoingContext } from '../outgoing-context.ts';
 import type { Connect } from '../outgoing-contract.ts';
 import type { PostcopyRecord } from './postcopy-record.ts';
+import type { PromisedPages } from './promised-pages.ts';
 import { type Recovered, recoverLink } from './recovery.ts';
 
 const RETRY_MS_MIN = 100;
@@ -21,13 +22,19 @@ export class Reconnection {
   private held = false;
   /** Since a user last said `resume`. */
   private peerFailures = 0;
+  private readonly promised: PromisedPages;
+  /** Answers from which nothing follows: they will be the same the next time. */
+  private readonly empty: readonly OwnershipAnswer[];
   private attempt: AbortController | undefined;
   /** Why nothing more is tried. */
   private givenUp: SternaError | undefined;
   private wake: (() => void) | undefined;
 
-  constructor(connect: Connect | undefined) {
+  /** `mayBeAbandoned`: GRANT may never have arrived, and the destination's word for that counts. */
+  constructor(connect: Connect | undefined, promised: PromisedPages, mayBeAbandoned = false) {
     this.connect = connect;
+    this.promised = promised;
+    this.empty = mayBeAbandoned ? ['none'] : ['none', 'abandoned'];
   }
 
   /** No attempt by itself until `resume`; one that is under way is given up. */
@@ -76,9 +83,10 @@ export class Reconnection {
     const attempt = new AbortController();
     this.attempt = attempt;
     try {
-      const found = await recoverLink(context, this.noting(context), attempt.signal);
-      // An answer from which nothing follows will be the same the next time.
-      if (!['none', 'abandoned'].includes(found.answer.outcome)) return found;
+      const found = await recoverLink(context, this.noting(context), attempt.signal, {
+        promised: this.promised,
+      });
+      if (!this.empty.includes(found.answer.outcome)) return found;
       found.context.peer.finish();
       void found.context.channel.end();
       throw new SternaError('E_RECOVERY_REFUSED', 'Destination knows nothing of this migration', {

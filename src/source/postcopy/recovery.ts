@@ -11,12 +11,20 @@ import type { OutgoingContext } from '../outgoing-context.ts';
 import type { Connect } from '../outgoing-contract.ts';
 import { openLink } from '../outgoing-link.ts';
 import { answered, SOFTWARE } from '../setup.ts';
+import type { PromisedPages } from './promised-pages.ts';
 
 /** A connection over which the destination has answered, and what it said. */
 export interface Recovered {
   /** As before, with the new connection. */
   readonly context: OutgoingContext;
   readonly answer: RecoveryBody;
+}
+
+export interface RecoveryOptions {
+  /** An operator has the guest run here, in that epoch. */
+  readonly claimedEpoch?: number;
+  /** More than that the destination cannot lack. */
+  readonly promised?: PromisedPages;
 }
 
 /** The first message of a further connection of this migration. */
@@ -43,13 +51,13 @@ export function joinBody(
 /**
  * Connects again and asks the destination what it knows of the hand-over. When the migration goes
  * on, the dirty bitmaps are exactly what it lacks. Rejects when it cannot be asked or refuses; then
- * the new connection is closed. `claimedEpoch`: an operator has the guest run here, in that epoch.
+ * the new connection is closed.
  */
 export async function recoverLink(
   before: OutgoingContext,
   connect: Connect,
   signal: AbortSignal,
-  claimedEpoch?: number,
+  { claimedEpoch, promised }: RecoveryOptions = {},
 ): Promise<Recovered> {
   const channel = await connect(signal);
   before.reached('source.recover-connected');
@@ -61,7 +69,7 @@ export async function recoverLink(
   try {
     const answer = await ask(context, claimedEpoch);
     before.reached('source.recover-answered');
-    if (answer.continues) await learnMissingPages(context);
+    if (answer.continues) await learnMissingPages(context, promised);
     return { context, answer };
   } catch (thrown) {
     const error = toSternaError(thrown, 'E_CHANNEL_RESET', 'Recovery failed');
@@ -93,7 +101,10 @@ async function ask(
 }
 
 /** The complement of what it has received, which is all that this side still has to send. */
-async function learnMissingPages(context: OutgoingContext): Promise<void> {
+async function learnMissingPages(
+  context: OutgoingContext,
+  promised: PromisedPages | undefined,
+): Promise<void> {
   const { peer, parameters, machine, journal } = context;
   const { stallTimeoutMs } = parameters;
   await journal?.settled;
@@ -116,6 +127,9 @@ async function learnMissingPages(context: OutgoingContext): Promise<void> {
   for (const block of machine.memory.blocks) journal?.refuseMissing(block, missingOf(block));
   for (const block of machine.memory.blocks) block.setDirty(missingOf(block));
   peer.maps.clear();
+  if (promised?.coverDirty(machine.memory) === false) {
+    throw new SternaError('E_PAGE_REQUEST', 'Destination lacks pages that it had at the switch');
+  }
 }
 
 function complement(bitmap: Uint8Array, pageCount: number): Uint8Array {

@@ -1,6 +1,7 @@
 import { SternaError, toSternaError } from '../../base/index.ts';
 import { encodeGoodbye } from '../../protocol/index.ts';
 import type { OutgoingContext } from '../outgoing-context.ts';
+import type { PromisedPages } from '../postcopy/promised-pages.ts';
 import { verifyRam } from './verify-sender.ts';
 
 /**
@@ -12,12 +13,13 @@ const GUEST_STARTED_LIMIT_MS = 5_000;
 /**
  * After the switch: compares the RAM of both sides, learns what the guest saw of it, and says
  * goodbye. The guest runs at the destination already, so no failure here can undo the migration.
+ * `only`: the pages that this process has, when it has not all.
  */
-export async function prove(context: OutgoingContext): Promise<void> {
+export async function prove(context: OutgoingContext, only?: PromisedPages): Promise<void> {
   const { peer, channel, parameters } = context;
   if (!channel.duplex) return;
   try {
-    if (parameters.verify === 'after') await verifyRam(context);
+    if (parameters.verify === 'after') await verifyRam(context, only);
     else if (parameters.verify === 'off') skipVerify(context, 'switched off');
     await learnGuestDowntime(context);
     if (['resumed', 'late-verified'].includes(peer.state))

@@ -2,6 +2,7 @@ import { CONTROL_BYTES_MAX } from '../../base/index.ts';
 import type { RamBlock } from '../../guestmem/index.ts';
 import { encodeVerifyEnd, MESSAGE_TYPES } from '../../protocol/index.ts';
 import type { OutgoingContext } from '../outgoing-context.ts';
+import type { PromisedPages } from '../postcopy/promised-pages.ts';
 import { answered } from '../setup.ts';
 
 const PREFIX_BYTES = 8;
@@ -11,14 +12,20 @@ const RESULT_LIMIT_MS = 30_000;
 /**
  * Proof of equality: hashes the frozen RAM here, page by page, and lets the destination compare
  * with what it applied. Hashing reads RAM itself, not what was noted when pages were sent, so a
- * lost dirty mark shows as well as a lost page.
+ * lost dirty mark shows as well as a lost page. `only`: this process has no others.
  */
-export async function verifyRam(context: OutgoingContext): Promise<void> {
+export async function verifyRam(context: OutgoingContext, only?: PromisedPages): Promise<void> {
   const { machine, record, peer, channel } = context;
   record.verify = { status: 'running', pages: 0, mismatches: [] };
   context.publish();
-  for (const block of machine.memory.blocks) await sendHashes(context, block);
-  await peer.send('VERIFY_END', encodeVerifyEnd({ pages: machine.memory.pageCount }));
+  for (const block of machine.memory.blocks) {
+    for (const [first, end] of only?.runsOf(block) ?? [[0, block.layout.pageCount]]) {
+      await sendHashes(context, block, first, end);
+    }
+  }
+  const pages = only?.count ?? machine.memory.pageCount;
+  const partial = only === undefined ? {} : { partial: true };
+  await peer.send('VERIFY_END', encodeVerifyEnd({ pages, ...partial }));
   if (!channel.duplex) {
     peer.assumeAnswer();
     record.verify = {
@@ -39,10 +46,11 @@ export async function verifyRam(context: OutgoingContext): Promise<void> {
 async function sendHashes(
   { sender, peer, record, journal }: OutgoingContext,
   block: RamBlock,
+  from: number,
+  end: number,
 ): Promise<void> {
-  const { pageCount } = block.layout;
-  for (let first = 0; first < pageCount; first += HASHES_PER_FRAME) {
-    const count = Math.min(HASHES_PER_FRAME, pageCount - first);
+  for (let first = from; first < end; first += HASHES_PER_FRAME) {
+    const count = Math.min(HASHES_PER_FRAME, end - first);
     const bodyBytes = PREFIX_BYTES + count * 8;
     await sender.sendBody(block, MESSAGE_TYPES.VERIFY_HASHES, (body, address) => {
       peer.sending('VERIFY_HASHES');

@@ -42,9 +42,10 @@ export class Site {
     qmp.onEvent((event) => this.events.push(event));
   }
 
-  static async of(name: string, agent: AgentProcess): Promise<Site> {
+  /** `migrates`: it begins with a migration, and capabilities cannot change any more. */
+  static async of(name: string, agent: AgentProcess, migrates = false): Promise<Site> {
     const site = new Site(name, agent, await agent.connect());
-    await site.enable('events');
+    if (!migrates) await site.enable('events');
     return site;
   }
 

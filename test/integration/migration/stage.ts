@@ -15,6 +15,8 @@ export interface GuestArguments {
   readonly workload?: string;
   readonly vcpus?: number;
   readonly more?: readonly string[];
+  /** Where the process dies. */
+  readonly fault?: string;
 }
 
 /** Small, and always writing: 8 MiB of noise, a quarter of it rewritten four times a second. */
@@ -35,9 +37,21 @@ export class Stage {
   private readonly disasters: string[] = [];
 
   source(name: string, guest: GuestArguments = {}): Promise<Site> {
-    const { ram = '16M', workload = BUSY, vcpus = 1, more = [] } = guest;
+    const { ram = '16M', workload = BUSY, vcpus = 1, more = [], fault } = guest;
     const args = ['--ram', ram, '--workload', workload, '--vcpus', String(vcpus), ...more];
-    return this.start('source', name, args);
+    return this.start('source', name, args, fault);
+  }
+
+  /** A source in the place of one that was lost, with the pages that it kept. */
+  sourceOfSpill(name: string, file: string, fault?: string): Promise<Site> {
+    return this.start('source', name, ['--resume-spill', file], fault);
+  }
+
+  /** That agent ends by itself, by its fault. */
+  async dies({ agent, qmp }: Site): Promise<void> {
+    this.agents.delete(agent);
+    expect(await agent.exited).toMatchObject({ signal: 'SIGKILL' });
+    await qmp.closed;
   }
 
   destination(name: string, more: readonly string[] = []): Promise<Site> {
@@ -114,17 +128,22 @@ export class Stage {
     role: 'source' | 'destination',
     name: string,
     more: readonly string[],
+    fault?: string,
   ): Promise<Site> {
+    const { PATH = '', HOME = '' } = process.env;
+    const environment =
+      fault === undefined ? {} : { environment: { PATH, HOME, STERNA_FAULT: fault } };
     const state = more.includes('--state-dir') ? [] : ['--state-dir', this.stateDirectory(name)];
     const agent = await AgentProcess.start({
       role,
       arguments: ['--name', name, ...state, ...more],
+      ...environment,
       onLog: (line) => {
         if (DISASTER.test(line)) this.disasters.push(`${name}: ${line}`);
       },
     });
     this.agents.set(agent, name);
-    const site = await Site.of(name, agent);
+    const site = await Site.of(name, agent, more.includes('--resume-spill'));
     this.sites.push(site);
     return site;
   }

@@ -178,7 +178,10 @@ const BODIES: Readonly<
       errorUs: fc.option(amount),
     }),
   ],
-  VERIFY_END: [encodeVerifyEnd, fc.record({ pages })],
+  VERIFY_END: [
+    encodeVerifyEnd,
+    fc.record({ pages, partial: fc.boolean() }, { requiredKeys: ['pages'] }),
+  ],
   VERIFY_RESULT: [
     encodeVerifyResult,
     fc.record({

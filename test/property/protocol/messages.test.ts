@@ -7,6 +7,7 @@ import { MESSAGE_CASES } from './message-arbitraries.ts';
 const packr = new Packr({ useRecords: false, variableMapSize: true });
 const TRUNCATIONS = 64;
 const OPTIONAL_FIELDS: Readonly<Partial<Record<ControlName, readonly string[]>>> = {
+  VERIFY_END: ['partial'],
   ERROR: ['phase', 'guestOwner', 'detail'],
   HELLO: ['secret'],
   JOIN: ['claimedEpoch'],

@@ -31,6 +31,7 @@ test.each([
   'xbzrle-cache-size=65M',
   'xbzrle=1',
   'x-mode=magic',
+  'x-postcopy-spill=relative/directory',
   'no-such-key=1',
   'constructor=1',
   '__proto__=1',
@@ -53,6 +54,7 @@ test('parametersOf() sets mode and timeout always, the rest only when it was giv
       timeoutSeconds: 1.5,
       xbzrleCacheBytes: 2 ** 26,
       verify: 'strict',
+      postcopySpill: '/var/spill',
     }),
   ).toEqual({
     'x-mode': 'precopy',
@@ -62,6 +64,7 @@ test('parametersOf() sets mode and timeout always, the rest only when it was giv
     'downtime-limit': 0,
     'xbzrle-cache-size': 2 ** 26,
     'x-verify': 'strict',
+    'x-postcopy-spill': '/var/spill',
   });
 });
 

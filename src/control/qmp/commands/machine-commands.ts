@@ -33,6 +33,10 @@ export const machineCommands: QmpCommands = {
       await saveMemory(guests.need().memory, val, size, filename);
     },
   ),
+  'x-dump-half': command({ filename: { type: 'string' } }, async (agent, { filename }) => {
+    const { migrationId, epoch, pages, missingPages, bytes } = await agent.dumpHalf(filename);
+    return { 'migration-id': migrationId, epoch, pages, 'missing-pages': missingPages, bytes };
+  }),
   'x-check-guest': command({}, ({ guests }) => {
     if (guests.isRunning) {
       throw new SternaError(
