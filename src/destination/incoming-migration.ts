@@ -87,9 +87,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
 
   info(): MigrationInfo {
     const nowMs = this.options.clock.nowMs();
-    const secondBytes = this.second?.channel.receivedBytes ?? 0;
-    const mainBytes = this.record.receivedBytes(this.link.channel);
-    return this.record.info(nowMs, mainBytes + secondBytes);
+    return this.record.info(nowMs, this.record.receivedBytes(this.link.channel));
   }
 
   /** Breaks the connection of post-copy; the source may come again. Throws E_STATE. */
@@ -256,7 +254,6 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     record.status = 'postcopy-paused';
     record.postcopy?.paused(clock.nowMs(), error);
     record.leave(this.link.channel);
-    if (this.second !== undefined) record.leave(this.second.channel);
     this.handlers.postcopy?.unlink();
     log.warn({ event: 'postcopy.paused', code: error.code, error: error.message });
     for (const link of [this.link, this.second]) {

@@ -214,8 +214,7 @@ export class OutgoingMigration {
       downtime.mark('verify');
     }
     const isLinked = await this.grant(downtime);
-    const link =
-      this.postcopy === undefined ? isLinked && context : await this.serve(this.postcopy);
+    const link = this.postcopy === undefined ? isLinked && context : await this.postcopy.run();
     if (promised === undefined) this.preempt?.destroy();
     record.status = 'completed';
     context.log.info({

@@ -122,7 +122,7 @@ describe('QMP commands', () => {
       [{ 'downtime-limit': '1' }, "Invalid parameter type for 'downtime-limit', expected: integer"],
       [{ 'max-bandwidth': 1e300 }, "Parameter 'max-bandwidth' expects"],
       [{ 'xbzrle-cache-size': 5000 }, 'a power of two'],
-      [{ 'x-mode': 'postcopy' }, 'expects one of precopy, stop'],
+      [{ 'x-mode': 'lazy' }, 'expects one of precopy, stop, postcopy, hybrid'],
       [{ 'x-mode': 1 }, "Invalid parameter type for 'x-mode', expected: string"],
       [{ 'no-such': 1 }, "Parameter 'no-such' is unexpected"],
     ])('refuses %j', async (values, reason) => {
@@ -152,7 +152,23 @@ describe('QMP commands', () => {
         { capability: 'events', state: true },
         { capability: 'validate-uuid', state: false },
         { capability: 'return-path', state: true },
+        { capability: 'postcopy-ram', state: false },
+        { capability: 'postcopy-preempt', state: false },
+        { capability: 'postcopy-blocktime', state: true },
       ]);
+    });
+
+    it('takes postcopy-preempt only with postcopy-ram', async () => {
+      const set = (states: Readonly<Record<string, boolean>>) => {
+        const entries = Object.entries(states);
+        const capabilities = entries.map(([capability, state]) => ({ capability, state }));
+        return run('migrate-set-capabilities', { capabilities });
+      };
+      const requires = { desc: 'Postcopy preempt requires postcopy-ram' };
+      await expect(set({ 'postcopy-preempt': true })).rejects.toMatchObject(requires);
+      await set({ 'postcopy-ram': true, 'postcopy-preempt': true });
+      await expect(set({ 'postcopy-ram': false })).rejects.toMatchObject(requires);
+      await set({ 'postcopy-ram': false, 'postcopy-preempt': false });
     });
 
     it.each([

@@ -6,7 +6,7 @@ import { runSterna } from './sterna-command.ts';
 
 /** Post-copy by the command line, as people and scripts use it. */
 
-describe('the command line in post-copy', () => {
+describe('the command line in post-copy', { timeout: 60_000 }, () => {
   let stage: Stage;
 
   beforeEach(() => {
