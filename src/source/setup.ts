@@ -107,7 +107,12 @@ function journalParameters(parameters: OutgoingContext['parameters']): Record<st
 
 /** Throws E_CONFIG_INVALID for settings that cannot be kept together. */
 export function refuseCombination({ parameters, capabilities, channel }: OutgoingContext): void {
-  if (!capabilities['postcopy-ram']) return;
+  if (!capabilities['postcopy-ram']) {
+    if (parameters.mode !== 'precopy' || parameters.timeoutAction !== 'postcopy') return;
+    throw new SternaError('E_CONFIG_INVALID', 'Post-copy at the timeout needs postcopy-ram', {
+      detail: { parameter: 'x-timeout-action', value: 'postcopy', capability: 'postcopy-ram' },
+    });
+  }
   if (!channel.duplex) {
     throw new SternaError(
       'E_CONFIG_INVALID',

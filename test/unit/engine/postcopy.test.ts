@@ -132,6 +132,15 @@ describe('OutgoingMigration in mode postcopy', () => {
     expect(pair.runningMachines()).toEqual([pair.machine]);
   });
 
+  test('is not promised for the timeout of pre-copy when it was not enabled', async () => {
+    const { pair, result } = await postcopy({
+      parameters: { mode: 'precopy', timeoutMs: 1, timeoutAction: 'postcopy' },
+    });
+    expect(result.source.error?.code).toBe('E_CONFIG_INVALID');
+    expect(pair.factory.created).toEqual([]);
+    expect(pair.runningMachines()).toEqual([pair.machine]);
+  });
+
   test('sends requested pages over a second connection with postcopy-preempt', async () => {
     const connections: number[] = [];
     const run = await postcopy({

@@ -1,0 +1,57 @@
+import { describe, expect, test } from 'vitest';
+import { LINK_DIRECTIONS, type Side } from '../../src/experiments/simulation/index.ts';
+import { framesOf, MODES, runSmall } from './matrix.ts';
+
+const SIDES: readonly Side[] = ['source', 'destination'];
+
+describe('runHistory() breaks no rule whichever side dies at whichever frame', () => {
+  const cells = MODES.flatMap(([name, options]) =>
+    LINK_DIRECTIONS.flatMap((direction) =>
+      SIDES.map((side) => [name, side, direction, options] as const),
+    ),
+  );
+
+  test.each(cells)('%s, the %s at a frame %s', async (_name, side, direction, options) => {
+    const frameCount = await framesOf(options, direction);
+    for (let at = 0; at < frameCount; at += 1) {
+      // Before the other side has noticed, while it asks, and after it has given up.
+      const restartMs = [1, 150, 3000][at % 3] ?? 1;
+      const kill = { kind: 'kill', side, direction, at, restartMs, boots: at % 2 === 0 } as const;
+      const { violations, attempts, tail } = await runSmall(options, kill);
+      const cell = `${side} dies at frame ${at} ${direction}`;
+      expect(violations, `${cell}\n${tail.join('\n')}`).toEqual([]);
+      expect(attempts[0]?.hits, cell).toBe(1);
+    }
+  });
+});
+
+describe('runHistory() breaks no rule when the link breaks again and again', () => {
+  const postcopy = MODES.filter(([name]) => name === 'postcopy' || name === 'hybrid');
+  const cells = postcopy.flatMap(([name, options]) =>
+    LINK_DIRECTIONS.map((direction) => [name, direction, options] as const),
+  );
+
+  test.each(cells)(
+    '%s, at each frame %s of what follows a break',
+    async (_name, direction, options) => {
+      // JOIN to RECOVERED and the next pages; the connection of its own once more.
+      for (let at = 0; at < 10; at += 1) {
+        const fault = {
+          kind: 'frame',
+          fate: 'cut',
+          direction: 'to-source',
+          at: 'PROGRESS',
+        } as const;
+        const place = { fate: 'cut', direction, at } as const;
+        const breaks = [
+          { fate: 'cut', direction: 'to-source', at: 'POSTCOPY_RESUMED' },
+          place,
+          place,
+        ] as const;
+        const { violations, attempts, tail } = await runSmall({ ...options, breaks }, fault);
+        expect(violations, `frame ${at}\n${tail.join('\n')}`).toEqual([]);
+        expect(attempts.length).toBeGreaterThan(0);
+      }
+    },
+  );
+});
