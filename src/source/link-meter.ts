@@ -1,3 +1,5 @@
+import { PushWindow } from './push-window.ts';
+
 /**
  * What the acknowledgements (PROGRESS) tell of the link: how much is under way, how fast it drains,
  * how far the peer is.
@@ -17,21 +19,13 @@ const WINDOW_MS = 25;
 const WINDOW_BYTES_MIN = 2 ** 20;
 const WINDOW_BYTES_MAX = 64 * 2 ** 20;
 const WINDOW_BYTES_UNMEASURED = 8 * 2 ** 20;
-/**
- * In post-copy the window is what a fault waits behind: what is on its way anyhow, and 2 ms
- * (docs/adr/0012). At least a few frames, or a slow link would stand idle between them.
- */
-const PUSH_WINDOW_MS = 2;
-const PUSH_WINDOW_BYTES_MIN = 40 * 2 ** 10;
-const PUSH_WINDOW_BYTES_MAX = 2 ** 20;
-const PUSH_WINDOW_BYTES_UNMEASURED = 256 * 2 ** 10;
-
 interface RateSample {
   readonly atMs: number;
   readonly bytesPerMs: number;
 }
 
 export class LinkMeter {
+  private readonly pushWindow = new PushWindow();
   private deliveredBytes = 0;
   private deliveredMs = 0;
   private spanStartMs: number | undefined;
@@ -51,6 +45,7 @@ export class LinkMeter {
     if (bytes <= this.deliveredBytes) return;
     this.deliveredBytes = bytes;
     this.deliveredMs = nowMs;
+    this.pushWindow.delivered(bytes, nowMs);
     if (this.spanStartMs === undefined) {
       this.startSpan(nowMs);
       return;
@@ -116,11 +111,7 @@ export class LinkMeter {
 
   /** The same while vCPUs wait for pages behind them. */
   get pushWindowBytes(): number {
-    const rate = this.bytesPerMs;
-    if (rate === undefined) return PUSH_WINDOW_BYTES_UNMEASURED;
-    const underWayBytes = rate * this.roundTripMs;
-    const queuedBytes = Math.min(PUSH_WINDOW_BYTES_MAX, rate * PUSH_WINDOW_MS);
-    return Math.max(PUSH_WINDOW_BYTES_MIN, underWayBytes + queuedBytes);
+    return this.pushWindow.bytes(this.bytesPerMs, this.roundTripMs);
   }
 
   private startSpan(nowMs: number): void {
