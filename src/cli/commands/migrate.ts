@@ -21,6 +21,9 @@ interface MigrateOptions extends QmpOption {
   readonly compMethods?: 'none' | 'xbzrle';
   readonly compXbzrleCache?: number;
   readonly verify?: 'after' | 'strict' | 'off';
+  readonly postcopyJournal?: true;
+  readonly postcopyJournalBandwidth?: number;
+  readonly postcopyJournalInterval?: number;
   readonly json?: true;
 }
 
@@ -60,6 +63,9 @@ export const addMigrate: AddCommand = (program, context, run) => {
         'off',
       ]),
     )
+    .option('--postcopy-journal', 'in post-copy the destination sends its changes back')
+    .option('--postcopy-journal-bandwidth <MiB/s>', 'limit of that', parseNumber(0, 2 ** 30))
+    .option('--postcopy-journal-interval <ms>', 'between two points', parseInteger(10, 3_600_000))
     .option('--json', 'JSON lines on standard output: progress, then one result')
     .action((uri: string, options: MigrateOptions) => run(() => migrate(context, uri, options)));
 };
@@ -75,6 +81,9 @@ function requestOf(uri: string, options: MigrateOptions): MigrationRequest {
     compression: options.compMethods,
     xbzrleCacheBytes: options.compXbzrleCache,
     verify: options.verify,
+    postcopyJournal: options.postcopyJournal,
+    postcopyJournalMebibytes: options.postcopyJournalBandwidth,
+    postcopyJournalIntervalMs: options.postcopyJournalInterval,
   };
 }
 

@@ -14,6 +14,10 @@ export interface MigrationRequest {
   readonly compression?: 'none' | 'xbzrle' | undefined;
   readonly xbzrleCacheBytes?: number | undefined;
   readonly verify?: 'after' | 'strict' | 'off' | undefined;
+  readonly postcopyJournal?: true | undefined;
+  /** MiB per second, 0 = unlimited. */
+  readonly postcopyJournalMebibytes?: number | undefined;
+  readonly postcopyJournalIntervalMs?: number | undefined;
 }
 
 /** Capabilities and parameters first, then the migration: it runs when this resolves. */
@@ -30,9 +34,13 @@ interface CapabilityState {
 
 /** The argument of `migrate-set-capabilities`. */
 export function capabilitiesOf(request: MigrationRequest): readonly CapabilityState[] {
-  const events = { capability: 'events', state: true };
-  if (request.compression === undefined) return [events];
-  return [events, { capability: 'xbzrle', state: request.compression === 'xbzrle' }];
+  const { compression, postcopyJournal } = request;
+  const states = [{ capability: 'events', state: true }];
+  if (compression !== undefined) {
+    states.push({ capability: 'xbzrle', state: compression === 'xbzrle' });
+  }
+  if (postcopyJournal) states.push({ capability: 'x-postcopy-journal', state: true });
+  return states;
 }
 
 /** The arguments of `migrate-set-parameters`. */
@@ -50,5 +58,18 @@ export function parametersOf(request: MigrationRequest): Readonly<Record<string,
     ...(downtimeMs === undefined ? {} : { 'downtime-limit': downtimeMs }),
     ...(xbzrleCacheBytes === undefined ? {} : { 'xbzrle-cache-size': xbzrleCacheBytes }),
     ...(verify === undefined ? {} : { 'x-verify': verify }),
+    ...journalParametersOf(request),
+  };
+}
+
+function journalParametersOf({
+  postcopyJournalMebibytes: mebibytes,
+  postcopyJournalIntervalMs: intervalMs,
+}: MigrationRequest): Readonly<Record<string, number>> {
+  return {
+    ...(mebibytes === undefined
+      ? {}
+      : { 'x-postcopy-journal-bandwidth': Math.round(mebibytes * 2 ** 20) }),
+    ...(intervalMs === undefined ? {} : { 'x-postcopy-journal-interval': intervalMs }),
   };
 }
