@@ -4,6 +4,7 @@ import { appendFileSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { converge } from './converge.mjs';
 import { downtime } from './downtime.mjs';
+import { journal } from './journal.mjs';
 import { kernels } from './kernels.mjs';
 import { describeMachine } from './machine.mjs';
 import { memory } from './memory.mjs';
@@ -11,7 +12,7 @@ import { softMmu } from './soft-mmu.mjs';
 import { stream } from './stream.mjs';
 import { tls } from './tls.mjs';
 
-const BENCHES = [kernels, softMmu, stream, tls, downtime, memory, converge];
+const BENCHES = [kernels, softMmu, stream, tls, downtime, memory, converge, journal];
 const options = process.argv.slice(2);
 const smoke = options.includes('--smoke');
 const recording = options.includes('--record');
