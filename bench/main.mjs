@@ -4,6 +4,7 @@ import { appendFileSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { converge } from './converge.mjs';
 import { downtime } from './downtime.mjs';
+import { journal } from './journal.mjs';
 import { kernels } from './kernels.mjs';
 import { describeMachine } from './machine.mjs';
 import { memory } from './memory.mjs';
@@ -13,7 +14,18 @@ import { spill } from './spill.mjs';
 import { stream } from './stream.mjs';
 import { tls } from './tls.mjs';
 
-const BENCHES = [kernels, softMmu, stream, tls, downtime, memory, converge, postcopy, spill];
+const BENCHES = [
+  kernels,
+  softMmu,
+  stream,
+  tls,
+  downtime,
+  memory,
+  converge,
+  postcopy,
+  spill,
+  journal,
+];
 const options = process.argv.slice(2);
 const smoke = options.includes('--smoke');
 const recording = options.includes('--record');

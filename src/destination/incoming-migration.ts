@@ -44,6 +44,8 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
   private isPublishing = false;
   /** This connection began with JOIN: it belongs to another migration, or to none. */
   private hasAsked = false;
+  /** A user has the guest run at the source. */
+  private hasYielded = false;
   private settle: ((outcome: IncomingOutcome) => void) | undefined;
   /** Why this migration is being undone. */
   private failure: SternaError | undefined;
@@ -166,7 +168,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
 
   /** The guest is this side's, and pages are missing: no loss of a connection ends that. */
   private get isInPostcopy(): boolean {
-    return this.record.status.startsWith('postcopy-');
+    return !this.hasYielded && this.record.status.startsWith('postcopy-');
   }
 
   private isOurs(link: IncomingLink): boolean {
@@ -240,7 +242,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
       this.fail(new SternaError('E_CHANNEL_RESET', 'Source took the guest back'));
     } else if (outcome === 'moved' && this.isInPostcopy) {
       // It is not this side's any more, so nothing waits for the source to come again.
-      this.record.status = 'failed';
+      this.hasYielded = true;
       const text = 'The user of the source has the guest run there';
       this.fail(new SternaError('E_TAKEN_BACK', text));
     }

@@ -11,4 +11,5 @@ export * from './messages/control-decoders.ts';
 export * from './messages/index.ts';
 export * from './page-batch.ts';
 export * from './page-map.ts';
+export * from './rehearsal.ts';
 export * from './verify-hashes.ts';

@@ -214,7 +214,8 @@ export class OutgoingMigration {
       downtime.mark('verify');
     }
     const isLinked = await this.grant(downtime);
-    const link = this.postcopy === undefined ? isLinked && context : await this.postcopy.run();
+    const link =
+      this.postcopy === undefined ? isLinked && context : await this.serve(this.postcopy);
     if (promised === undefined) this.preempt?.destroy();
     record.status = 'completed';
     context.log.info({

@@ -37,6 +37,9 @@ interface MigrateOptions extends QmpOption, PostcopyOptions {
   readonly compXbzrleCache?: number;
   readonly verify?: 'after' | 'strict' | 'off';
   readonly postcopySpill?: string;
+  readonly postcopyJournal?: true;
+  readonly postcopyJournalBandwidth?: number;
+  readonly postcopyJournalInterval?: number;
   readonly json?: true;
 }
 
@@ -76,6 +79,9 @@ export const addMigrate: AddCommand = (program, context, run) => {
       ]),
     )
     .option('--postcopy-spill <directory>', 'keep missing pages there too (post-copy)', parsePath)
+    .option('--postcopy-journal', 'in post-copy the destination sends its changes back')
+    .option('--postcopy-journal-bandwidth <MiB/s>', 'limit of that', parseNumber(0, 2 ** 30))
+    .option('--postcopy-journal-interval <ms>', 'between two points', parseInteger(10, 3_600_000))
     .option('--json', 'JSON lines on standard output: progress, then one result')
     .action((uri: string | undefined, options: MigrateOptions) =>
       run(() => migrate(context, uri, options)),
@@ -95,6 +101,9 @@ function requestOf(uri: string, options: MigrateOptions): MigrationRequest {
     verify: options.verify,
     ...postcopyRequest(uri, options),
     postcopySpill: options.postcopySpill,
+    postcopyJournal: options.postcopyJournal,
+    postcopyJournalMebibytes: options.postcopyJournalBandwidth,
+    postcopyJournalIntervalMs: options.postcopyJournalInterval,
   };
 }
 

@@ -22,6 +22,10 @@ export interface MigrationRequest {
   readonly postcopyAfterPasses?: number | undefined;
   readonly verify?: 'after' | 'strict' | 'off' | undefined;
   readonly postcopySpill?: string | undefined;
+  readonly postcopyJournal?: true | undefined;
+  /** MiB per second, 0 = unlimited. */
+  readonly postcopyJournalMebibytes?: number | undefined;
+  readonly postcopyJournalIntervalMs?: number | undefined;
 }
 
 /** Capabilities and parameters first, then the migration: it runs when this resolves. */
@@ -48,7 +52,7 @@ interface CapabilityState {
 
 /** The argument of `migrate-set-capabilities`. */
 export function capabilitiesOf(request: MigrationRequest): readonly CapabilityState[] {
-  const { compression, postcopy } = request;
+  const { compression, postcopy, postcopyJournal } = request;
   const states: CapabilityState[] = [{ capability: 'events', state: true }];
   if (compression !== undefined) {
     states.push({ capability: 'xbzrle', state: compression === 'xbzrle' });
@@ -60,6 +64,7 @@ export function capabilitiesOf(request: MigrationRequest): readonly CapabilitySt
   if (postcopy === 'preempt' || postcopy === 'off') {
     states.push({ capability: 'postcopy-preempt', state: postcopy === 'preempt' });
   }
+  if (postcopyJournal) states.push({ capability: 'x-postcopy-journal', state: true });
   return states;
 }
 
@@ -86,5 +91,18 @@ export function parametersOf(request: MigrationRequest): Readonly<Record<string,
     ...(xbzrleCacheBytes === undefined ? {} : { 'xbzrle-cache-size': xbzrleCacheBytes }),
     ...(verify === undefined ? {} : { 'x-verify': verify }),
     ...(postcopySpill === undefined ? {} : { 'x-postcopy-spill': postcopySpill }),
+    ...journalParametersOf(request),
+  };
+}
+
+function journalParametersOf({
+  postcopyJournalMebibytes: mebibytes,
+  postcopyJournalIntervalMs: intervalMs,
+}: MigrationRequest): Readonly<Record<string, number>> {
+  return {
+    ...(mebibytes === undefined
+      ? {}
+      : { 'x-postcopy-journal-bandwidth': Math.round(mebibytes * 2 ** 20) }),
+    ...(intervalMs === undefined ? {} : { 'x-postcopy-journal-interval': intervalMs }),
   };
 }

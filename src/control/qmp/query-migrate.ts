@@ -116,7 +116,25 @@ function sternaReply(info: MigrationInfo): Json {
     passes: info.passes.map(passReply),
     postcopy: sternaPostcopyReply(info),
     spill: spillReply(info.postcopy?.spill),
+    journal: journalReply(info),
     error: info.error,
+  });
+}
+
+function journalReply({ postcopy }: MigrationInfo): Json | undefined {
+  const journal = postcopy?.journal;
+  if (journal === undefined) return undefined;
+  return compact({
+    points: journal.points,
+    pages: journal.pages,
+    bytes: journal.bytes,
+    'pause-ms': milliseconds(journal.pauseMs),
+    'longest-pause-ms': milliseconds(journal.longestPauseMs),
+    'recent-pauses-ms': journal.recentPausesMs.map(milliseconds),
+    'last-point-age-ms':
+      journal.lastPointMs === undefined ? undefined : milliseconds(journal.lastPointMs),
+    'lag-pages': journal.lagPages,
+    overfull: journal.isOverfull,
   });
 }
 

@@ -10,6 +10,5 @@ export * from './pass.ts';
 export * from './ping.ts';
 export * from './postcopy.ts';
 export * from './recovery.ts';
-export * from './rehearsal.ts';
 export * from './switchover.ts';
 export * from './verify.ts';

@@ -36,7 +36,7 @@ export class SwitchHashes {
     return this.blocks[layout.index]?.kept[pfn] === 1;
   }
 
-  /** Puts those of pages [first, first + count) in their place in `list`, which has one for each. */
+  /** Puts those of pages [first, first + count) in their place in `list`, a hash a page. */
   putInto(list: Buffer, { layout }: RamBlock, first: number, count: number): void {
     const found = this.blocks[layout.index];
     if (found === undefined) return;

@@ -1,4 +1,3 @@
-import { decodePageMap, encodePageMap } from '../page-map.ts';
 import {
   decodeGrant,
   decodePostcopyResumed,
@@ -6,17 +5,18 @@ import {
   encodeGrant,
   encodePostcopyResumed,
   encodeResumed,
-} from './grant.ts';
-import { decodeJournalPoint, encodeJournalPoint } from './journal.ts';
-import { decodeMachineState, encodeMachineState } from './machine-state.ts';
-import { decodePassBegin, decodeStopped, encodePassBegin, encodeStopped } from './pass.ts';
-import { decodePageRequest, encodePageRequest } from './postcopy.ts';
+} from './messages/grant.ts';
+import { decodeJournalPoint, encodeJournalPoint } from './messages/journal.ts';
+import { decodeMachineState, encodeMachineState } from './messages/machine-state.ts';
+import { decodePassBegin, decodeStopped, encodePassBegin, encodeStopped } from './messages/pass.ts';
+import { decodePageRequest, encodePageRequest } from './messages/postcopy.ts';
 import {
   decodeSwitchover,
   decodeSwitchoverAck,
   encodeSwitchover,
   encodeSwitchoverAck,
-} from './switchover.ts';
+} from './messages/switchover.ts';
+import { decodePageMap, encodePageMap } from './page-map.ts';
 
 const EPOCH = 1;
 
