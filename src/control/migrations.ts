@@ -23,6 +23,7 @@ import type { HalfImage } from './half-image/half-image.ts';
 import { listeningInfo } from './migration/incoming-port.ts';
 import { initialInfo } from './migration/initial-info.ts';
 import type { MigrationHost, ServiceNews } from './migration/migration-host.ts';
+import type { ListenRequest } from './migration/migration-messages.ts';
 import {
   refuseCapabilities,
   refuseMigration,
@@ -260,12 +261,7 @@ export class Migrations {
     if (!guests.isVacant || this.outgoingId !== undefined)
       throw state('There is a guest here already');
     if (this.listening !== undefined) throw state('This agent listens for a guest already');
-    const real = await host.listen({
-      uri,
-      expectedUuid,
-      startPaused: guests.startsPaused,
-      stallTimeoutMs: this.values.stallTimeoutMs,
-    });
+    const real = await host.listen(this.listenRequest(uri));
     const address = parseAddress(real);
     // A file comes once; only a port stays open.
     if (address.kind === 'tcp') this.listening = { address, uri: real };
@@ -350,15 +346,14 @@ export class Migrations {
   }
 
   private async listenAgain(uri: string): Promise<void> {
-    const { host, guests, expectedUuid } = this.options;
-    const { stallTimeoutMs } = this.values;
-    const real = await host.listen({
-      uri,
-      expectedUuid,
-      startPaused: guests.startsPaused,
-      stallTimeoutMs,
-    });
+    const real = await this.options.host.listen(this.listenRequest(uri));
     this.listening = { address: parseAddress(real), uri: real };
+  }
+
+  private listenRequest(uri: string): ListenRequest {
+    const { guests, expectedUuid } = this.options;
+    const { stallTimeoutMs } = this.values;
+    return { uri, expectedUuid, startPaused: guests.startsPaused, stallTimeoutMs };
   }
 
   private departureDied(cause: SternaError): void {

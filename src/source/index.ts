@@ -6,8 +6,8 @@ export type {
 } from './outgoing-contract.ts';
 export { OutgoingMigration } from './outgoing-migration.ts';
 export type { PromisedPages } from './postcopy/promised-pages.ts';
-export type { SourceHalf, Spill } from './postcopy/spill.ts';
-export { TakenUpMigration, type TakenUpOptions } from './postcopy/taken-up-migration.ts';
+export type { SourceHalf, Spill } from './postcopy/spill/spill.ts';
+export { TakenUpMigration, type TakenUpOptions } from './postcopy/spill/taken-up-migration.ts';
 export {
   decidePrecopy,
   expectedDowntimeMs,

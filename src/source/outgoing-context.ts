@@ -13,7 +13,7 @@ import type { LinkMeter } from './link-meter.ts';
 import type { OutgoingRecord } from './outgoing-record.ts';
 import type { PageSender } from './page-sender.ts';
 import type { Peer } from './peer.ts';
-import type { Journal } from './postcopy/journal.ts';
+import type { Journal } from './postcopy/journal/journal.ts';
 
 /**
  * What the phases of one outgoing migration share. Each phase is a function over it, in a file of

@@ -10,7 +10,7 @@ import type {
 } from '../base/index.ts';
 import type { Channel } from '../channel/index.ts';
 import type { Machine } from '../guestmem/index.ts';
-import type { Spill } from './postcopy/spill.ts';
+import type { Spill } from './postcopy/spill/spill.ts';
 
 /**
  * Everything an outgoing migration needs; nothing of it is global, so the simulator passes its own.

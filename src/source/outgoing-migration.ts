@@ -1,6 +1,7 @@
 import {
   type Deferred,
   deferred,
+  isOver,
   type MigrationInfo,
   type MigrationParameters,
   PAGE_BYTES,
@@ -8,15 +9,16 @@ import {
   toSternaError,
 } from '../base/index.ts';
 import { tellPeer } from './farewell.ts';
+import { startLinkTimers } from './link-timers.ts';
 import type { OutgoingContext } from './outgoing-context.ts';
 import type { Connect, MigrationOutcome, OutgoingOptions } from './outgoing-contract.ts';
 import { openLink } from './outgoing-link.ts';
 import { OutgoingRecord } from './outgoing-record.ts';
 import { claimGuest } from './postcopy/claim.ts';
-import { openJournal } from './postcopy/open-journal.ts';
+import { openJournal } from './postcopy/journal/open-journal.ts';
 import { openPreemptLink, PostcopyPhase } from './postcopy/postcopy-phase.ts';
 import type { PreemptLink } from './postcopy/preempt-link.ts';
-import type { Spill } from './postcopy/spill.ts';
+import type { Spill } from './postcopy/spill/spill.ts';
 import { advisePostcopy, precopy } from './precopy/precopy.ts';
 import { prepareCache } from './precopy/prepare-cache.ts';
 import { refuseCombination, setUp } from './setup.ts';
@@ -31,10 +33,6 @@ import {
 } from './switch/proof.ts';
 import { DowntimeClock, stopAndCopy } from './switch/stop-and-copy.ts';
 import { verifyRam } from './switch/verify-sender.ts';
-
-const PUBLISH_MS = 50;
-/** Keeps the other side from taking a quiet link for a dead one; well below any stall timeout. */
-const PING_MS = 500;
 
 /** One outgoing migration of one machine, told as a story by `run()`. */
 export class OutgoingMigration {
@@ -96,7 +94,7 @@ export class OutgoingMigration {
    */
   async run(): Promise<MigrationOutcome> {
     const { channel, clock, peer } = this.context;
-    const stopTimers = this.startTimers();
+    const stopTimers = startLinkTimers(this.context, () => this.link);
     channel.start(peer);
     try {
       const link = await this.migrate();
@@ -114,7 +112,8 @@ export class OutgoingMigration {
   /** The guest goes on at the source. Too late once GRANT may have been sent. */
   cancel(): 'cancelling' | 'too-late' {
     const { record, interrupt } = this.context;
-    if (this.handOver.isIrrevocable || isOver(record.status)) return 'too-late';
+    const isEnding = record.status === 'cancelling' || isOver(record.status);
+    if (this.handOver.isIrrevocable || isEnding) return 'too-late';
     record.status = 'cancelling';
     interrupt.raise(new SternaError('E_CANCELLED', 'Migration was cancelled'));
     this.context.publish();
@@ -285,7 +284,8 @@ export class OutgoingMigration {
       return await postcopy.run(this.spill);
     } catch (thrown) {
       // The destination has said so. Without a record of it no operator could go back.
-      await this.handOver.answered('lost');
+      const isLost = thrown instanceof SternaError && thrown.code === 'E_GUEST_LOST';
+      if (isLost) await this.handOver.answered('lost');
       throw thrown;
     }
   }
@@ -368,36 +368,10 @@ export class OutgoingMigration {
     cause.guestOwner = 'source';
     return cause;
   }
-
-  private startTimers(): () => void {
-    const { clock } = this.context;
-    const stopPublishing = clock.every(PUBLISH_MS, this.context.publish);
-    const stopPinging = clock.every(PING_MS, () => {
-      const { peer, channel } = this.link;
-      if (!channel.duplex || peer.isOver || UNASKED_STATES.includes(peer.state)) return;
-      peer.ping();
-      peer.checkAlive(this.parameters.stallTimeoutMs);
-    });
-    return () => {
-      stopPublishing();
-      stopPinging();
-    };
-  }
 }
 
-/** Nothing but the first message may come then. */
-const UNASKED_STATES: readonly string[] = ['connected', 'greeting', 'joining'];
 const PAUSED_STATUSES: readonly MigrationInfo['status'][] = [
   'postcopy-paused',
   'postcopy-recover-setup',
   'postcopy-recover',
 ];
-
-function isOver(status: MigrationInfo['status']): boolean {
-  return (
-    status === 'completed' ||
-    status === 'failed' ||
-    status === 'cancelled' ||
-    status === 'cancelling'
-  );
-}

@@ -44,7 +44,7 @@ import {
 } from '../protocol/index.ts';
 import type { Interrupt } from './interrupt.ts';
 import type { LinkMeter } from './link-meter.ts';
-import type { Journal, JournalMessage } from './postcopy/journal.ts';
+import type { Journal, JournalMessage } from './postcopy/journal/journal.ts';
 
 /** Longer bodies never come from a destination. */
 const BODY_BYTES_MAX = PAGE_MAP_BYTES_MAX;

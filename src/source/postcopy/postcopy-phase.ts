@@ -5,16 +5,16 @@ import type { Connect } from '../outgoing-contract.ts';
 import { answered } from '../setup.ts';
 import { lostGuest } from '../switch/ask.ts';
 import { noteGuestDowntime } from '../switch/proof.ts';
-import { linkJournal } from './open-journal.ts';
+import { linkJournal } from './journal/open-journal.ts';
 import { PageRequests } from './page-requests.ts';
-import { PageSpill } from './page-spill.ts';
 import { PostcopyRecord } from './postcopy-record.ts';
 import { PreemptLink } from './preempt-link.ts';
 import type { PromisedPages } from './promised-pages.ts';
 import { PushOrder } from './push-order.ts';
 import { Reconnection } from './reconnection.ts';
 import { joinBody } from './recovery.ts';
-import type { Spill } from './spill.ts';
+import { PageSpill } from './spill/page-spill.ts';
+import type { Spill } from './spill/spill.ts';
 
 /** The last pages are under way when POSTCOPY_END goes out. */
 const ALL_RECEIVED_LIMIT_MS = 60_000;

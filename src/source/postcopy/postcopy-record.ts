@@ -5,8 +5,8 @@ import {
   type SternaError,
 } from '../../base/index.ts';
 import type { AllReceivedBody } from '../../protocol/index.ts';
-import type { Journal } from './journal.ts';
-import type { PageSpill } from './page-spill.ts';
+import type { Journal } from './journal/journal.ts';
+import type { PageSpill } from './spill/page-spill.ts';
 
 /** What the source knows of post-copy. The engine writes it as things happen. */
 export class PostcopyRecord {

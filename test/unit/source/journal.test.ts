@@ -10,7 +10,7 @@ import {
   MESSAGE_TYPES,
   type PageEntry,
 } from '../../../src/protocol/index.ts';
-import { Journal, type JournalMessage } from '../../../src/source/postcopy/journal.ts';
+import { Journal, type JournalMessage } from '../../../src/source/postcopy/journal/journal.ts';
 import { FakeMachine } from '../../support/fake-machine.ts';
 import { fillGuest } from '../../support/guest-script.ts';
 

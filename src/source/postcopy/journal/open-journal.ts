@@ -1,6 +1,6 @@
-import { encodeJournalAck } from '../../protocol/index.ts';
-import type { OutgoingContext } from '../outgoing-context.ts';
-import type { OutgoingOptions } from '../outgoing-contract.ts';
+import { encodeJournalAck } from '../../../protocol/index.ts';
+import type { OutgoingContext } from '../../outgoing-context.ts';
+import type { OutgoingOptions } from '../../outgoing-contract.ts';
 import { Journal } from './journal.ts';
 
 /** Undefined when the user does not want one, or there will be no post-copy. */

@@ -6,8 +6,8 @@ import {
   type ReachFault,
   SternaError,
   toSternaError,
-} from '../../base/index.ts';
-import type { Machine, RamBlock } from '../../guestmem/index.ts';
+} from '../../../base/index.ts';
+import type { Machine, RamBlock } from '../../../guestmem/index.ts';
 import {
   type BodyResult,
   decodeJournalPoint,
@@ -19,7 +19,7 @@ import {
   type JournalPointBody,
   type MachineStateBody,
   type PageEntry,
-} from '../../protocol/index.ts';
+} from '../../../protocol/index.ts';
 import { JournalStage } from './journal-stage.ts';
 import { SwitchHashes } from './switch-hashes.ts';
 

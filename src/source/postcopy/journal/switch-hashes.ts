@@ -1,4 +1,4 @@
-import type { GuestMemory, RamBlock } from '../../guestmem/index.ts';
+import type { GuestMemory, RamBlock } from '../../../guestmem/index.ts';
 
 const HASH_BYTES = 8;
 

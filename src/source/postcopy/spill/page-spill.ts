@@ -1,6 +1,6 @@
-import { errorReport, type SpillInfo, toSternaError } from '../../base/index.ts';
-import type { OutgoingContext } from '../outgoing-context.ts';
-import type { PromisedPages } from './promised-pages.ts';
+import { errorReport, type SpillInfo, toSternaError } from '../../../base/index.ts';
+import type { OutgoingContext } from '../../outgoing-context.ts';
+import type { PromisedPages } from '../promised-pages.ts';
 import type { Spill } from './spill.ts';
 
 /**

@@ -1,5 +1,5 @@
-import type { GuestMemory, MachineDescription } from '../../guestmem/index.ts';
-import type { PromisedPages } from './promised-pages.ts';
+import type { GuestMemory, MachineDescription } from '../../../guestmem/index.ts';
+import type { PromisedPages } from '../promised-pages.ts';
 
 /** A source's half of a guest: what a new process needs to go on where the old one was lost. */
 export interface SourceHalf {

@@ -6,21 +6,17 @@ import {
   PAGE_BYTES,
   SternaError,
   toSternaError,
-} from '../../base/index.ts';
-import type { OutgoingContext } from '../outgoing-context.ts';
-import type { Connect, MigrationOutcome, OutgoingOptions } from '../outgoing-contract.ts';
-import { openLink } from '../outgoing-link.ts';
-import { OutgoingRecord } from '../outgoing-record.ts';
-import { proofIncomplete, prove, skipVerify } from '../switch/proof.ts';
-import { PostcopyPhase } from './postcopy-phase.ts';
-import { PromisedPages } from './promised-pages.ts';
+} from '../../../base/index.ts';
+import { startLinkTimers } from '../../link-timers.ts';
+import type { OutgoingContext } from '../../outgoing-context.ts';
+import type { Connect, MigrationOutcome, OutgoingOptions } from '../../outgoing-contract.ts';
+import { openLink } from '../../outgoing-link.ts';
+import { OutgoingRecord } from '../../outgoing-record.ts';
+import { proofIncomplete, prove, skipVerify } from '../../switch/proof.ts';
+import { PostcopyPhase } from '../postcopy-phase.ts';
+import { PromisedPages } from '../promised-pages.ts';
 import type { Spill } from './spill.ts';
 import { unlinkedChannel } from './unlinked-channel.ts';
-
-const PUBLISH_MS = 50;
-/** Keeps the other side from taking a quiet link for a dead one; well below any stall timeout. */
-const PING_MS = 500;
-const UNASKED_STATES: readonly string[] = ['connected', 'joining'];
 
 /** A migration whose source was lost in post-copy, and what is left of it in a new process. */
 export interface TakenUpOptions extends Omit<OutgoingOptions, 'channel' | 'connect' | 'secret'> {
@@ -67,7 +63,7 @@ export class TakenUpMigration {
   /** Never rejects. The guest is where it was, whole, or the error says why nowhere. */
   async run(): Promise<MigrationOutcome> {
     const { record, clock, log, publish } = this.context;
-    const stopTimers = this.startTimers();
+    const stopTimers = startLinkTimers(this.context, () => this.phase.link);
     log.info({ event: 'postcopy.taken-up', pages: this.promised.count, epoch: record.epoch });
     try {
       const link = await this.phase.runTakenUp(this.options.spill);
@@ -183,21 +179,6 @@ export class TakenUpMigration {
     const { status } = this.context.record;
     if (status !== 'completed' && status !== 'failed') return;
     throw new SternaError('E_STATE', 'There is no migration in post-copy');
-  }
-
-  private startTimers(): () => void {
-    const { clock, publish } = this.context;
-    const stopPublishing = clock.every(PUBLISH_MS, publish);
-    const stopPinging = clock.every(PING_MS, () => {
-      const { peer } = this.phase.link;
-      if (peer.isOver || UNASKED_STATES.includes(peer.state)) return;
-      peer.ping();
-      peer.checkAlive(this.parameters.stallTimeoutMs);
-    });
-    return () => {
-      stopPublishing();
-      stopPinging();
-    };
   }
 }
 

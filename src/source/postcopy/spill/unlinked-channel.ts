@@ -1,5 +1,5 @@
-import { SternaError } from '../../base/index.ts';
-import type { Channel } from '../../channel/index.ts';
+import { SternaError } from '../../../base/index.ts';
+import type { Channel } from '../../../channel/index.ts';
 
 /** A connection that is lost already: what a migration has before its first one in this process. */
 export function unlinkedChannel(name: string): Channel {

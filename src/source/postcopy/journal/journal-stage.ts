@@ -1,5 +1,5 @@
-import { PAGE_BYTES, SternaError } from '../../base/index.ts';
-import type { GuestMemory, RamBlock } from '../../guestmem/index.ts';
+import { PAGE_BYTES, SternaError } from '../../../base/index.ts';
+import type { GuestMemory, RamBlock } from '../../../guestmem/index.ts';
 
 const CHUNK_PAGES = 256;
 
