@@ -2,8 +2,8 @@ import { SLOT_BYTES } from '../../../guestmem/index.ts';
 import type { Checker, EventLog, SimulationEvent } from '../event-log.ts';
 
 /**
- * Two slots for each of three blocks, a page for each vCPU that waits, and the control messages that
- * a stalled link leaves behind until it is given up.
+ * Two slots for each of three blocks, a page for each vCPU that waits, and the control messages
+ * that a stalled link leaves behind until it is given up.
  */
 const UNTAKEN_FRAMES_MAX = 64;
 

@@ -5,8 +5,8 @@ import type { SimulatedHost } from '../simulated-host.ts';
 type Frame = Extract<SimulationEvent, { kind: 'sends' | 'receives' }>;
 
 /**
- * In post-copy nothing is sent twice: a source sends only pages that it has told to be missing, each
- * once, and after a recovery exactly those that the received maps lack.
+ * In post-copy nothing is sent twice: a source sends only pages that it has told to be missing,
+ * each once, and after a recovery exactly those that the received maps lack.
  */
 export class OwedPagesCheck implements Checker {
   private readonly log: EventLog;
