@@ -257,7 +257,7 @@ export class Migrations {
 
   /** `migrate-incoming`, and the destination's beginning. Resolves with the real address. */
   async listen(uri: string): Promise<string> {
-    const { host, guests, expectedUuid } = this.options;
+    const { host, guests } = this.options;
     if (!guests.isVacant || this.outgoingId !== undefined)
       throw state('There is a guest here already');
     if (this.listening !== undefined) throw state('This agent listens for a guest already');

@@ -6,7 +6,12 @@ import {
   type SimulatedHost,
   type SimulationParts,
 } from '../../src/experiments/simulation/index.ts';
-import { dirtyMapAddress, type Machine, type PauseReason } from '../../src/guestmem/index.ts';
+import {
+  dirtyMapAddress,
+  type Machine,
+  type PauseReason,
+  type RamBlock,
+} from '../../src/guestmem/index.ts';
 import { SMALL_HISTORY } from './small-history.ts';
 
 /**
@@ -152,5 +157,151 @@ describe('runHistory() sees', () => {
       machine: brokenAt('a', () => ({ save: () => new Promise(() => {}) })),
     });
     expect(violations).toContain('it hangs');
+  });
+});
+
+const POSTCOPY = {
+  guest: { ...SMALL_HISTORY.guest, stepMs: 1, writesPerStep: 4, touchedPages: 60, hotPages: 60 },
+  link: { ...SMALL_HISTORY.link, bandwidthBytesPerSecond: 4e6 },
+  parameters: {
+    ...SMALL_HISTORY.parameters,
+    mode: 'postcopy',
+    maxPostcopyBandwidthBytesPerSecond: 8e6,
+  },
+} as const satisfies Partial<HistoryOptions>;
+
+/** Breaks the link in the middle of the push. */
+const BROKEN_ONCE = {
+  ...POSTCOPY,
+  fault: { kind: 'frame', fate: 'cut', direction: 'to-source', at: 'PAGE_REQUEST' },
+} as const satisfies Partial<HistoryOptions>;
+
+/** The RAM of the machine at one host, whose blocks do something else. */
+function brokenRamAt(
+  name: string,
+  broken: (block: RamBlock) => Partial<RamBlock>,
+): SimulationParts {
+  const proxied = <T extends object>(target: T, changes: Partial<T>): T =>
+    new Proxy(target, {
+      get(_, key) {
+        const value: unknown = Reflect.get(key in changes ? changes : target, key);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+  return {
+    machine: (machine, host) => {
+      if (host.name !== name) return machine;
+      const blocks = machine.memory.blocks.map((block) => proxied(block, broken(block)));
+      return proxied(machine, { memory: proxied(machine.memory, { blocks }) });
+    },
+  };
+}
+
+describe('runHistory() sees in post-copy', () => {
+  test('nothing when nothing is broken', async () => {
+    expect(
+      await violationsOf(
+        brokenRamAt('b', () => ({})),
+        BROKEN_ONCE,
+      ),
+    ).toBe('');
+  });
+
+  test('a page that comes again over what the guest wrote', async () => {
+    const first = new Map<number, Buffer>();
+    const parts = brokenRamAt('b', (block) => ({
+      apply: (address, bytes, tableBytes, crc, keep) => {
+        const result = block.apply(address, bytes, tableBytes, crc, keep);
+        const pageOf = (pfn: number) => block.ram.subarray(pfn * 4096, (pfn + 1) * 4096);
+        // As if each frame brought again whatever came before it.
+        for (const [pfn, page] of first) page.copy(pageOf(pfn));
+        const table = new DataView(block.memory.buffer, address + bytes - tableBytes, tableBytes);
+        const pfn = table.getUint32(0, true);
+        if (keep && table.getUint8(4) === 2) first.set(pfn, Buffer.from(pageOf(pfn)));
+        return result;
+      },
+    }));
+    const violations = await violationsOf(parts, POSTCOPY);
+    expect(violations).toMatch(/was not what the guest had made of it/);
+  });
+
+  test('a page that is marked before it is whole', async () => {
+    const parts = brokenRamAt('b', (block) => ({
+      apply: (address, bytes, tableBytes, crc, keep) => {
+        const result = block.apply(address, bytes, tableBytes, crc, keep);
+        const { ram, layout } = block;
+        const table = new DataView(block.memory.buffer, address + bytes - tableBytes, tableBytes);
+        const pfn = table.getUint32(0, true);
+        // Its second half is still on its way.
+        if (table.getUint8(4) === 2) ram.fill(0, pfn * 4096 + 2048, (pfn + 1) * 4096);
+        expect(layout.pageCount).toBeGreaterThan(pfn);
+        return result;
+      },
+    }));
+    expect(await violationsOf(parts, POSTCOPY)).toContain('RAM differs at b');
+  });
+
+  test('a received map whose complement is one page off', async () => {
+    const parts = brokenRamAt('a', (block) => ({
+      setDirty: (bitmap) => {
+        const shifted = bitmap.map((byte, index) => (byte << 1) | ((bitmap[index - 1] ?? 0) >>> 7));
+        block.setDirty(shifted);
+      },
+    }));
+    const violations = await violationsOf(parts, BROKEN_ONCE);
+    expect(violations).toContain('was sent, which the destination had or was sent');
+  });
+
+  test('a source that sends a page twice', async () => {
+    let repeats = 0;
+    const parts = brokenRamAt('a', (block) => ({
+      takeDirty: ((...args: Parameters<RamBlock['takeDirty']>) => {
+        const taken = block.takeDirty(...args);
+        // The bits of what was taken come back once.
+        if (block.countDirty() < 40 && repeats === 0 && taken.count > 0) {
+          repeats += 1;
+          block.setDirty(new Uint8Array(block.dirtyPages()).fill(0xff, 0, 1));
+        }
+        return taken;
+      }) as RamBlock['takeDirty'],
+    }));
+    const violations = await violationsOf(parts, POSTCOPY);
+    expect(violations).toContain('was sent, which the destination had or was sent');
+  });
+
+  test('a guest whose pages never come', async () => {
+    const violations = await violationsOf(
+      brokenRamAt('a', () => ({
+        takeDirty: (() => ({ count: 0, next: 4096 })) as RamBlock['takeDirty'],
+      })),
+      { ...POSTCOPY, recovery: { connects: true, connectMs: 1, resumeMs: 3000 } },
+    );
+    expect(violations).toMatch(/waits for a page|it hangs|did not end/);
+  });
+
+  test('a source that goes on with the guest though its new process has no right to it', async () => {
+    // The disk of the source forgets that it gave the guest away.
+    const violations = await violationsOf(
+      {
+        ledger: (ledger, host): OwnershipLedger =>
+          host.name !== 'a'
+            ? ledger
+            : {
+                read: (uuid) => ledger.read(uuid),
+                write: async (record) => {
+                  if (record.state !== 'granting') await ledger.write(record);
+                },
+              },
+      },
+      {
+        ...POSTCOPY,
+        fault: {
+          ...{ kind: 'kill', side: 'source', direction: 'to-source', at: 'PAGE_REQUEST' },
+          ...{ restartMs: 1, boots: true },
+        } as const,
+        retry: false,
+      },
+    );
+    expect(violations).toContain('a and b run the guest');
   });
 });

@@ -28,10 +28,14 @@ test('planHistory() draws every kind of fault, mode and verification', () => {
   const plans = Array.from({ length: 300 }, (_, seed) => planHistory(seed));
   const seen = (of: (plan: (typeof plans)[number]) => unknown) => new Set(plans.map(of));
   expect(seen(({ fault }) => fault.kind)).toEqual(
-    new Set(['none', 'frame', 'cancel', 'ledger', 'factory']),
+    new Set(['none', 'frame', 'kill', 'cancel', 'pause-link', 'ledger', 'factory']),
   );
   expect(seen(({ fault }) => (fault.kind === 'frame' ? fault.fate : 'none')).size).toBe(6);
-  expect(seen(({ parameters }) => `${parameters.mode} ${parameters.verify}`).size).toBe(6);
+  // RAM cannot be compared before GRANT when pages are missing.
+  expect(seen(({ parameters }) => `${parameters.mode} ${parameters.verify}`).size).toBe(10);
+  expect(seen(({ fault }) => (fault.kind === 'kill' ? fault.side : 'none')).size).toBe(3);
+  expect(seen(({ breaks }) => breaks.length)).toEqual(new Set([0, 1, 2, 3]));
+  expect(seen(({ preempt, recovery }) => `${preempt} ${recovery.connects}`).size).toBe(4);
   expect(seen(({ guest }) => guest.blockPages.length)).toEqual(new Set([1, 2, 3]));
   for (const { guest } of plans) {
     expect(guest.blockPages.reduce((sum, pages) => sum + pages, 0)).toBe(4096);

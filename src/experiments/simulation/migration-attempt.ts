@@ -151,9 +151,7 @@ export class MigrationAttempt {
     return outcome;
   }
 
-  /**
-   * A destination in post-copy waits for its source for ever: not longer than `sourceEnds` here.
-   */
+  /** A destination in post-copy waits for its source for ever; here, a while after it ended. */
   private async endAt(
     incoming: IncomingMigration,
     sourceEnds: Promise<SourceOutcome>,
