@@ -396,6 +396,5 @@ export class Migrations {
 /** The destination may have the guest, or has lost it: an operator decides. */
 const UNCERTAIN: readonly ErrorCode[] = ['E_OWNERSHIP_UNKNOWN', 'E_GUEST_LOST'];
 
-function state(message: string, guestOwner?: 'destination' | 'unknown'): SternaError {
-  return new SternaError('E_STATE', message, guestOwner === undefined ? {} : { guestOwner });
-}
+const state = (message: string, guestOwner?: 'destination' | 'unknown') =>
+  new SternaError('E_STATE', message, guestOwner === undefined ? {} : { guestOwner });
