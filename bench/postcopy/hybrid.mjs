@@ -10,11 +10,11 @@ import { postcopyRun } from './run.mjs';
  */
 const FULL = [
   { ram: '1G', workload: 'memwrite,fill=900M,hot=256M,rate=60000,words=8,step=512' },
-  { ram: '1G', workload: 'memwrite,fill=900M,pattern=zipf,rate=20000,words=8,step=512,read=90' },
+  { ram: '1G', workload: 'memwrite,fill=900M,pattern=zipf,rate=20000,words=8,step=512,read=50' },
 ];
 const SMALL = [
   { ram: '64M', workload: 'memwrite,fill=48M,hot=16M,rate=4000,words=8,step=512' },
-  { ram: '64M', workload: 'memwrite,fill=48M,pattern=zipf,rate=4000,words=8,step=512,read=90' },
+  { ram: '64M', workload: 'memwrite,fill=48M,pattern=zipf,rate=4000,words=8,step=512,read=50' },
 ];
 
 const sentBytes = ({ ram }) => ram['precopy-bytes'] + ram['downtime-bytes'] + ram['postcopy-bytes'];
@@ -41,7 +41,12 @@ export async function hybrid({ smoke, record }) {
 
 async function compare(guest, smoke, record) {
   const limit = smoke ? 12_500_000 : 125_000_000;
-  const limits = { 'max-bandwidth': limit, 'max-postcopy-bandwidth': limit };
+  // So little that pre-copy alone does not end before post-copy begins.
+  const limits = {
+    'max-bandwidth': limit,
+    'max-postcopy-bandwidth': limit,
+    'downtime-limit': 5,
+  };
   const modes = {
     postcopy: { 'x-mode': 'postcopy' },
     hybrid: { 'x-mode': 'hybrid', 'x-postcopy-after-passes': 1 },
