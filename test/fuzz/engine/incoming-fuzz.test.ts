@@ -19,6 +19,8 @@ beforeAll(async () => {
     await honestConversation('precopy', 'after'),
     await honestConversation('precopy', 'strict'),
     await honestConversation('stop', 'off'),
+    await honestConversation('postcopy', 'after'),
+    await honestConversation('hybrid', 'off'),
   );
   pool.push(...hostileFrames(), ...captures.flatMap(({ fromDestination }) => fromDestination));
 });
@@ -63,17 +65,19 @@ describe('IncomingMigration under a hostile source', () => {
   });
 
   test('keeps its promises when each hostile message comes at each place', async () => {
-    const [capture = []] = captures.map(({ fromSource }) => fromSource).slice(2);
+    const [cold = [], postcopy = []] = captures.map(({ fromSource }) => fromSource).slice(2);
     // Deeper places are reached by few runs of the properties above. Every message everywhere would
     // take too long here.
     const stride = Math.max(1, Math.round(1500 / FUZZ_RUNS) * 31);
-    for (let cell = 0; cell < pool.length * capture.length; cell += stride) {
-      const at = cell % capture.length;
-      const target = new IncomingTarget();
-      await play(target, capture.slice(0, at), []);
-      target.peer.send(pool[Math.floor(cell / capture.length)] ?? new Uint8Array(0));
-      await target.clock.advance(TURN_MS);
-      await target.finish(false);
+    for (const capture of [cold, postcopy]) {
+      for (let cell = 0; cell < pool.length * capture.length; cell += 2 * stride) {
+        const at = cell % capture.length;
+        const target = new IncomingTarget();
+        await play(target, capture.slice(0, at), []);
+        target.peer.send(pool[Math.floor(cell / capture.length)] ?? new Uint8Array(0));
+        await target.clock.advance(TURN_MS);
+        await target.finish(false);
+      }
     }
   });
 });

@@ -14,6 +14,8 @@ const MODES: readonly Partial<MigrationParameters>[] = [
   { mode: 'precopy', verify: 'after' },
   { mode: 'stop', verify: 'strict' },
   { mode: 'precopy', verify: 'off' },
+  { mode: 'postcopy', verify: 'after' },
+  { mode: 'hybrid', verify: 'off' },
 ];
 
 const pool: Uint8Array[] = [];
@@ -37,6 +39,31 @@ describe('OutgoingMigration under a hostile destination', () => {
       fc.asyncProperty(fc.nat(99), deviations, async (which, changes) => {
         const target = new OutgoingTarget(MODES[which % MODES.length]);
         new AlmostHonestDestination(target, changes, pool, honest);
+        await target.run();
+      }),
+      fuzzSettings(RUNS),
+    );
+  });
+
+  test('keeps its pages when a destination in post-copy goes wrong, and comes back wrong', async () => {
+    const connections = fc.array(deviations, { maxLength: 4 });
+    await fc.assert(
+      fc.asyncProperty(deviations, connections, async (changes, further) => {
+        const target: OutgoingTarget = new OutgoingTarget(
+          { mode: 'postcopy', verify: 'off' },
+          {
+            joined: (peer, connection) => {
+              const late = (further[connection - 1] ?? []).map((place) => ({
+                ...place,
+                share: place.share / 4,
+              }));
+              new AlmostHonestDestination(target, late, pool, honest, peer);
+            },
+          },
+        );
+        // Past the switch, where the pages are.
+        const later = changes.map((place) => ({ ...place, share: 0.35 + place.share * 0.65 }));
+        new AlmostHonestDestination(target, later, pool, honest);
         await target.run();
       }),
       fuzzSettings(RUNS),

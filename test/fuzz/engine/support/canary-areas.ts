@@ -1,4 +1,10 @@
-import { type RamBlock, SLOT_BYTES, SLOT_COUNT } from '../../../../src/guestmem/index.ts';
+import {
+  type RamBlock,
+  SLOT_BYTES,
+  SLOT_COUNT,
+  URGENT_SLOT_BYTES,
+  URGENT_SLOT_COUNT,
+} from '../../../../src/guestmem/index.ts';
 
 const PATTERN = Buffer.alloc(SLOT_COUNT * SLOT_BYTES, 0xa5);
 const AREA_BYTES = 2 ** 16;
@@ -14,11 +20,15 @@ export class CanaryAreas {
   constructor(block: RamBlock, side: 'source' | 'destination') {
     const { layout, bytes } = block;
     const behindRam = layout.ram + block.ram.length;
-    // A source has two slots under way, a destination one.
-    const freeSlot = block.slotAddress(side === 'source' ? 2 : 1);
+    const slots = (first: number, end: number) =>
+      bytes.subarray(block.slotAddress(first), block.slotAddress(end));
+    const behindUrgent = block.urgentSlotAddress(URGENT_SLOT_COUNT - 1) + URGENT_SLOT_BYTES;
     this.areas = [
       bytes.subarray(0, 0x1000),
-      bytes.subarray(freeSlot, block.slotAddress(SLOT_COUNT)),
+      // A source has slots 0 and 1 under way, and in slot 3 the small ones; a destination 0 and 2.
+      ...(side === 'source'
+        ? [slots(2, 3), bytes.subarray(behindUrgent, block.slotAddress(SLOT_COUNT))]
+        : [slots(1, 2), slots(3, SLOT_COUNT)]),
       ...(side === 'source'
         ? []
         : [

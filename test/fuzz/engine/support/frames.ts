@@ -23,6 +23,15 @@ export function blockFrame(
   return encodePagesFrame(MESSAGE_TYPES[name], 0, block, body, checkedBytes);
 }
 
+/** A map of a block's pages. */
+export function mapFrame(
+  name: 'MISSING_MAP' | 'RECEIVED_MAP',
+  block: number,
+  body: Uint8Array,
+): Uint8Array {
+  return encodePagesFrame(MESSAGE_TYPES[name], 0, block, body, body.length);
+}
+
 export function nameOf(frame: Uint8Array): MessageName | undefined {
   return messageName(frame[5] ?? 0);
 }

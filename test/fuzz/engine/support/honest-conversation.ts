@@ -15,6 +15,8 @@ import { SimMachine } from '../../../../src/guest/index.ts';
 import { OutgoingMigration } from '../../../../src/source/index.ts';
 import { connect, WatchedChannel } from './raw-peer.ts';
 
+/** What further connections of the captured migrations show. */
+export const SECRET = '0123456789abcdef0123456789abcdef';
 export const UUID = '00000000-0000-4000-8000-000000000001';
 /** Two blocks, so that frames can name the wrong one. */
 export const BLOCK_PAGES = [RAM_BYTES_MIN / PAGE_BYTES - 100, 100] as const;
@@ -69,6 +71,7 @@ export async function honestConversation(
       timeoutAction: 'suspend',
     },
     capabilities: { ...defaultCapabilities(), xbzrle: true },
+    secret: SECRET,
   });
   const incoming = new IncomingMigration({
     ...shared,

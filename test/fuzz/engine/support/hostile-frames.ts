@@ -1,16 +1,25 @@
 import { PAGE_BYTES, RAM_BYTES_MIN } from '../../../../src/base/index.ts';
 import {
+  encodeAllReceived,
+  encodeAttached,
   encodeCancel,
   encodeError,
   encodeGrant,
   encodeGuestStarted,
   encodeHello,
   encodeHelloAck,
+  encodeJoin,
   encodeMachineState,
+  encodePageMap,
+  encodePageRequest,
   encodePassBegin,
   encodePing,
   encodePong,
+  encodePostcopyEnd,
+  encodePostcopyResumed,
   encodeProgress,
+  encodeRecovered,
+  encodeRecovery,
   encodeResumed,
   encodeStopped,
   encodeSwitchover,
@@ -21,7 +30,7 @@ import {
   type HelloBody,
   PAGE_KINDS,
 } from '../../../../src/protocol/index.ts';
-import { blockFrame, controlFrame } from './frames.ts';
+import { blockFrame, controlFrame, mapFrame } from './frames.ts';
 import { BLOCK_PAGES, UUID } from './honest-conversation.ts';
 
 /**
@@ -29,7 +38,14 @@ import { BLOCK_PAGES, UUID } from './honest-conversation.ts';
  * either side.
  */
 export function hostileFrames(): readonly Uint8Array[] {
-  return [...hellos(), ...sourceFrames(), ...pageFrames(), ...destinationFrames(), ...bombs()];
+  return [
+    ...hellos(),
+    ...sourceFrames(),
+    ...pageFrames(),
+    ...destinationFrames(),
+    ...postcopyFrames(),
+    ...bombs(),
+  ];
 }
 
 const HELLO: HelloBody = {
@@ -225,6 +241,62 @@ function destinationFrames(): Uint8Array[] {
       encodeVerifyResult({ status: 'identical', pages: 2 ** 22, mismatches: [] }),
     ),
   ];
+}
+
+function postcopyFrames(): Uint8Array[] {
+  const [first, second] = BLOCK_PAGES;
+  const map = (name: 'MISSING_MAP' | 'RECEIVED_MAP', block: number, pages: number, fill: number) =>
+    mapFrame(name, block, encodePageMap(bitmapOf(pages, fill), pages));
+  const maps = (['MISSING_MAP', 'RECEIVED_MAP'] as const).flatMap((name) => [
+    ...[0, 0xff, 0x55].map((fill) => map(name, 0, first, fill)),
+    map(name, 1, second, 0xff),
+    map(name, 0, second, 0xff),
+    map(name, 9, 8, 0xff),
+    mapFrame(name, 0, new Uint8Array(8)),
+    mapFrame(name, 1, new Uint8Array([second, 0, 0, 0, 2, 0, 0, 0, 0xff, 0xff, 0x7f, 1])),
+  ]);
+  const requests = [
+    [{ block: 0, pfn: 0 }],
+    [{ block: 0, pfn: first }],
+    [{ block: 15, pfn: 2 ** 22 - 1 }],
+    Array.from({ length: 16 }, () => ({ block: 0, pfn: 1 })),
+    Array.from({ length: 16 }, (_, index) => ({ block: 1, pfn: index })),
+  ].map((pages) => controlFrame('PAGE_REQUEST', encodePageRequest({ pages })));
+  const joins = (['recover', 'preempt'] as const).map((role) =>
+    controlFrame(
+      'JOIN',
+      encodeJoin({
+        ...{ protocol: 1, software: 'hostile', role, uuid: UUID, migrationId: 'captured' },
+        ...{ epoch: 2, secret: 'f'.repeat(32), claimedEpoch: 9 },
+      }),
+    ),
+  );
+  const recoveries = (['owner', 'abandoned', 'moved', 'lost', 'none'] as const).map((outcome) =>
+    controlFrame('RECOVERY', encodeRecovery({ outcome, epoch: 2, continues: true, running: true })),
+  );
+  const allReceived = {
+    ...{ pages: 4096, requestedPages: 1, blocktimeMs: 0, vcpuBlocktimeMs: [], latencyNs: 0 },
+  };
+  return [
+    ...maps,
+    ...requests,
+    ...joins,
+    ...recoveries,
+    controlFrame('POSTCOPY_RESUMED', encodePostcopyResumed({ epoch: 2, running: true, parts: {} })),
+    controlFrame('POSTCOPY_END', encodePostcopyEnd({ pages: 0 })),
+    controlFrame('POSTCOPY_END', encodePostcopyEnd({ pages: Number.MAX_SAFE_INTEGER })),
+    controlFrame('ALL_RECEIVED', encodeAllReceived(allReceived)),
+    controlFrame('RECOVERED', encodeRecovered({ missingPages: 0 })),
+    controlFrame('RECOVERED', encodeRecovered({ missingPages: 4096 })),
+    controlFrame('ATTACHED', encodeAttached()),
+  ];
+}
+
+function bitmapOf(pages: number, fill: number): Uint8Array {
+  const bitmap = new Uint8Array(Math.ceil(pages / 8)).fill(fill);
+  const spare = bitmap.length * 8 - pages;
+  bitmap[bitmap.length - 1] = fill & (0xff >>> spare);
+  return bitmap;
 }
 
 /** MessagePack that says more than it is: nesting, and lists and maps of 2^32 items. */

@@ -9,16 +9,32 @@ import {
   volatileLedger,
 } from '../../../../src/base/index.ts';
 import type { SimMachine } from '../../../../src/guest/index.ts';
-import { decodeError, type MessageName } from '../../../../src/protocol/index.ts';
+import { decodeError, decodeRecovery, type MessageName } from '../../../../src/protocol/index.ts';
 import { type MigrationOutcome, OutgoingMigration } from '../../../../src/source/index.ts';
 import { CanaryAreas } from './canary-areas.ts';
 import { bodyOf, nameOf } from './frames.ts';
-import { letRun, smallGuest, UUID } from './honest-conversation.ts';
+import { letRun, SECRET, smallGuest, UUID } from './honest-conversation.ts';
 import { expectTyped } from './incoming-target.ts';
 import { connect, type LinkOptions, RawPeer, WatchedChannel } from './raw-peer.ts';
 
 const LIMIT_MS = 180_000;
 const UNTAKEN_FRAMES_MAX = 256;
+const LOOK_MS = 100;
+/** The longest pause between two attempts to come back. */
+const PAUSED_MS = 6_000;
+
+/** It has given the guest away, has pages that nobody else has, and waits to be told to try again. */
+interface PausedOutcome {
+  readonly status: 'paused';
+  readonly error?: undefined;
+}
+
+export type TargetOutcome = MigrationOutcome | PausedOutcome;
+
+export interface TargetOptions extends LinkOptions {
+  /** Speaks on each further connection that the source makes. */
+  readonly joined?: (peer: RawPeer, connection: number) => void;
+}
 
 /** A real source with a hostile destination, and everything that must hold of it. */
 export class OutgoingTarget {
@@ -34,8 +50,10 @@ export class OutgoingTarget {
    */
   private saidResumed = false;
   private saidNotHere = false;
+  private saidLost = false;
+  private connections = 0;
 
-  constructor(parameters: Partial<MigrationParameters> = {}, options: LinkOptions = {}) {
+  constructor(parameters: Partial<MigrationParameters> = {}, options: TargetOptions = {}) {
     const { clock } = this;
     const connection = connect(clock, 'a', options);
     this.channel = new WatchedChannel(clock, connection, 'a');
@@ -59,18 +77,21 @@ export class OutgoingTarget {
         ...parameters,
       },
       capabilities: { ...defaultCapabilities(), xbzrle: true },
+      secret: SECRET,
+      ...(options.joined === undefined ? {} : { connect: () => this.connect(options) }),
       observer: { info: () => {} },
     });
-    this.watchAnswers();
+    this.watchAnswersOf(this.peer);
   }
 
-  async run(): Promise<MigrationOutcome> {
+  async run(): Promise<TargetOutcome> {
     const { clock, machine } = this;
     const stop = letRun(machine, clock);
     await clock.advance(5);
     const limit = new AbortController();
     void clock.sleep(LIMIT_MS + 1, limit.signal);
-    const outcome = await clock.runUntil(this.engine.run(), LIMIT_MS);
+    const over = Promise.race([this.engine.run(), this.paused(limit.signal)]);
+    const outcome = await clock.runUntil(over, LIMIT_MS);
     limit.abort();
     const stepsAtEnd = machine.steps;
     await clock.advance(100);
@@ -79,7 +100,29 @@ export class OutgoingTarget {
     return outcome;
   }
 
-  private check({ status, error }: MigrationOutcome, runs: boolean): void {
+  private async connect({ joined }: TargetOptions): Promise<WatchedChannel> {
+    const { clock } = this;
+    const connection = connect(clock, 'a', {});
+    const peer = new RawPeer(connection, 'b');
+    this.watchAnswersOf(peer);
+    this.connections += 1;
+    joined?.(peer, this.connections);
+    return new WatchedChannel(clock, connection, 'a');
+  }
+
+  private async paused(signal: AbortSignal): Promise<PausedOutcome> {
+    let sinceMs: number | undefined;
+    while (!signal.aborted) {
+      const nowMs = this.clock.nowMs();
+      if (this.engine.info().status !== 'postcopy-paused') sinceMs = undefined;
+      else sinceMs ??= nowMs;
+      if (sinceMs !== undefined && nowMs - sinceMs > PAUSED_MS) break;
+      await this.clock.sleep(LOOK_MS, signal);
+    }
+    return { status: 'paused' };
+  }
+
+  private check({ status, error }: TargetOutcome, runs: boolean): void {
     expect(this.canaries.every((canary) => canary.areIntact)).toBe(true);
     expect(this.channel.untakenFramesMax).toBeLessThanOrEqual(UNTAKEN_FRAMES_MAX);
     expect(this.machine.problems()).toEqual([]);
@@ -87,7 +130,7 @@ export class OutgoingTarget {
     expect(runs).toBe(!this.machine.isPaused);
     const granted = this.channel.sentNames.includes('GRANT');
     const state = this.ledger.read(UUID)?.state;
-    if (status === 'completed') {
+    if (status === 'completed' || status === 'paused') {
       expect(granted && this.saidResumed).toBe(true);
       expect(runs).toBe(false);
       expect(state).toBe('granted');
@@ -98,19 +141,28 @@ export class OutgoingTarget {
     expectTyped(error);
     const isUnknown = granted && error.guestOwner !== 'source';
     expect(error.guestOwner).toBe(isUnknown ? 'unknown' : 'source');
-    expect(error.code === 'E_OWNERSHIP_UNKNOWN').toBe(isUnknown);
+    const isLost = error.code === 'E_GUEST_LOST';
+    if (isLost) expect(this.saidLost).toBe(true);
+    expect(error.code === 'E_OWNERSHIP_UNKNOWN' || isLost).toBe(isUnknown);
     expect(runs).toBe(!isUnknown);
+    if (isLost) return expect(state).toBe('lost');
     expect(state).toBe(isUnknown ? 'granting' : granted ? 'owner' : (state ?? undefined));
     if (!isUnknown) expect(['owner', undefined]).toContain(state);
     if (granted && !isUnknown) expect(this.saidNotHere).toBe(true);
   }
 
-  private watchAnswers(): void {
-    const { peer } = this;
+  private watchAnswersOf(peer: RawPeer): void {
     const send = peer.sendRaw.bind(peer);
     peer.sendRaw = (bytes) => {
       const name: MessageName | undefined = nameOf(bytes);
-      if (name === 'RESUMED') this.saidResumed = true;
+      if (name === 'RESUMED' || name === 'POSTCOPY_RESUMED') this.saidResumed = true;
+      if (name === 'RECOVERY') {
+        const decoded = decodeRecovery(bodyOf(bytes));
+        const outcome = decoded.kind === 'ok' ? decoded.body.outcome : 'none';
+        if (outcome === 'owner' || outcome === 'moved') this.saidResumed = true;
+        if (outcome === 'abandoned') this.saidNotHere = true;
+        if (outcome === 'lost') this.saidLost = true;
+      }
       if (name === 'ERROR') {
         const decoded = decodeError(bodyOf(bytes));
         if (decoded.kind === 'ok' && decoded.body.guestOwner === 'source') this.saidNotHere = true;
