@@ -154,6 +154,7 @@ describe('QMP commands', () => {
         { capability: 'return-path', state: true },
         { capability: 'postcopy-ram', state: false },
         { capability: 'postcopy-preempt', state: false },
+        { capability: 'x-postcopy-journal', state: false },
         { capability: 'postcopy-blocktime', state: true },
       ]);
     });
