@@ -1,6 +1,7 @@
 export { AttachedMachine, type WorkloadProgress } from './attached-machine.ts';
 export type { WorkloadMachineHandles } from './shared-state.ts';
 export { SimMachine, type SimMachineOptions } from './sim-machine.ts';
+export { simPage, simPageVersion } from './sim-page.ts';
 export type { WorkloadCheck } from './workload/workload-check.ts';
 export {
   instantiatePrograms,
@@ -22,4 +23,3 @@ export {
   type WorkloadMachineOptions,
 } from './workload-description.ts';
 export { WorkloadMachine, workloadMachineFactory } from './workload-machine.ts';
-export { simPage, simPageVersion } from './sim-page.ts';
