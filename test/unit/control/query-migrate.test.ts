@@ -234,6 +234,7 @@ describe('migrationReply()', () => {
     expect(ours({})).toEqual({
       missing: 4000,
       remaining: 1000,
+      'duration-ms': 900,
       requests: 200,
       'late-requests': 3,
       duplicates: 1,
@@ -244,11 +245,16 @@ describe('migrationReply()', () => {
       'blocktime-ms': 5.4,
       'vcpu-blocktime-ms': [30.4, 20.6],
       'latency-ms': 0.131,
+      'latency-p50-ms': 0.131,
+      'latency-p99-ms': 0.4,
       brownout: [1, 0.1235],
       'brownout-span-ms': 100,
     });
     expect(ours({ pausedError: error })).toMatchObject({ 'paused-error': { phase: 'active' } });
     expect(ours({ blocktime: undefined })).not.toHaveProperty('blocktime-ms');
+    const unknown = { latencyP50Ms: undefined, latencyP99Ms: undefined };
+    const sums = { ...postcopy.blocktime, ...unknown } as PostcopyInfo['blocktime'];
+    expect(ours({ blocktime: sums })).not.toHaveProperty('latency-p99-ms');
     expect(ours({ brownoutSpanMs: 0 })).not.toHaveProperty('brownout');
     expect(reply({})['x-sterna']).not.toHaveProperty('postcopy');
   });
