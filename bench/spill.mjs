@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AgentProcess } from '../dist/experiments/index.js';
 import { booted, startDestination, startSource } from './migration.mjs';
+import { faultsOf } from './postcopy/run.mjs';
 import { summary } from './statistics.mjs';
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -43,17 +44,6 @@ async function pair({ ram, workload, bytesPerSecond, spills }) {
   return { source, destination, here, there, state, close };
 }
 
-/** Upper bound of the bucket in which the 99th of a hundred faults lies, microseconds. */
-function p99Us(buckets) {
-  const faults = buckets.reduce((sum, count) => sum + count, 0);
-  let seen = 0;
-  const index = buckets.findIndex((count) => {
-    seen += count;
-    return seen >= faults * 0.99;
-  });
-  return { faults, p99Us: 2 ** (index + 1) };
-}
-
 /** How long the pages take, and how long vCPUs wait for theirs. */
 async function cost(setting) {
   const running = await pair(setting);
@@ -67,8 +57,9 @@ async function cost(setting) {
     await until(here, ({ status }) => status === 'completed');
     const pushMs = performance.now() - startMs;
     const spill = (await spilt)?.['x-sterna'].spill;
-    const ours = (await until(there, ({ status }) => status === 'completed'))['x-sterna'];
-    return { pushMs, ...p99Us(ours['latency-buckets']), spill };
+    const arrived = await until(there, ({ status }) => status === 'completed');
+    const { requests: faults, p99Us } = faultsOf(arrived);
+    return { pushMs, faults, p99Us, spill };
   } finally {
     await running.close();
   }
