@@ -38,7 +38,7 @@ export const ERROR_CODES = {
   E_WORKER_DIED: [
     14,
     'world',
-    'Read the log of this agent; the guest cannot go on without its vCPU.',
+    'Read the log of this agent; the guest cannot go on without its vCPU, nor in post-copy without the pages that the worker had to send.',
   ],
   E_STATE_DIRECTORY: [15, 'world', 'Make the state directory writable and free space on its disk.'],
   E_FILE: [16, 'world', 'Check the path, its permissions and the free space.'],

@@ -16,6 +16,16 @@ export type MigrationStatus =
   | 'cancelling'
   | 'cancelled';
 
+/** The guest runs at the destination, and pages that only the source has are missing. */
+export function isPostcopy(status: MigrationStatus | undefined): boolean {
+  return status?.startsWith('postcopy-') === true;
+}
+
+/** As QEMU tells them apart: nothing will change any more, but for the proof. */
+export function isOver(status: MigrationStatus | undefined): boolean {
+  return status === 'completed' || status === 'failed' || status === 'cancelled';
+}
+
 /**
  * What is known of one migration, from one side, at one moment. Plain data: the engine publishes
  * it, it crosses the thread boundary, `query-migrate` and the CLI render it. It survives failure
@@ -99,6 +109,8 @@ export interface PostcopyInfo {
   readonly pausedMs: number;
   /** Why there is no link now. */
   readonly pausedError: ErrorReport | undefined;
+  /** There is no link, and this side makes none by itself. A destination is always found. */
+  readonly waitsForResume: boolean;
   /** What the guest waited for. A source learns it at the end. */
   readonly blocktime: BlocktimeInfo | undefined;
   /**

@@ -6,6 +6,8 @@ export const EXIT_CODES = {
   USAGE: 2,
   RAM_MISMATCH: 3,
   OWNER_UNKNOWN: 4,
+  /** The guest runs at the destination, pages of it are missing, and there is no link. */
+  POSTCOPY_PAUSED: 5,
   /** A defect of Sterna itself. */
   BUG: 70,
   /** As a shell reports SIGINT. */

@@ -2,6 +2,7 @@ import { CommanderError } from 'commander';
 import { type ErrorReport, errorReport, type GuestOwner, SternaError } from '../base/index.ts';
 import { QmpError } from '../control/client/index.ts';
 import { EXIT_CODES, type ExitCode } from './exit-codes.ts';
+import { LeftInPostcopy } from './migration/left-in-postcopy.ts';
 
 /** The last lines that a user sees, and the exit code. */
 export interface Failure {
@@ -30,6 +31,11 @@ export function describeFailure(thrown: unknown, command: string): Failure {
   if (thrown instanceof AgentUnreachable) {
     const nextStep = 'Check that the agent runs, and that --qmp is an address of its ready line.';
     return reportedFailure({ ...errorReport(thrown.reason), nextStep });
+  }
+  if (thrown instanceof LeftInPostcopy) {
+    const { message, nextStep, exitCode } = thrown;
+    const owner = describeOwner('destination');
+    return { lines: [`sterna: ${message}`, `  ${owner}`, `  next: ${nextStep}`], exitCode };
   }
   const stack = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
   return {

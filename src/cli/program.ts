@@ -22,7 +22,8 @@ const ADD_COMMANDS = [
 
 const EXIT_CODE_HELP = `
 Exit codes: 0 done; 1 failed, the message says where the guest is; 2 wrong usage;
-  3 RAM differs; 4 owner of the guest unknown; 70 defect of Sterna; 130 cancelled.`;
+  3 RAM differs; 4 owner of the guest unknown; 5 post-copy without a link;
+  70 defect of Sterna; 130 cancelled or interrupted.`;
 
 /**
  * Runs one command line. Never rejects: failures become lines on standard error and an exit code.

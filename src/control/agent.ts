@@ -58,6 +58,8 @@ class LocalAgent implements Agent, AgentControl {
   private readonly onSignal = () => this.shutDown('host-signal');
   private report: AgentReady | undefined;
   private ending: Promise<void> | undefined;
+  /** Asked to end, and held up by pages that only this agent has. */
+  private isLeaving = false;
 
   constructor(options: AgentOptions, log: Logger, directory: StateDirectory) {
     this.name = options.name;
@@ -166,11 +168,30 @@ class LocalAgent implements Agent, AgentControl {
   }
 
   private shutDown(reason: ShutdownReason): void {
+    if (this.migrations.servesPages && !this.isLeaving) return this.shutDownWhenServed(reason);
     this.log.info({ event: 'agent.shutdown', reason });
     // After the reply to `quit`, as in QEMU.
     setImmediate(() => {
       this.emit('SHUTDOWN', { guest: false, reason });
       void this.end(0);
+    });
+  }
+
+  /**
+   * The guest at the destination cannot go on without the pages that are here: they are sent first,
+   * also when the link has to be made anew for that. Who asks a second time means it.
+   */
+  private shutDownWhenServed(reason: ShutdownReason): void {
+    this.isLeaving = true;
+    const { postcopy } = this.migrations.latest ?? {};
+    this.log.warn({
+      event: 'agent.shutdown-deferred',
+      reason,
+      why: 'the guest at the destination needs pages of this agent; ask again to end it at once',
+      remainingPages: postcopy?.remainingPages,
+    });
+    void this.migrations.departed().then(() => {
+      if (this.ending === undefined) this.shutDown(reason);
     });
   }
 

@@ -52,15 +52,23 @@ export async function settleRecords(
   log: Logger,
 ): Promise<void> {
   for (const uuid of ledger.uuids()) {
-    if (uuid === built?.toLowerCase()) continue;
-    const known = ledger.read(uuid);
-    const keeper = new OwnershipKeeper({ ledger, uuid, peer: known?.peer });
-    const { accepted, ownership, refusal } = await keeper.handle({ type: 'settle' });
-    if (refusal !== undefined) throw notRecorded({ refusal });
-    if (!accepted) continue;
-    const { phase, epoch } = ownership;
-    log.warn({ event: 'ownership.settled', uuid, epoch, was: known?.state, is: phase });
+    if (uuid !== built?.toLowerCase()) await settleRecord(ledger, uuid, log);
   }
+}
+
+/** The RAM of this guest is gone from here, and its record says so from now on. */
+export async function settleRecord(
+  ledger: OwnershipLedger,
+  uuid: string,
+  log: Logger,
+): Promise<void> {
+  const known = ledger.read(uuid);
+  const keeper = new OwnershipKeeper({ ledger, uuid, peer: known?.peer });
+  const { accepted, ownership, refusal } = await keeper.handle({ type: 'settle' });
+  if (refusal !== undefined) throw notRecorded({ refusal });
+  if (!accepted) return;
+  const { phase, epoch } = ownership;
+  log.warn({ event: 'ownership.settled', uuid, epoch, was: known?.state, is: phase });
 }
 
 /**

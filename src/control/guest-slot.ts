@@ -78,6 +78,17 @@ export class GuestSlot {
     return this.machine?.description.uuid;
   }
 
+  /** The guest that lives here, if one does. */
+  get residentUuid(): string | undefined {
+    return this.place === 'here' ? this.uuid : undefined;
+  }
+
+  /** Pages of the guest that have not come. */
+  get missingPages(): number {
+    const blocks = this.machine?.memory.blocks ?? [];
+    return blocks.reduce((pages, block) => pages + block.missingPages(), 0);
+  }
+
   get startsPaused(): boolean {
     return this.startPaused;
   }
@@ -117,6 +128,11 @@ export class GuestSlot {
     if (this.place === 'arriving') await this.clear();
   }
 
+  /** It was here, and can never go on: pages of it will not come. */
+  async lose(): Promise<void> {
+    await this.clear();
+  }
+
   /** An engine has paused it. */
   notePaused(reason: PauseReason): void {
     this.reasons.add(reason);
@@ -132,7 +148,9 @@ export class GuestSlot {
 
   /** It does not run here any more. `certain`: the destination has said that it has it. */
   leave(certain: boolean): void {
-    if (this.place !== 'here') return;
+    // The destination may also lose what it had.
+    const isLost = this.place === 'gone' && !certain;
+    if (this.place !== 'here' && !isLost) return;
     this.place = certain ? 'gone' : 'unknown';
     this.changed();
   }

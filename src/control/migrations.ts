@@ -1,8 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import {
+  type Deferred,
   defaultCapabilities,
   defaultParameters,
-  errorReport,
+  deferred,
+  type ErrorCode,
+  isOver,
+  isPostcopy,
   type Logger,
   type MigrationCapabilities,
   type MigrationInfo,
@@ -12,10 +16,18 @@ import {
   SternaError,
 } from '../base/index.ts';
 import { type Address, parseAddress } from '../channel/index.ts';
+import { failedInfo, GuestSettlement } from './guest-settlement.ts';
 import type { GuestSlot } from './guest-slot.ts';
 import { listeningInfo } from './migration/incoming-port.ts';
 import { initialInfo } from './migration/initial-info.ts';
 import type { MigrationHost, ServiceNews } from './migration/migration-host.ts';
+import {
+  refuseCapabilities,
+  refuseMigration,
+  refusePause,
+  stillArriving,
+  tooLateToCancel,
+} from './migration-conflicts.ts';
 import { MigrationEvents } from './migration-events.ts';
 
 export interface MigrationsOptions {
@@ -34,6 +46,7 @@ export interface MigrationsOptions {
 export class Migrations {
   private readonly options: MigrationsOptions;
   private readonly events: MigrationEvents;
+  private readonly settlement: GuestSettlement;
   private values: MigrationParameters = defaultParameters();
   private switches: MigrationCapabilities = defaultCapabilities();
   private info: MigrationInfo | undefined;
@@ -42,12 +55,14 @@ export class Migrations {
    * it.
    */
   private outgoingId: string | undefined;
+  private departure: Deferred<void> | undefined;
   /** Where this agent listens, and how it was asked to. */
   private listening: { readonly address: Address; readonly uri: string } | undefined;
 
   constructor(options: MigrationsOptions) {
     this.options = options;
     this.events = new MigrationEvents(options.emit, () => this.switches.events);
+    this.settlement = new GuestSettlement(options);
   }
 
   /** The newest migration, whichever way it goes or went. */
@@ -72,14 +87,31 @@ export class Migrations {
     return this.goesOut || this.comesIn;
   }
 
+  /**
+   * This agent has pages of a guest that runs elsewhere, or is about to: its end would be the
+   * guest's.
+   */
+  get servesPages(): boolean {
+    const { status } = this.info ?? {};
+    return this.goesOut && (isPostcopy(status) || (status === 'device' && this.mayPostcopy));
+  }
+
+  /** Resolves when the worker has no way out in hand any more. */
+  async departed(): Promise<void> {
+    await this.departure?.promise;
+  }
+
   setParameters(changes: Partial<MigrationParameters>): void {
     this.values = { ...this.values, ...changes };
     this.options.host.tell({ type: 'set-parameters', changes });
     this.tellIncoming();
   }
 
+  /** Throws E_CONFIG_INVALID for what does not go together. */
   setCapabilities(changes: Partial<MigrationCapabilities>): void {
-    this.switches = { ...this.switches, ...changes };
+    const next = { ...this.switches, ...changes };
+    refuseCapabilities(next);
+    this.switches = next;
   }
 
   /**
@@ -90,12 +122,16 @@ export class Migrations {
     const { guests, host, ledger, log } = this.options;
     if (guests.isAway) throw state('The guest was given away', 'destination');
     if (this.goesOut) throw state("There's a migration process in progress");
+    const { info } = this;
+    if (info?.side === 'destination' && isPostcopy(info.status)) throw stillArriving(info);
     if (!guests.isOwned) throw state('There is no guest here to migrate');
     if (guests.runState === 'internal-error') throw state('The guest is dead');
+    refuseMigration(uri, this.values, this.switches);
     const machine = guests.need();
     const migrationId = randomUUID();
     const epoch = ledger.read(machine.description.uuid)?.epoch ?? 1;
     this.outgoingId = migrationId;
+    this.departure ??= deferred();
     log.info({ event: 'migration.start', migrationId, uri, mode: this.values.mode });
     this.publish(
       initialInfo({
@@ -119,14 +155,53 @@ export class Migrations {
 
   /**
    * As in QEMU, cancelling when nothing runs is fine. Rejects with E_STATE when the guest is being
-   * handed over.
+   * handed over, and in post-copy, on either side.
    */
   async cancel(): Promise<void> {
+    if (isPostcopy(this.info?.status)) throw tooLateToCancel();
     if (!this.goesOut) return;
     if ((await this.options.host.cancel()) !== 'too-late') return;
     // It may have ended by itself meanwhile; then there was nothing to cancel.
-    if (isOver(this.info)) return;
+    if (isOver(this.info?.status)) return;
+    if (isPostcopy(this.info?.status)) throw tooLateToCancel();
     throw state('The guest is being handed over, which cannot be cancelled', 'unknown');
+  }
+
+  /** `migrate-start-postcopy`. Harmless when post-copy has begun. Rejects with E_STATE. */
+  async startPostcopy(): Promise<void> {
+    if (!this.mayPostcopy) {
+      throw state('Enable postcopy with migrate_set_capability before the start of migration');
+    }
+    if (!this.goesOut) {
+      throw state('Postcopy must be started after migration has been started');
+    }
+    await this.options.host.startPostcopy();
+  }
+
+  /** `migrate-pause`: breaks the link of post-copy, from either side. Rejects with E_STATE. */
+  async pauseLink(): Promise<void> {
+    refusePause(this.info);
+    await this.options.host.pauseLink(this.info.side);
+  }
+
+  /** `migrate` with `resume`: makes a lost link anew, by another way if there is one. */
+  async resume(uri: string | undefined): Promise<void> {
+    const { status } = this.info ?? {};
+    if (!this.goesOut || !isPostcopy(status) || status === 'postcopy-active') {
+      throw state('Cannot resume if there is no paused migration');
+    }
+    await this.options.host.resume(uri);
+  }
+
+  /** `migrate-recover`: where the source may come again. Resolves with the real address. */
+  async recover(uri: string): Promise<string> {
+    const { side, status } = this.info ?? {};
+    if (side !== 'destination' || status !== 'postcopy-paused') {
+      throw state('Migrate recover can only be run when postcopy is paused.');
+    }
+    const real = await this.options.host.recover(uri);
+    this.listening = { address: parseAddress(real), uri: real };
+    return real;
   }
 
   /** `migrate-incoming`, and the destination's beginning. Resolves with the real address. */
@@ -150,14 +225,13 @@ export class Migrations {
 
   /** `stop` or `cont` has changed what the next incoming guest finds. */
   guestSettled(): void {
-    const { host, guests } = this.options;
-    host.tell({ type: 'set-occupied', occupied: !guests.isVacant });
+    this.tellOccupied();
     this.tellIncoming();
   }
 
   /** What the worker tells. */
   receive(news: ServiceNews): void {
-    const { guests, host } = this.options;
+    const { guests } = this.options;
     switch (news.type) {
       case 'info':
         return this.publish(news.info);
@@ -168,25 +242,24 @@ export class Migrations {
       case 'outgoing-ended':
         // Another attempt may have begun before the worker was through with this one.
         if (news.migrationId !== this.outgoingId) return;
-        this.outgoingId = undefined;
-        return this.settleGuest();
+        return this.departureEnded();
       case 'incoming-ended':
         // What was decided while it ran holds for the next one.
-        if (!news.completed) host.tell({ type: 'set-occupied', occupied: !guests.isVacant });
+        if (!news.completed) this.tellOccupied();
     }
   }
 
   /** The worker is gone. Whoever owned the guest by the ledger still does. */
   async workerDied(error: SternaError): Promise<void> {
-    const { guests, log } = this.options;
-    if (this.outgoingId !== undefined) this.outgoingFailed(error);
-    else if (this.comesIn) await this.incomingFailed(error);
+    const { log } = this.options;
+    if (this.outgoingId !== undefined) this.departureDied(error);
+    else if (this.comesIn) this.fail(await this.settlement.arrivalDied(this.info, error));
     if (this.listening === undefined) return;
     const { uri } = this.listening;
     this.listening = undefined;
     try {
       await this.listenAgain(uri);
-      this.options.host.tell({ type: 'set-occupied', occupied: !guests.isVacant });
+      this.tellOccupied();
     } catch (thrown) {
       log.error({ event: 'migration.listen-failed', uri, error: String(thrown) });
     }
@@ -201,13 +274,27 @@ export class Migrations {
     host.tell({ type: 'set-incoming', settings });
   }
 
+  /** RAM of a guest that is gone is in use until the worker is through with it. */
+  private tellOccupied(): void {
+    const { host, guests } = this.options;
+    const occupied = !guests.isVacant || this.outgoingId !== undefined;
+    host.tell({ type: 'set-occupied', occupied, uuid: guests.residentUuid });
+  }
+
   private get goesOut(): boolean {
-    return this.outgoingId !== undefined && !isOver(this.info);
+    return this.outgoingId !== undefined && !isOver(this.info?.status);
   }
 
   private get comesIn(): boolean {
-    const { info } = this;
-    return info?.side === 'destination' && (info.status === 'active' || info.status === 'device');
+    const { side, status } = this.info ?? {};
+    if (side !== 'destination') return false;
+    return status === 'active' || status === 'device' || isPostcopy(status);
+  }
+
+  /** Neither changes while a migration runs. */
+  private get mayPostcopy(): boolean {
+    const { mode } = this.values;
+    return this.switches['postcopy-ram'] || mode === 'postcopy' || mode === 'hybrid';
   }
 
   private async listenAgain(uri: string): Promise<void> {
@@ -222,80 +309,21 @@ export class Migrations {
     this.listening = { address: parseAddress(real), uri: real };
   }
 
-  private outgoingFailed(cause: SternaError): void {
-    const { guests, ledger } = this.options;
+  private departureDied(cause: SternaError): void {
+    if (!isOver(this.info?.status)) this.fail(this.settlement.departureDied(this.info, cause));
+    this.departureEnded();
+  }
+
+  private departureEnded(): void {
     this.outgoingId = undefined;
-    if (isOver(this.info)) return this.settleGuest();
-    const record = ledger.read(guests.need().description.uuid);
-    const granted = record?.state === 'granting' || record?.state === 'granted';
-    const error = granted
-      ? new SternaError(
-          'E_OWNERSHIP_UNKNOWN',
-          'Migration worker died while the guest was handed over',
-          {
-            cause,
-            guestOwner: 'unknown',
-            detail: { peer: record.peer, epoch: record.epoch },
-          },
-        )
-      : cause;
-    error.side = 'source';
-    error.guestOwner ??= 'source';
-    this.publishFailure(error);
-    this.settleGuest();
+    this.settlement.afterDeparture(this.info);
+    this.tellOccupied();
+    this.departure?.resolve();
+    this.departure = undefined;
   }
 
-  private async incomingFailed(error: SternaError): Promise<void> {
-    const { guests, ledger } = this.options;
-    const uuid = guests.uuid;
-    const record = uuid === undefined ? undefined : ledger.read(uuid);
-    error.side = 'destination';
-    if (guests.isArriving && record?.state === 'owner') {
-      // It was granted, and recorded: the source will not run it any more, so this side has to.
-      guests.need().resume('ownership');
-      guests.noteResumed('ownership');
-      error.guestOwner = 'destination';
-    } else {
-      await guests.discard();
-      error.guestOwner = 'source';
-    }
-    this.publishFailure(error);
-  }
-
-  private publishFailure(error: SternaError): void {
-    if (this.info === undefined) return;
-    const owner = error.guestOwner ?? this.info.owner;
-    this.publish({ ...this.info, status: 'failed', owner, error: errorReport(error) });
-  }
-
-  /** After a migration: is the guest still ours? The engine has decided, and the ledger has it. */
-  private settleGuest(): void {
-    const { guests, host } = this.options;
-    if (this.isGivenAway()) {
-      const certain = this.info?.status === 'completed';
-      guests.leave(certain);
-    } else if (guests.runState === 'finish-migrate') {
-      // The engine could not let it go on: its worker died, or the disk is full. By the record it
-      // is still ours.
-      guests.need().resume('ownership');
-      guests.noteResumed('ownership');
-      guests.need().resume('migration');
-      guests.noteResumed('migration');
-    }
-    host.tell({ type: 'set-occupied', occupied: !guests.isVacant });
-  }
-
-  private isGivenAway(): boolean {
-    const { guests, ledger, log } = this.options;
-    const { uuid } = guests;
-    try {
-      const state = uuid === undefined ? undefined : ledger.read(uuid)?.state;
-      return state === 'granted' || state === 'granting' || state === 'lost';
-    } catch (thrown) {
-      // The disk is gone. The engine knows whether it has sent GRANT, and nobody else could have.
-      log.error({ event: 'ownership.read-failed', error: String(thrown) });
-      return this.info?.side === 'source' && this.info.owner !== 'source';
-    }
+  private fail(error: SternaError): void {
+    if (this.info !== undefined) this.publish(failedInfo(this.info, error));
   }
 
   private publish(info: MigrationInfo): void {
@@ -308,19 +336,18 @@ export class Migrations {
   }
 
   /**
-   * At once, not when the worker is through: the proof may still run, and `cont` must give the
-   * right answer.
+   * At once, not when the worker is through: pages or the proof may still follow, and `cont` must
+   * give the right answer.
    */
-  private noteDeparture(info: MigrationInfo): void {
+  private noteDeparture({ status, error }: MigrationInfo): void {
     const { guests } = this.options;
-    if (info.status === 'completed') guests.leave(true);
-    else if (info.error?.code === 'E_OWNERSHIP_UNKNOWN') guests.leave(false);
+    if (status === 'completed' || isPostcopy(status)) guests.leave(true);
+    else if (error !== undefined && UNCERTAIN.includes(error.code)) guests.leave(false);
   }
 }
 
-function isOver(info: MigrationInfo | undefined): boolean {
-  return info?.status === 'completed' || info?.status === 'failed' || info?.status === 'cancelled';
-}
+/** The destination may have the guest, or has lost it: an operator decides. */
+const UNCERTAIN: readonly ErrorCode[] = ['E_OWNERSHIP_UNKNOWN', 'E_GUEST_LOST'];
 
 function state(message: string, guestOwner?: 'destination' | 'unknown'): SternaError {
   return new SternaError('E_STATE', message, guestOwner === undefined ? {} : { guestOwner });

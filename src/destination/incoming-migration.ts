@@ -213,6 +213,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
   private attachSecond(link: IncomingLink): void {
     this.second?.drop(new SternaError('E_CHANNEL_RESET', 'Another connection took its place'));
     this.second = link;
+    this.record.furtherChannels.push(link.channel);
     link.give(this);
     link.send('ATTACHED', encodeAttached());
   }
@@ -276,6 +277,8 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     if (verify.status === 'pending' || verify.status === 'running') {
       this.record.verify = { ...verify, status: 'skipped', reason: 'the source did not finish it' };
     }
+    // A proof that was given up must not go on with a part of the hashes.
+    this.link.deafen();
     this.link.channel.end().catch(() => {});
     // What still comes is of a proof that is over: the rest of the hashes is not all of them.
     this.link.deafen();

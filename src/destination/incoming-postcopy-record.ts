@@ -77,6 +77,7 @@ export class IncomingPostcopyRecord {
       recoveries: this.recoveries,
       pausedMs: this.pausedMs + nowMs - (this.pausedSinceMs ?? nowMs),
       pausedError: pausedError === undefined ? undefined : errorReport(pausedError),
+      waitsForResume: false,
       blocktime: blocktime(this.last ?? this.machine.faults.statistics()),
       brownout: [...this.brownout],
       brownoutSpanMs: this.spanMs,

@@ -39,6 +39,10 @@ export class IncomingRecord {
   grantedBytes: number | undefined;
   /** From the moment at which the guest runs here with pages missing. */
   postcopy: IncomingPostcopyRecord | undefined;
+  /** Bytes received when nothing was missing any more. */
+  completeBytes: number | undefined;
+  /** Beside the one for everything, lost ones included: what comes there counts, too. */
+  readonly furtherChannels: Pick<Channel, 'receivedBytes'>[] = [];
   /** Different pages that have come. */
   receivedPages = 0;
   /** Page entries applied, repetitions counted. */
@@ -75,7 +79,7 @@ export class IncomingRecord {
     this.postcopy.duplicatePages += result.duplicatePages;
   }
 
-  /** On all connections of the source so far. */
+  /** On all connections of the source so far, but further ones. */
   receivedBytes(channel: Pick<Channel, 'receivedBytes'>): number {
     return this.lostBytes + channel.receivedBytes;
   }
@@ -89,7 +93,9 @@ export class IncomingRecord {
     this.endMs ??= nowMs;
   }
 
-  info(nowMs: number, receivedBytes: number): MigrationInfo {
+  info(nowMs: number, mainBytes: number): MigrationInfo {
+    const furtherBytes = this.furtherChannels.reduce((sum, one) => sum + one.receivedBytes, 0);
+    const receivedBytes = mainBytes + furtherBytes;
     const totalTimeMs = (this.endMs ?? nowMs) - this.startMs;
     const seconds = Math.max(1e-6, (totalTimeMs - this.setupTimeMs) / 1000);
     return {
@@ -119,13 +125,15 @@ export class IncomingRecord {
         dirtySyncCount: this.dirtySyncCount,
         bitsPerSecond: (receivedBytes * 8) / seconds,
         pagesPerSecond: this.appliedPages / seconds,
-        precopyBytes: this.precopyBytes ?? receivedBytes,
+        precopyBytes: this.precopyBytes ?? mainBytes,
         downtimeBytes:
           this.precopyBytes === undefined
             ? 0
-            : (this.grantedBytes ?? receivedBytes) - this.precopyBytes,
+            : (this.grantedBytes ?? mainBytes) - this.precopyBytes,
         postcopyBytes:
-          this.postcopy === undefined ? 0 : receivedBytes - (this.grantedBytes ?? receivedBytes),
+          this.postcopy === undefined
+            ? 0
+            : (this.completeBytes ?? mainBytes) - (this.grantedBytes ?? mainBytes) + furtherBytes,
       },
       xbzrle: undefined,
       pageKinds: {

@@ -164,6 +164,7 @@ export class PostcopyReceiver {
     machine.setPostcopy(false);
     if (!this.endSeen || !this.link?.maySend('ALL_RECEIVED')) return;
     this.stop();
+    record.completeBytes = record.receivedBytes(this.link.channel);
     record.postcopy?.end(this.options.clock.nowMs());
     const { vcpus, allBlockedMs } = machine.faults.statistics();
     const faults = vcpus.reduce((sum, vcpu) => sum + vcpu.faults, 0);

@@ -173,7 +173,7 @@ export class AttachedMachine implements Machine {
   }
 
   private requireParked(what: string): void {
-    if (this.control.isParked()) return;
+    if (this.control.standsStill()) return;
     throw new SternaError('E_STATE', `A running guest cannot be ${what}: pause it first`);
   }
 }

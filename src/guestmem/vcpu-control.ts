@@ -32,6 +32,8 @@ const ANSWER_LIMIT_MS = 30_000;
  * cost the guest as much again.
  */
 const BLOCK_MS = 0.5;
+/** A vCPU looks at the mask within microseconds, unless the host has other work. */
+const LOOK_UP_LIMIT_MS = 1000;
 /** Only a net under the notifications: nothing is slower for it. */
 const RECHECK_MS = 5;
 
@@ -99,6 +101,23 @@ export class VcpuControl {
   /** True when no guest code runs, and none will until a reason is taken away. */
   isParked(): boolean {
     return this.mask() !== 0 && this.everyVcpu((vcpu) => this.state(vcpu) === VCPU_STATE.parked);
+  }
+
+  /**
+   * The same for who must know it for certain: a vCPU that was about to wake for an earlier resume
+   * shows as running once more, until it has seen the mask. It is waited for, by this thread.
+   */
+  standsStill(): boolean {
+    const deadlineMs = this.clock.nowMs() + LOOK_UP_LIMIT_MS;
+    for (;;) {
+      // Before the look: a change between the two makes the wait return at once. Pairs with
+      // announceProgress().
+      const seen = Atomics.load(this.block.words, PROGRESS);
+      if (this.isParked()) return true;
+      if (this.mask() === 0 || this.clock.nowMs() > deadlineMs) return false;
+      // Pairs with the add and notify in announceProgress().
+      Atomics.wait(this.block.words, PROGRESS, seen, 1);
+    }
   }
 
   /**

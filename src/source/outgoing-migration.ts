@@ -182,7 +182,8 @@ export class OutgoingMigration {
       downtime.mark('verify');
     }
     const isLinked = await this.grant(downtime);
-    const link = this.postcopy === undefined ? isLinked && context : await this.postcopy.run();
+    const link =
+      this.postcopy === undefined ? isLinked && context : await this.serve(this.postcopy);
     if (promised === undefined) this.preempt?.destroy();
     record.status = 'completed';
     context.log.info({
@@ -245,6 +246,16 @@ export class OutgoingMigration {
     }
     context.record.downtimeMs = downtime.elapsedMs;
     return isLinked;
+  }
+
+  private async serve(postcopy: PostcopyPhase): Promise<OutgoingContext | undefined> {
+    try {
+      return await postcopy.run();
+    } catch (thrown) {
+      // The destination has said so. Without a record of it no operator could go back.
+      await this.handOver.answered('lost');
+      throw thrown;
+    }
   }
 
   /** After GRANT only the destination's own word that it does not have the guest tells. */

@@ -10,8 +10,8 @@ import {
   type SternaError,
   type VerifyReport,
 } from '../base/index.ts';
+import type { Channel } from '../channel/index.ts';
 import { PAGE_ENTRY_BYTES } from '../protocol/index.ts';
-
 import {
   addTotals,
   emptyTotals,
@@ -69,6 +69,8 @@ export class OutgoingRecord {
   lastSyncMs: number;
   /** From the moment at which the guest is handed over with pages missing. */
   postcopy: PostcopyRecord | undefined;
+  /** Beside the one for everything, lost ones included: what goes there counts, too. */
+  readonly furtherChannels: Pick<Channel, 'sentBytes'>[] = [];
   private readonly start: RecordStart;
   private endMs: number | undefined;
   private readonly finished: PassRecord[] = [];
@@ -163,7 +165,9 @@ export class OutgoingRecord {
     return all;
   }
 
-  private ramCounters(nowMs: number, sentBytes: number, all: PageTotals): MigrationInfo['ram'] {
+  private ramCounters(nowMs: number, mainBytes: number, all: PageTotals): MigrationInfo['ram'] {
+    const furtherBytes = this.furtherChannels.reduce((sum, channel) => sum + channel.sentBytes, 0);
+    const sentBytes = mainBytes + furtherBytes;
     const pass = this.current;
     const record = this.finished.at(-1);
     // The running pass tells of now; between passes and at the end the whole run does.
@@ -184,10 +188,13 @@ export class OutgoingRecord {
       dirtySyncCount: this.dirtySyncCount,
       bitsPerSecond: spanMs > 0 ? (wireBytes * 8 * 1000) / spanMs : 0,
       pagesPerSecond: spanMs > 0 ? (pages * 1000) / spanMs : (record?.sentPages ?? 0),
-      precopyBytes: this.precopyBytes ?? sentBytes,
+      precopyBytes: this.precopyBytes ?? mainBytes,
       downtimeBytes:
-        this.precopyBytes === undefined ? 0 : (this.grantedBytes ?? sentBytes) - this.precopyBytes,
-      postcopyBytes: this.postcopy?.bytes(sentBytes, this.grantedBytes ?? sentBytes) ?? 0,
+        this.precopyBytes === undefined ? 0 : (this.grantedBytes ?? mainBytes) - this.precopyBytes,
+      postcopyBytes:
+        this.postcopy === undefined
+          ? 0
+          : this.postcopy.bytes(mainBytes, this.grantedBytes ?? mainBytes) + furtherBytes,
     };
   }
 

@@ -86,3 +86,41 @@ export function passRecord(pass: number, stopped: boolean): Record<string, unkno
     'effective-bytes-per-second': 128 * 2 ** 20,
   };
 }
+
+/** A source in post-copy, by default with its link, that has sent three quarters. */
+export function postcopyReply(
+  status = 'postcopy-active',
+  postcopy: Record<string, unknown> = {},
+): Record<string, unknown> {
+  const active = activeReply();
+  return {
+    ...active,
+    status,
+    downtime: 8,
+    'expected-downtime': undefined,
+    ram: { ...(active.ram as object), remaining: 1_000 * 4096, 'postcopy-requests': 200 },
+    'x-sterna': sternaFields({
+      epoch: 2,
+      owner: 'destination',
+      mode: 'hybrid',
+      'downtime-ms': 8.25,
+      postcopy: postcopyFields(postcopy),
+    }),
+  };
+}
+
+/** `x-sterna.postcopy`. */
+export function postcopyFields(overrides: Record<string, unknown> = {}): Record<string, unknown> {
+  return {
+    missing: 4_000,
+    remaining: 1_000,
+    requests: 200,
+    'late-requests': 3,
+    duplicates: 0,
+    'waited-share': 0.05,
+    recoveries: 0,
+    'paused-ms': 0,
+    'waits-for-resume': false,
+    ...overrides,
+  };
+}

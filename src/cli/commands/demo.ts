@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import { deferred, formatBytes, SternaError } from '../../base/index.ts';
+import { deferred, formatBytes, type MigrationMode, SternaError } from '../../base/index.ts';
 import { AgentPair } from '../../experiments/index.ts';
 import {
   parseCacheSize,
@@ -14,7 +14,9 @@ import { EXIT_CODES, type ExitCode } from '../exit-codes.ts';
 import { checkGuest, describeCheck, type GuestCheck } from '../guest-check.ts';
 import type { FollowedMigration } from '../migration/follow-migration.ts';
 import type { MigrationRequest } from '../migration/migration-request.ts';
+import { readMigration } from '../migration/migration-view.ts';
 import { runMigration } from '../migration/run-migration.ts';
+import { MODES } from '../options/postcopy-options.ts';
 import type { AddCommand } from './command.ts';
 import { printOutcome } from './migrate.ts';
 
@@ -25,7 +27,7 @@ interface DemoOptions {
   readonly seed: number;
   readonly bandwidth?: number;
   readonly downtime: number;
-  readonly mode: 'precopy' | 'stop';
+  readonly mode: MigrationMode;
   readonly compMethods: 'none' | 'xbzrle';
   readonly compXbzrleCache?: number;
   readonly json?: true;
@@ -50,11 +52,7 @@ export const addDemo: AddCommand = (program, context, run) => {
     .option('--seed <number>', 'of the workload', parseSeed, 1)
     .option('--bandwidth <MiB/s>', 'limit before the switch, 0 for none', parseNumber(0, 2 ** 30))
     .option('--downtime <ms>', 'longest acceptable pause', parseInteger(0, 2_000_000), DOWNTIME_MS)
-    .addOption(
-      new Option('--mode <mode>', 'how the RAM moves')
-        .choices(['precopy', 'stop'])
-        .default('precopy'),
-    )
+    .addOption(new Option('--mode <mode>', 'how the RAM moves').choices(MODES).default('precopy'))
     .addOption(
       new Option('--comp-methods <method>', 'delta compression')
         .choices(['none', 'xbzrle'])
@@ -128,7 +126,8 @@ async function conclude(
   const moved = ended.view.status === 'completed' && ended.view.owner === 'destination';
   const check: GuestCheck | undefined = moved ? await checkGuest(pair.destinationQmp) : undefined;
   const extra = check === undefined ? {} : { 'guest-check': check };
-  const exitCode = printOutcome(context, ended, options.json === true, extra);
+  const told = moved ? await withGuestWaits(ended, pair) : ended;
+  const exitCode = printOutcome(context, told, options.json === true, extra);
   if (check === undefined || exitCode !== EXIT_CODES.OK) return exitCode;
   say(context, options, describeCheck(check));
   if (!check.ok) {
@@ -138,6 +137,15 @@ async function conclude(
     });
   }
   return ended.view.verify.status === 'identical' ? EXIT_CODES.OK : EXIT_CODES.RAM_MISMATCH;
+}
+
+/** What the guest waited for after the switch is known in detail where it ran. */
+async function withGuestWaits(
+  ended: FollowedMigration,
+  pair: AgentPair,
+): Promise<FollowedMigration> {
+  const there = readMigration(await pair.destinationQmp.execute('query-migrate'));
+  return { ...ended, view: { ...ended.view, postcopy: there.postcopy } };
 }
 
 function say(context: CliContext, options: DemoOptions, text: string): void {

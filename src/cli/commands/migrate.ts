@@ -1,17 +1,26 @@
-import { Option } from 'commander';
+import { CommanderError, Option } from 'commander';
+import type { MigrationMode } from '../../base/index.ts';
 import { parseCacheSize, parseInteger, parseMigrationUri, parseNumber } from '../arguments.ts';
 import { type CliContext, coloursFor } from '../context.ts';
-import type { ExitCode } from '../exit-codes.ts';
+import { EXIT_CODES, type ExitCode } from '../exit-codes.ts';
 import type { FollowedMigration } from '../migration/follow-migration.ts';
 import type { MigrationRequest } from '../migration/migration-request.ts';
 import { outcomeOf } from '../migration/outcome.ts';
-import { runMigration } from '../migration/run-migration.ts';
+import { type RunOptions, runMigration, runResumed } from '../migration/run-migration.ts';
+import {
+  MODES,
+  modeOf,
+  type PostcopyOptions,
+  postcopyRequest,
+  timeoutActionOf,
+  withPostcopyOptions,
+} from '../options/postcopy-options.ts';
 import { closingReport } from '../report/closing-report.ts';
 import type { AddCommand } from './command.ts';
 import { type QmpOption, withAgent, withQmpOption } from './qmp-option.ts';
 
-interface MigrateOptions extends QmpOption {
-  readonly mode: 'precopy' | 'stop';
+interface MigrateOptions extends QmpOption, PostcopyOptions {
+  readonly mode: MigrationMode;
   readonly verbose?: true;
   readonly bandwidth?: number;
   readonly downtime?: number;
@@ -33,20 +42,19 @@ export const addMigrate: AddCommand = (program, context, run) => {
     .description(
       'Moves the guest of the agent behind --qmp to the destination that listens at URI.',
     )
-    .argument('<uri>', 'tcp:HOST:PORT, or file:PATH', parseMigrationUri);
-  withQmpOption(command)
-    .addOption(
-      new Option('--mode <mode>', 'how the RAM moves')
-        .choices(['precopy', 'stop'])
-        .default('precopy'),
-    )
+    .argument('[uri]', 'tcp:HOST:PORT, or file:PATH', parseMigrationUri);
+  withPostcopyOptions(withQmpOption(command))
+    .addOption(new Option('--mode <mode>', 'how the RAM moves').choices(MODES).default('precopy'))
     .option('--live', 'accepted as virsh has it: pre-copy is always live')
     .option('--verbose', 'show progress')
     .option('--bandwidth <MiB/s>', 'limit before the switch, 0 for none', parseNumber(0, 2 ** 30))
     .option('--downtime <ms>', 'longest acceptable pause', parseInteger(0, 2_000_000))
     .option('--timeout <s>', 'how long pre-copy may take', parseNumber(0, DAY_SECONDS))
     .addOption(
-      new Option('--timeout-cancel', 'after the timeout, cancel').conflicts('timeoutSuspend'),
+      new Option('--timeout-cancel', 'after the timeout, cancel').conflicts([
+        'timeoutSuspend',
+        'timeoutPostcopy',
+      ]),
     )
     .option('--timeout-suspend', 'after the timeout, pause the guest and finish (the default)')
     .addOption(
@@ -61,33 +69,50 @@ export const addMigrate: AddCommand = (program, context, run) => {
       ]),
     )
     .option('--json', 'JSON lines on standard output: progress, then one result')
-    .action((uri: string, options: MigrateOptions) => run(() => migrate(context, uri, options)));
+    .action((uri: string | undefined, options: MigrateOptions) =>
+      run(() => migrate(context, uri, options)),
+    );
 };
 
 function requestOf(uri: string, options: MigrateOptions): MigrationRequest {
   return {
     uri,
-    mode: options.mode,
+    mode: modeOf(options),
     bandwidthMebibytes: options.bandwidth,
     downtimeMs: options.downtime,
     timeoutSeconds: options.timeout,
-    timeoutAction: options.timeoutCancel ? 'cancel' : 'suspend',
+    timeoutAction: timeoutActionOf(options),
     compression: options.compMethods,
     xbzrleCacheBytes: options.compXbzrleCache,
     verify: options.verify,
+    ...postcopyRequest(uri, options),
   };
 }
 
 async function migrate(
   context: CliContext,
-  uri: string,
+  uri: string | undefined,
   options: MigrateOptions,
 ): Promise<ExitCode> {
   const shown = { json: options.json === true, verbose: options.verbose === true };
-  const ended = await withAgent(options.qmp, (qmp) =>
-    runMigration(context, qmp, requestOf(uri, options), shown),
-  );
+  const ended = options.postcopyResume
+    ? await withAgent(options.qmp, (qmp) => runResumed(context, qmp, uri, shown))
+    : await start(context, uri, options, shown);
   return printOutcome(context, ended, shown.json);
+}
+
+function start(
+  context: CliContext,
+  uri: string | undefined,
+  options: MigrateOptions,
+  shown: RunOptions,
+): Promise<FollowedMigration> {
+  if (uri === undefined) {
+    const text = "missing required argument 'uri': only --postcopy-resume knows it";
+    throw new CommanderError(EXIT_CODES.USAGE, 'commander.missingArgument', text);
+  }
+  const request = requestOf(uri, options);
+  return withAgent(options.qmp, (qmp) => runMigration(context, qmp, request, shown));
 }
 
 /** The closing report, or with `--json` the result object; then the lines of a failure. */

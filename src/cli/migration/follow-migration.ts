@@ -1,6 +1,7 @@
 import type { Clock } from '../../base/index.ts';
 import type { QmpClient } from '../../control/client/index.ts';
 import { hasEnded, type MigrationView, readMigration } from './migration-view.ts';
+import { Patience } from './patience.ts';
 
 const POLL_MS = 100;
 /**
@@ -15,7 +16,8 @@ export interface FollowedMigration {
 }
 
 /**
- * Asks `query-migrate` until the migration has ended, the comparison of the RAM included. Events
+ * Asks `query-migrate` until the migration has ended, the comparison of the RAM included, or is in
+ * post-copy without a link and nothing is to be expected. Events
  * only wake it early: what counts is always the reply, so a lost event costs a tenth of a second
  * and no more.
  */
@@ -26,12 +28,14 @@ export async function followMigration(
 ): Promise<FollowedMigration> {
   let wake = new AbortController();
   const stopListening = qmp.onEvent(() => wake.abort());
+  const patience = new Patience(clock);
   let endedAtMs: number | undefined;
   try {
     for (;;) {
       const reply = await qmp.execute('query-migrate');
       const update = { view: readMigration(reply), reply };
       onUpdate(update);
+      if (patience.isOver(update.view)) return update;
       if (hasEnded(update.view)) {
         endedAtMs ??= clock.nowMs();
         const known = update.view.guestDowntimeUs !== undefined || !mayTellDowntime(update.view);

@@ -1,18 +1,25 @@
+import type { MigrationMode, TimeoutAction } from '../../base/index.ts';
 import type { QmpClient } from '../../control/client/index.ts';
+import { readMigration } from './migration-view.ts';
 
 /**
  * What the user asked of one migration; what is undefined stays as the agent has it (`sterna set`).
  */
 export interface MigrationRequest {
   readonly uri: string;
-  readonly mode: 'precopy' | 'stop';
+  readonly mode: MigrationMode;
   /** MiB per second, 0 = unlimited, as virsh has it. */
   readonly bandwidthMebibytes?: number | undefined;
   readonly downtimeMs?: number | undefined;
   readonly timeoutSeconds?: number | undefined;
-  readonly timeoutAction: 'cancel' | 'suspend';
+  readonly timeoutAction: TimeoutAction;
   readonly compression?: 'none' | 'xbzrle' | undefined;
   readonly xbzrleCacheBytes?: number | undefined;
+  /** Whether post-copy may follow; `preempt`: with a connection for what vCPUs wait for. */
+  readonly postcopy?: 'off' | 'on' | 'preempt' | undefined;
+  readonly postcopyBandwidthMebibytes?: number | undefined;
+  /** In mode `hybrid`. */
+  readonly postcopyAfterPasses?: number | undefined;
   readonly verify?: 'after' | 'strict' | 'off' | undefined;
 }
 
@@ -23,6 +30,16 @@ export async function startMigration(qmp: QmpClient, request: MigrationRequest):
   await qmp.execute('migrate', { uri: request.uri });
 }
 
+/**
+ * Goes on with a migration whose link was lost; one that has its link is only followed from here
+ * on.
+ */
+export async function resumeMigration(qmp: QmpClient, uri: string | undefined): Promise<void> {
+  const { status } = readMigration(await qmp.execute('query-migrate'));
+  if (status === 'postcopy-active') return;
+  await qmp.execute('migrate', { resume: true, ...(uri === undefined ? {} : { uri }) });
+}
+
 interface CapabilityState {
   readonly capability: string;
   readonly state: boolean;
@@ -30,14 +47,25 @@ interface CapabilityState {
 
 /** The argument of `migrate-set-capabilities`. */
 export function capabilitiesOf(request: MigrationRequest): readonly CapabilityState[] {
-  const events = { capability: 'events', state: true };
-  if (request.compression === undefined) return [events];
-  return [events, { capability: 'xbzrle', state: request.compression === 'xbzrle' }];
+  const { compression, postcopy } = request;
+  const states: CapabilityState[] = [{ capability: 'events', state: true }];
+  if (compression !== undefined) {
+    states.push({ capability: 'xbzrle', state: compression === 'xbzrle' });
+  }
+  if (postcopy !== undefined) {
+    states.push({ capability: 'postcopy-ram', state: postcopy !== 'off' });
+  }
+  // A plain `on` leaves it as it was set.
+  if (postcopy === 'preempt' || postcopy === 'off') {
+    states.push({ capability: 'postcopy-preempt', state: postcopy === 'preempt' });
+  }
+  return states;
 }
 
 /** The arguments of `migrate-set-parameters`. */
 export function parametersOf(request: MigrationRequest): Readonly<Record<string, number | string>> {
   const { bandwidthMebibytes, downtimeMs, xbzrleCacheBytes, verify } = request;
+  const { postcopyBandwidthMebibytes, postcopyAfterPasses } = request;
   return {
     // Mode and timeout belong to one migration: a retry must not inherit those of the last one
     // unseen.
@@ -47,6 +75,12 @@ export function parametersOf(request: MigrationRequest): Readonly<Record<string,
     ...(bandwidthMebibytes === undefined
       ? {}
       : { 'max-bandwidth': Math.round(bandwidthMebibytes * 2 ** 20) }),
+    ...(postcopyBandwidthMebibytes === undefined
+      ? {}
+      : { 'max-postcopy-bandwidth': Math.round(postcopyBandwidthMebibytes * 2 ** 20) }),
+    ...(postcopyAfterPasses === undefined
+      ? {}
+      : { 'x-postcopy-after-passes': postcopyAfterPasses }),
     ...(downtimeMs === undefined ? {} : { 'downtime-limit': downtimeMs }),
     ...(xbzrleCacheBytes === undefined ? {} : { 'xbzrle-cache-size': xbzrleCacheBytes }),
     ...(verify === undefined ? {} : { 'x-verify': verify }),

@@ -1,5 +1,7 @@
-import { ERROR_CODES, type ErrorReport, type GuestOwner } from '../../base/index.ts';
+import type { ErrorReport, GuestOwner } from '../../base/index.ts';
 import { Fields } from './fields.ts';
+import { type PostcopyView, readPostcopy } from './postcopy-view.ts';
+import { readError, readOwner } from './reported-error.ts';
 
 /** What `query-migrate` says, as the rest of the command line reads it. */
 export interface MigrationView {
@@ -21,6 +23,8 @@ export interface MigrationView {
   readonly xbzrle: XbzrleView | undefined;
   readonly pageKinds: ReadonlyMap<string, { readonly pages: number; readonly bytes: number }>;
   readonly passes: readonly PassView[];
+  /** Undefined before the switch. */
+  readonly postcopy: PostcopyView | undefined;
   readonly verify: VerifyView;
   readonly error: ErrorReport | undefined;
   readonly errorText: string | undefined;
@@ -90,10 +94,26 @@ export function readMigration(reply: unknown): MigrationView {
     xbzrle: fields.has('xbzrle-cache') ? readXbzrle(fields.object('xbzrle-cache')) : undefined,
     pageKinds: readPageKinds(sterna.object('page-kinds')),
     passes: sterna.list('passes').map(readPass),
+    postcopy: readPostcopy(fields, sterna),
     verify: readVerify(sterna.object('verify')),
     error: readError(sterna.object('error'), fields.text('error-desc')),
     errorText: fields.text('error-desc'),
   };
+}
+
+/** Where a destination listens, as a reply tells it. */
+export function listenAddress(reply: unknown): string | undefined {
+  const [first] = new Fields(reply).list('socket-address');
+  const fields = new Fields(first);
+  const host = fields.text('host');
+  const port = fields.text('port');
+  if (host === undefined || port === undefined) return undefined;
+  return `tcp:${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+/** The guest runs at the destination, and pages of it are missing. */
+export function isInPostcopy({ status }: Pick<MigrationView, 'status'>): boolean {
+  return status.startsWith('postcopy-');
 }
 
 /** True when nothing will change any more, the comparison of the RAM included. */
@@ -101,10 +121,6 @@ export function hasEnded(view: MigrationView): boolean {
   if (view.status === 'failed' || view.status === 'cancelled') return true;
   const comparing = view.verify.status === 'pending' || view.verify.status === 'running';
   return view.status === 'completed' && !comparing;
-}
-
-function readOwner(text: string | undefined): GuestOwner {
-  return text === 'source' || text === 'destination' || text === 'none' ? text : 'unknown';
 }
 
 function readParts(fields: Fields): ReadonlyMap<string, number> {
@@ -165,21 +181,5 @@ function readVerify(fields: Fields): VerifyView {
     pages: fields.count('pages'),
     mismatches: fields.list('mismatches').map(String),
     reason: fields.text('reason'),
-  };
-}
-
-function readError(fields: Fields, text: string | undefined): ErrorReport | undefined {
-  const code = fields.text('code');
-  if (code === undefined || !Object.hasOwn(ERROR_CODES, code)) return undefined;
-  const side = fields.text('side');
-  return {
-    // Looked up in the table just above.
-    code: code as keyof typeof ERROR_CODES,
-    message: fields.text('message') ?? text ?? 'The migration failed',
-    detail: fields.object('detail').plain(),
-    phase: fields.text('phase'),
-    side: side === 'source' || side === 'destination' ? side : undefined,
-    guestOwner: fields.has('guestOwner') ? readOwner(fields.text('guestOwner')) : undefined,
-    nextStep: fields.text('nextStep') ?? ERROR_CODES[code as keyof typeof ERROR_CODES][2],
   };
 }

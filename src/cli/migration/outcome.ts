@@ -1,7 +1,7 @@
 import { type ErrorReport, errorReport, SternaError } from '../../base/index.ts';
 import { EXIT_CODES, type ExitCode } from '../exit-codes.ts';
 import { reportedFailure } from '../failure.ts';
-import type { MigrationView } from './migration-view.ts';
+import { isInPostcopy, type MigrationView } from './migration-view.ts';
 
 /** How a migration ended, in the terms of the shell. */
 export interface Outcome {
@@ -15,9 +15,29 @@ export function outcomeOf(view: MigrationView): Outcome {
     const { lines } = reportedFailure(view.error ?? mismatchReport(view));
     return { exitCode: EXIT_CODES.RAM_MISMATCH, lines };
   }
+  if (isInPostcopy(view)) return withoutLink(view);
   if (view.status === 'completed') return { exitCode: EXIT_CODES.OK, lines: [] };
   const failure = reportedFailure(withOwner(view.error ?? fallbackReport(view), view));
   return { exitCode: failure.exitCode, lines: failure.lines };
+}
+
+/** The migration is not over: this side goes on trying, or waits to be told to. */
+function withoutLink({ status, postcopy }: MigrationView): Outcome {
+  const { pausedError, waitsForResume, remainingPages } = postcopy ?? {};
+  const lost = new SternaError('E_CHANNEL_RESET', 'The link to the destination is lost');
+  const resume =
+    'sterna migrate --postcopy-resume (at another address: sterna recover at the destination first)';
+  const nextStep = waitsForResume
+    ? `make the link whole, then ${resume}.`
+    : `the source goes on trying; ${resume} tries at once and follows it.`;
+  const { lines } = reportedFailure({
+    ...(pausedError ?? errorReport(lost)),
+    phase: status,
+    guestOwner: 'destination',
+    detail: { ...pausedError?.detail, remainingPages: remainingPages ?? 0 },
+    nextStep,
+  });
+  return { exitCode: EXIT_CODES.POSTCOPY_PAUSED, lines };
 }
 
 /** An error that does not say who owns the guest gets what the agent says. */

@@ -3,7 +3,9 @@ import { type QmpClient, QmpError } from '../../control/client/index.ts';
 import type { CliContext } from '../context.ts';
 import { createProgress } from '../progress/progress-view.ts';
 import { type FollowedMigration, followMigration } from './follow-migration.ts';
-import { type MigrationRequest, startMigration } from './migration-request.ts';
+import { LeftInPostcopy } from './left-in-postcopy.ts';
+import { type MigrationRequest, resumeMigration, startMigration } from './migration-request.ts';
+import { isInPostcopy, type MigrationView } from './migration-view.ts';
 
 export interface RunOptions {
   readonly json: boolean;
@@ -12,7 +14,8 @@ export interface RunOptions {
 
 /**
  * One migration from the command to its end, with progress. The first interrupt cancels it and
- * waits for what comes of that; the second one gives up waiting.
+ * waits for what comes of that; the second one gives up waiting. In post-copy nothing can be
+ * cancelled, and an interrupt ends the following only.
  */
 export async function runMigration(
   context: CliContext,
@@ -21,11 +24,36 @@ export async function runMigration(
   options: RunOptions,
 ): Promise<FollowedMigration> {
   await startMigration(qmp, request);
-  const interrupts = cancelOnInterrupt(context, qmp);
+  return follow(context, qmp, options);
+}
+
+/** Goes on with a migration in post-copy, to its end. */
+export async function runResumed(
+  context: CliContext,
+  qmp: QmpClient,
+  uri: string | undefined,
+  options: RunOptions,
+): Promise<FollowedMigration> {
+  await resumeMigration(qmp, uri);
+  return follow(context, qmp, options);
+}
+
+async function follow(
+  context: CliContext,
+  qmp: QmpClient,
+  options: RunOptions,
+): Promise<FollowedMigration> {
+  let last: MigrationView | undefined;
+  const isSwitched = () => last !== undefined && isInPostcopy(last);
+  const interrupts = cancelOnInterrupt(context, qmp, isSwitched);
   const progress = createProgress(context, options);
-  const following = followMigration(qmp, context.clock, (update) => progress.update(update));
+  const following = followMigration(qmp, context.clock, (update) => {
+    last = update.view;
+    progress.update(update);
+  });
+  const lost = (cause: unknown) => agentLost(cause, isSwitched());
   try {
-    return await Promise.race([following.catch(agentLost), interrupts.abandoned]);
+    return await Promise.race([following.catch(lost), interrupts.abandoned]);
   } finally {
     progress.close();
     interrupts.stop();
@@ -38,11 +66,16 @@ interface Interrupts {
   stop(): void;
 }
 
-function cancelOnInterrupt(context: CliContext, qmp: QmpClient): Interrupts {
+function cancelOnInterrupt(
+  context: CliContext,
+  qmp: QmpClient,
+  isSwitched: () => boolean,
+): Interrupts {
   let interrupts = 0;
   let stop: () => void = () => {};
   const abandoned = new Promise<never>((_resolve, reject) => {
     stop = context.onInterrupt(() => {
+      if (isSwitched()) return reject(LeftInPostcopy.interrupted());
       interrupts += 1;
       if (interrupts > 1) {
         const message = 'Interrupted while the migration was being cancelled';
@@ -51,15 +84,25 @@ function cancelOnInterrupt(context: CliContext, qmp: QmpClient): Interrupts {
       }
       // Refused when it is too late; then the migration ends in its own way, which is what is
       // reported.
-      qmp.execute('migrate_cancel').catch(() => {});
+      qmp.execute('migrate_cancel').catch((refusal: unknown) => {
+        if (isPostcopyRefusal(refusal)) reject(LeftInPostcopy.interrupted());
+      });
     });
   });
   return { abandoned, stop: () => stop() };
 }
 
-/** The agent went away: what it did last is not known, so neither is the owner. */
-function agentLost(cause: unknown): never {
+/** The guest was handed over after the last reply. */
+function isPostcopyRefusal(refusal: unknown): boolean {
+  if (!(refusal instanceof QmpError)) return false;
+  const { phase, guestOwner } = refusal.sternaError ?? {};
+  return phase === 'postcopy' && guestOwner === 'destination';
+}
+
+/** The agent went away: before post-copy what it did last is not known, so neither is the owner. */
+function agentLost(cause: unknown, isSwitched: boolean): never {
   if (cause instanceof QmpError) throw cause;
+  if (isSwitched) throw LeftInPostcopy.agentLost();
   throw new SternaError('E_OWNERSHIP_UNKNOWN', 'The connection to the source agent was lost', {
     cause,
     side: 'source',

@@ -2,6 +2,7 @@ import type { Clock } from '../../base/index.ts';
 import type { TextOutput } from '../context.ts';
 import { Estimator } from '../migration/estimate.ts';
 import type { FollowedMigration } from '../migration/follow-migration.ts';
+import type { PostcopyView } from '../migration/postcopy-view.ts';
 import { OncePerSecond } from './once-per-second.ts';
 import type { ProgressView } from './progress-view.ts';
 
@@ -36,9 +37,21 @@ export class JsonProgress implements ProgressView {
       'expected-downtime': view.expectedDowntimeMs ?? null,
       'eta-ms': estimate.etaMs === undefined ? null : Math.round(estimate.etaMs),
       verify: view.verify.status,
+      ...(view.postcopy === undefined ? {} : { postcopy: postcopyFields(view.postcopy) }),
     };
     this.output.write(`${JSON.stringify(line)}\n`);
   }
 
   close(): void {}
+}
+
+function postcopyFields(postcopy: PostcopyView): Readonly<Record<string, number>> {
+  return {
+    missing: postcopy.missingPages,
+    remaining: postcopy.remainingPages,
+    requests: postcopy.requests,
+    'waited-share': postcopy.waitedShare,
+    recoveries: postcopy.recoveries,
+    'paused-ms': postcopy.pausedMs,
+  };
 }

@@ -2,13 +2,13 @@ import type { Clock } from '../../base/index.ts';
 import type { TextOutput } from '../context.ts';
 import { type Estimate, Estimator } from '../migration/estimate.ts';
 import type { FollowedMigration } from '../migration/follow-migration.ts';
-import type { MigrationView } from '../migration/migration-view.ts';
+import { isInPostcopy, type MigrationView } from '../migration/migration-view.ts';
 import { formatPercent } from '../report/format.ts';
 import { OncePerSecond } from './once-per-second.ts';
 import {
-  dirtyText,
   downtimeText,
   etaText,
+  guestText,
   phaseText,
   remainingText,
   throughputText,
@@ -31,7 +31,7 @@ export class LineProgress implements ProgressView {
     // A new pass alone is no reason for a line: late passes take milliseconds.
     if (!this.due.isDue(view.status)) return;
     this.output.write(
-      `${view.status === 'active' ? activeLine(view, estimate) : phaseText(view, estimate)}\n`,
+      `${view.status === 'active' || isInPostcopy(view) ? activeLine(view, estimate) : phaseText(view, estimate)}\n`,
     );
   }
 
@@ -43,7 +43,7 @@ function activeLine(view: MigrationView, estimate: Estimate): string {
     phaseText(view, estimate),
     formatPercent(estimate.passDone),
     remainingText(view),
-    dirtyText(view),
+    guestText(view),
     throughputText(estimate),
     downtimeText(view),
     etaText(view, estimate),

@@ -6,9 +6,9 @@ import type { FollowedMigration } from '../migration/follow-migration.ts';
 import type { MigrationView } from '../migration/migration-view.ts';
 import { formatPercent } from '../report/format.ts';
 import {
-  dirtyText,
   downtimeText,
   etaText,
+  guestText,
   phaseText,
   remainingText,
   throughputText,
@@ -81,7 +81,7 @@ function barLine({ view, estimate }: Payload, params: Params): string {
 function flowLine({ view, estimate }: Payload): string {
   if (view === undefined || estimate === undefined) return '';
   const sent = `${formatBytes(view.ram.transferredBytes)} sent`;
-  return `  ${pc.green(throughputText(estimate))}  ${pc.yellow(dirtyText(view))}  ${sent}`;
+  return `  ${pc.green(throughputText(estimate))}  ${pc.yellow(guestText(view))}  ${sent}`;
 }
 
 function outlookLine({ view, estimate }: Payload): string {

@@ -1,8 +1,9 @@
 import Table from 'cli-table3';
 import { formatBytes } from '../../base/index.ts';
 import type { Colours } from '../context.ts';
-import type { MigrationView } from '../migration/migration-view.ts';
+import { isInPostcopy, type MigrationView } from '../migration/migration-view.ts';
 import { formatCount, formatMs, formatRate } from './format.ts';
+import { blockedText, brownoutText, followedText, linkText } from './postcopy-text.ts';
 
 /** Passes listed at most; of more, the first and the last are the interesting ones. */
 const PASSES_SHOWN = 12;
@@ -13,6 +14,7 @@ export function closingReport(view: MigrationView, colours: Colours): string {
     ['Total time', totalText(view)],
     ['Downtime', downtimeText(view)],
     ['Guest-observed', guestText(view)],
+    ...postcopyRows(view),
     ['Data', dataText(view)],
     ['Pages', kindsText(view)],
     ['Memory', memoryText(view, colours)],
@@ -29,6 +31,8 @@ function headline(view: MigrationView, colours: Colours): string {
   if (view.status === 'completed' && view.verify.status !== 'mismatch') {
     return colours.green(colours.bold('Migration completed'));
   }
+  if (isInPostcopy(view))
+    return colours.yellow(colours.bold('Migration without a link, in post-copy'));
   const text = view.status === 'completed' ? 'completed, but RAM differs' : view.status;
   return colours.red(colours.bold(`Migration ${text}`));
 }
@@ -50,6 +54,16 @@ function guestText(view: MigrationView): string {
   const error = view.guestDowntimeErrorUs;
   const bound = error === undefined ? '' : ` ± ${formatMs(error / 1000)}`;
   return `${formatMs(view.guestDowntimeUs / 1000)}${bound}, the longest gap between two steps of any vCPU`;
+}
+
+function postcopyRows({ postcopy }: MigrationView): [string, string][] {
+  if (postcopy === undefined) return [];
+  return [
+    ['Post-copy', followedText(postcopy)],
+    ['Waits', blockedText(postcopy)],
+    ['Brown-out', brownoutText(postcopy)],
+    ['Lost link', linkText(postcopy)],
+  ];
 }
 
 function dataText(view: MigrationView): string {

@@ -1,4 +1,5 @@
-import type { MigrationView } from '../migration/migration-view.ts';
+import { isInPostcopy, type MigrationView } from '../migration/migration-view.ts';
+import { blockedText, brownoutText, followedText, latencyText, linkText } from './postcopy-text.ts';
 
 /** The lines of `virsh domjobinfo`: its labels, order, column width and units, then ours. */
 export function jobInfoLines(view: MigrationView): string[] {
@@ -20,12 +21,13 @@ export function jobInfoLines(view: MigrationView): string[] {
     .map(([label, value]) => `${`${label}:`.padEnd(17)} ${value}`);
 }
 
-/** libvirt calls a job unbounded when nobody can say when it ends: every pre-copy. */
+/** libvirt calls a job unbounded when nobody can say when it ends: every pre-copy, no post-copy. */
 function jobType(view: MigrationView): string {
   if (view.status === 'none') return 'None';
   if (view.status === 'completed') return 'Completed';
   if (view.status === 'failed') return 'Failed';
   if (view.status === 'cancelled') return 'Cancelled';
+  if (isInPostcopy(view)) return 'Bounded';
   return view.mode === 'stop' ? 'Bounded' : 'Unbounded';
 }
 
@@ -44,7 +46,12 @@ function dataRows(view: MigrationView): [string, string][] {
     ['Dirty rate', `${Math.round(view.ram.dirtyPagesPerSecond)} pages/s`],
     ['Page size', `${view.ram.pageBytes} bytes`],
     ['Iteration', String(view.ram.dirtySyncCount)],
+    ...requestRows(view),
   ];
+}
+
+function requestRows({ postcopy }: MigrationView): [string, string][] {
+  return postcopy === undefined ? [] : [['Postcopy requests', String(postcopy.requests)]];
 }
 
 function downtimeRows(view: MigrationView): [string, string | undefined][] {
@@ -75,9 +82,24 @@ function ownRows(view: MigrationView): [string, string | undefined][] {
       'Verification',
       verify.pages === 0 ? verify.status : `${verify.status}, ${verify.pages} pages`,
     ],
+    ...postcopyRows(view),
     ['Guest owner', view.owner],
     ['Error', view.error?.message ?? view.errorText],
   ];
+}
+
+function postcopyRows({ status, postcopy }: MigrationView): [string, string | undefined][] {
+  if (postcopy === undefined) return [];
+  const rows: [string, string][] = [
+    ['Migration status', status],
+    ['Pages missing', String(postcopy.remainingPages)],
+    ['Post-copy', followedText(postcopy)],
+    ['Waits', blockedText(postcopy)],
+    ['Wait times', latencyText(postcopy)],
+    ['Brown-out', brownoutText(postcopy)],
+    ['Lost link', linkText(postcopy)],
+  ];
+  return rows.map(([label, text]) => [label, text === '' ? undefined : text]);
 }
 
 /** As virsh prints sizes: three decimals and a binary unit. */

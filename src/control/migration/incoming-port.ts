@@ -1,5 +1,6 @@
 import {
   type Clock,
+  isPostcopy,
   type Logger,
   type MigrationInfo,
   type OwnershipLedger,
@@ -14,6 +15,7 @@ import {
   parseAddress,
   requireProtected,
   type SecuritySettings,
+  type TcpAddress,
   TcpListener,
 } from '../../channel/index.ts';
 import { IncomingMigration, type Joining } from '../../destination/index.ts';
@@ -60,6 +62,8 @@ export class IncomingPort {
   private settings: IncomingSettings = { startPaused: false, stallTimeoutMs: 10_000 };
   private expectedUuid: string | undefined;
   private occupied = false;
+  /** The guest that lives here, as the main thread knows it. */
+  private residentUuid: string | undefined;
   private active: ActiveMigration | undefined;
   /** The guest that came last. */
   private arrived: Machine | undefined;
@@ -78,16 +82,55 @@ export class IncomingPort {
    * E_FILE.
    */
   async listen(request: ListenRequest): Promise<string> {
-    const { clock, log, security: settings } = this.options;
     const address = parseAddress(request.uri);
     if (address.kind === 'unix') throw unsupported(request.uri);
     this.settings = request;
     this.expectedUuid = request.expectedUuid;
     if (address.kind === 'file') {
       if (this.isBusy) throw busy();
-      this.accept(await openFileChannel(address.path, clock));
+      this.accept(await openFileChannel(address.path, this.options.clock));
       return formatAddress(address);
     }
+    return this.open(address);
+  }
+
+  /**
+   * The source of a migration in post-copy may come again at `uri`, and nowhere else. Resolves with
+   * the real address. Rejects with E_STATE or E_CONFIG_INVALID.
+   */
+  async recover(uri: string): Promise<string> {
+    if (!this.isInPostcopy) throw new SternaError('E_STATE', 'There is no migration in post-copy');
+    const address = parseAddress(uri);
+    if (address.kind !== 'tcp') throw unsupported(uri);
+    const { listener } = this;
+    if (listener !== undefined && formatAddress(listener.address) === formatAddress(address)) {
+      return formatAddress(address);
+    }
+    return this.open(address);
+  }
+
+  configure(settings: IncomingSettings): void {
+    this.settings = settings;
+  }
+
+  setOccupied(occupied: boolean, residentUuid: string | undefined): void {
+    this.occupied = occupied;
+    this.residentUuid = residentUuid;
+  }
+
+  /** Ends what is under way. A guest that has been granted stays. */
+  async close(): Promise<void> {
+    this.listener?.close();
+    const { active } = this;
+    if (active === undefined) return;
+    // Its end would be the arrival of the last page, and the guest goes with its process anyway.
+    if (this.isInPostcopy) return active.engine?.pauseLink();
+    active.channel.destroy(new SternaError('E_CANCELLED', 'Destination is shutting down'));
+    await active.settled;
+  }
+
+  private async open(address: TcpAddress): Promise<string> {
+    const { clock, log, security: settings } = this.options;
     // Here, because QMP can ask for an address too.
     requireProtected(address, settings, 'listen');
     const listener = await TcpListener.listen(address, {
@@ -103,21 +146,12 @@ export class IncomingPort {
     return formatAddress(listener.address);
   }
 
-  configure(settings: IncomingSettings): void {
-    this.settings = settings;
+  private get isInPostcopy(): boolean {
+    return isPostcopy(this.active?.engine?.info().status);
   }
 
-  setOccupied(occupied: boolean): void {
-    this.occupied = occupied;
-  }
-
-  /** Ends what is under way. A guest that has been granted stays. */
-  async close(): Promise<void> {
-    this.listener?.close();
-    const { active } = this;
-    if (active === undefined) return;
-    active.channel.destroy(new SternaError('E_CANCELLED', 'Destination is shutting down'));
-    await active.settled;
+  private get guestUuid(): string | undefined {
+    return this.residentUuid ?? this.arrived?.description.uuid;
   }
 
   private get isBusy(): boolean {
@@ -180,7 +214,7 @@ export class IncomingPort {
   /** Where further connections of a migration find it. */
   private joining(): Joining {
     const isHere = (uuid: string) =>
-      this.occupied && this.arrived?.description.uuid.toLowerCase() === uuid.toLowerCase();
+      this.occupied && this.guestUuid?.toLowerCase() === uuid.toLowerCase();
     return {
       find: (migrationId) => {
         const { engine, failed = true } = this.active ?? {};

@@ -1,5 +1,11 @@
 import { Worker } from 'node:worker_threads';
-import { type Logger, SternaError, systemClock, workerUrl } from '../../base/index.ts';
+import {
+  type Logger,
+  type MigrationInfo,
+  SternaError,
+  systemClock,
+  workerUrl,
+} from '../../base/index.ts';
 import type { MachineDescription } from '../../guestmem/index.ts';
 import type { MachineHandles } from '../local-machine.ts';
 import type {
@@ -62,6 +68,27 @@ export class MigrationHost {
 
   async cancel(): Promise<CancelOutcome> {
     return (await this.ask((id) => ({ type: 'cancel', id }))) as CancelOutcome;
+  }
+
+  /** Rejects with E_STATE when there is nothing to switch. */
+  async startPostcopy(): Promise<void> {
+    await this.ask((id) => ({ type: 'start-postcopy', id }));
+  }
+
+  /** Rejects with E_STATE outside of post-copy. */
+  async pauseLink(side: MigrationInfo['side']): Promise<void> {
+    await this.ask((id) => ({ type: 'pause-link', id, side }));
+  }
+
+  /** Goes on with a migration that lost its link. Rejects with E_STATE. */
+  async resume(uri: string | undefined): Promise<void> {
+    await this.ask((id) => ({ type: 'resume', id, uri }));
+  }
+
+  /** Resolves with the real address at which the source may come again. */
+  async recover(uri: string): Promise<string> {
+    // That is what the service answers.
+    return (await this.ask((id) => ({ type: 'recover', id, uri }))) as string;
   }
 
   /** For messages that need no answer; nothing to tell when there is no worker. */

@@ -48,10 +48,23 @@ export type HostMessage =
   | { readonly type: 'listen'; readonly id: number; readonly request: ListenRequest }
   | { readonly type: 'outgoing'; readonly request: OutgoingRequest }
   | { readonly type: 'cancel'; readonly id: number }
+  /** Which migration: the one that goes out. */
+  | { readonly type: 'start-postcopy'; readonly id: number }
+  | { readonly type: 'pause-link'; readonly id: number; readonly side: MigrationInfo['side'] }
+  | { readonly type: 'resume'; readonly id: number; readonly uri: string | undefined }
+  /** Listens for the further connections of a migration in post-copy, at another address. */
+  | { readonly type: 'recover'; readonly id: number; readonly uri: string }
   | { readonly type: 'set-parameters'; readonly changes: Partial<MigrationParameters> }
   | { readonly type: 'set-incoming'; readonly settings: IncomingSettings }
-  /** Whether this agent has a guest of its own: then no other can come. */
-  | { readonly type: 'set-occupied'; readonly occupied: boolean }
+  /**
+   * Whether no other guest can come. `uuid`: the guest that lives here, also when this worker has
+   * not seen it come.
+   */
+  | {
+      readonly type: 'set-occupied';
+      readonly occupied: boolean;
+      readonly uuid: string | undefined;
+    }
   | { readonly type: 'shutdown'; readonly id: number }
   | { readonly type: 'answered'; readonly id: number; readonly answer: Answer };
 

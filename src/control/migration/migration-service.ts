@@ -1,4 +1,11 @@
-import type { Clock, Logger, OwnershipLedger, ReachFault } from '../../base/index.ts';
+import {
+  type Clock,
+  type Logger,
+  type MigrationInfo,
+  type OwnershipLedger,
+  type ReachFault,
+  SternaError,
+} from '../../base/index.ts';
 import type { SecuritySettings } from '../../channel/index.ts';
 import type { Machine, MachineDescription, MachineFactory } from '../../guestmem/index.ts';
 import { attachMachine, type MachineHandles, refusal } from '../local-machine.ts';
@@ -62,12 +69,20 @@ export class MigrationService {
         return this.start(message.request);
       case 'cancel':
         return this.answer(message.id, () => this.cancel());
+      case 'start-postcopy':
+        return this.answer(message.id, () => this.departing().startPostcopy());
+      case 'pause-link':
+        return this.answer(message.id, () => this.pausable(message.side).pauseLink());
+      case 'resume':
+        return this.answer(message.id, () => this.departing().resume(message.uri));
+      case 'recover':
+        return this.answer(message.id, () => this.incoming.recover(message.uri));
       case 'set-parameters':
         return this.outgoing?.job.setParameters(message.changes);
       case 'set-incoming':
         return this.incoming.configure(message.settings);
       case 'set-occupied':
-        return this.incoming.setOccupied(message.occupied);
+        return this.incoming.setOccupied(message.occupied, message.uuid);
       case 'shutdown':
         return this.answer(message.id, () => this.shutdown());
       case 'answered':
@@ -97,6 +112,15 @@ export class MigrationService {
     this.outgoing = { job, settled };
   }
 
+  private departing(): OutgoingJob {
+    if (this.outgoing !== undefined) return this.outgoing.job;
+    throw new SternaError('E_STATE', 'There is no migration under way');
+  }
+
+  private pausable(side: MigrationInfo['side']): { pauseLink(): void } {
+    return side === 'source' ? this.departing() : this.incoming;
+  }
+
   private cancel(): CancelOutcome {
     return this.outgoing?.job.cancel() ?? 'nothing-runs';
   }
@@ -104,7 +128,9 @@ export class MigrationService {
   private async shutdown(): Promise<void> {
     const { outgoing } = this;
     outgoing?.job.cancel();
-    const over = Promise.all([outgoing?.settled, this.incoming.close()]);
+    // Whoever ends an agent that still serves pages has been told what it costs.
+    const departed = outgoing?.job.servesPages === true ? undefined : outgoing?.settled;
+    const over = Promise.all([departed, this.incoming.close()]);
     await Promise.race([over, this.options.clock.sleep(SHUTDOWN_LIMIT_MS)]);
   }
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import {
   type Clock,
+  isPostcopy,
   type Logger,
   type MigrationInfo,
   type MigrationParameters,
@@ -48,6 +49,7 @@ export class OutgoingJob {
   private readonly startMs: number;
   private parameters: MigrationParameters;
   private engine: OutgoingMigration | undefined;
+  private postcopyWanted = false;
 
   constructor(options: OutgoingJobOptions) {
     this.options = options;
@@ -71,15 +73,21 @@ export class OutgoingJob {
     }
   }
 
+  /** The guest runs at the destination, and this side has pages that nobody else has. */
+  get servesPages(): boolean {
+    return isPostcopy(this.engine?.info().status);
+  }
+
   cancel(): CancelOutcome {
     if (this.engine !== undefined) return this.engine.cancel();
     this.connecting.abort();
     return 'cancelling';
   }
 
-  /** Throws E_STATE when the migration has not begun, or not in a way that allows it. */
+  /** Also before there is a connection. Throws E_STATE when the two sides have not agreed on it. */
   startPostcopy(): void {
-    this.running().startPostcopy();
+    this.postcopyWanted = true;
+    this.engine?.startPostcopy();
   }
 
   /** Throws E_STATE outside of post-copy. */
@@ -131,6 +139,7 @@ export class OutgoingJob {
       capabilities,
       observer: { info: publish },
     });
+    if (this.postcopyWanted) this.engine.startPostcopy();
     await this.engine.run();
   }
 

@@ -1,5 +1,11 @@
-import type { MigrationInfo, PassRecord, VerifyReport } from '../../base/index.ts';
+import {
+  isPostcopy,
+  type MigrationInfo,
+  type PassRecord,
+  type VerifyReport,
+} from '../../base/index.ts';
 import type { Address } from '../../channel/index.ts';
+import { blocktimeFields, milliseconds, sternaPostcopyReply } from './postcopy-reply.ts';
 import { describe } from './qmp-reply.ts';
 
 /** A value of JSON; what is undefined is left out. */
@@ -18,6 +24,7 @@ export function migrationReply(info: MigrationInfo | undefined, listen: Address 
   return compact({
     status: info.status,
     ...(hasCounters(info) ? counterFields(info) : {}),
+    ...blocktimeFields(info),
     'error-desc': info.error === undefined ? undefined : describe(info.error),
     'blocked-reasons': info.blockedReasons.length > 0 ? info.blockedReasons : undefined,
     'socket-address': socketAddress,
@@ -40,17 +47,15 @@ function hasCounters(info: MigrationInfo): boolean {
 }
 
 function counterFields(info: MigrationInfo): Json {
-  const expected = info.status === 'completed' ? undefined : info.expectedDowntimeMs;
+  const isSwitched = info.status === 'completed' || isPostcopy(info.status);
+  const expected = isSwitched ? undefined : info.expectedDowntimeMs;
   return {
     ram: ramReply(info),
     'xbzrle-cache': xbzrleReply(info),
     'total-time': Math.round(info.totalTimeMs),
     'setup-time': Math.round(info.setupTimeMs),
     'expected-downtime': expected === undefined ? undefined : Math.round(expected),
-    downtime:
-      info.status !== 'completed' || info.downtimeMs === undefined
-        ? undefined
-        : Math.round(info.downtimeMs),
+    downtime: isSwitched && info.downtimeMs !== undefined ? Math.round(info.downtimeMs) : undefined,
   };
 }
 
@@ -66,13 +71,13 @@ function ramReply(info: MigrationInfo): Json {
     'dirty-pages-rate': Math.round(ram.dirtyPagesPerSecond),
     mbps: ram.bitsPerSecond / 1e6,
     'dirty-sync-count': ram.dirtySyncCount,
-    'postcopy-requests': 0,
+    'postcopy-requests': info.postcopy?.requests ?? 0,
     'page-size': ram.pageBytes,
     'multifd-bytes': 0,
     'pages-per-second': Math.round(ram.pagesPerSecond),
     'precopy-bytes': ram.precopyBytes,
     'downtime-bytes': ram.downtimeBytes,
-    'postcopy-bytes': 0,
+    'postcopy-bytes': ram.postcopyBytes,
     'dirty-sync-missed-zero-copy': 0,
   };
 }
@@ -108,6 +113,7 @@ function sternaReply(info: MigrationInfo): Json {
     verify: verifyReply(info),
     'page-kinds': info.pageKinds,
     passes: info.passes.map(passReply),
+    postcopy: sternaPostcopyReply(info),
     error: info.error,
   });
 }
@@ -147,11 +153,6 @@ function passReply(pass: PassRecord): Json {
     'effective-bytes-per-second': Math.round(pass.effectiveBytesPerSecond),
     'expected-downtime-ms': milliseconds(pass.expectedDowntimeMs),
   };
-}
-
-/** To the microsecond; JSON has no way to say infinite or unknown but null. */
-function milliseconds(value: number): number | null {
-  return Number.isFinite(value) ? Math.round(value * 1000) / 1000 : null;
 }
 
 function mapValues<In, Out>(

@@ -218,6 +218,7 @@ export async function openPreemptLink(
   if (connect === undefined) return undefined;
   const { interrupt, clock } = context;
   const channel = await connect(AbortSignal.timeout(context.parameters.stallTimeoutMs));
+  context.record.furtherChannels.push(channel);
   // What was under way on it may be lost: the received maps must be asked for again.
   return PreemptLink.open(channel, clock, joinBody(context, 'preempt'), (error) =>
     interrupt.raise(error),

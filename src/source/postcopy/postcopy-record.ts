@@ -16,6 +16,8 @@ export class PostcopyRecord {
   /** While there is no link: since when, and why. */
   pausedSinceMs: number | undefined;
   pausedError: SternaError | undefined;
+  /** There is no link, and no attempt will be made before `resume`. */
+  waitsForResume = false;
   /** What the destination said at the end. */
   atTheEnd: AllReceivedBody | undefined;
   /** Bytes on the wire when it was over. What follows is the comparison. */
@@ -59,6 +61,7 @@ export class PostcopyRecord {
       recoveries: this.recoveries,
       pausedMs: this.pausedMs + nowMs - (this.pausedSinceMs ?? nowMs),
       pausedError: pausedError === undefined ? undefined : errorReport(pausedError),
+      waitsForResume: this.waitsForResume,
       blocktime: atTheEnd === undefined ? undefined : blocktime(atTheEnd),
       brownout: [],
       brownoutSpanMs: 0,

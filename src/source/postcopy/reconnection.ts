@@ -49,7 +49,7 @@ export class Reconnection {
     for (let retryMs = RETRY_MS_MIN; ; retryMs = Math.min(2 * retryMs, RETRY_MS_MAX)) {
       context.record.status = 'postcopy-paused';
       context.publish();
-      const told = await this.untilDue(context, retryMs);
+      const told = await this.untilDue(context, record, retryMs);
       if (told) retryMs = RETRY_MS_MIN;
       const found = await this.tryOnce(context, record);
       if (found !== undefined) return found;
@@ -113,6 +113,7 @@ export class Reconnection {
   /** True when it was told to try. */
   private async untilDue(
     { clock, parameters }: OutgoingContext,
+    record: PostcopyRecord,
     retryMs: number,
   ): Promise<boolean> {
     for (;;) {
@@ -123,8 +124,10 @@ export class Reconnection {
         waking.abort();
       };
       const byItself = !this.held && this.connect !== undefined && parameters.autoRecover === 'on';
+      record.waitsForResume = !byItself;
       await clock.sleep(byItself ? retryMs : RETRY_MS_MAX, waking.signal);
       this.wake = undefined;
+      record.waitsForResume = false;
       if (told || byItself) return told;
     }
   }

@@ -185,7 +185,9 @@ export class HandOver {
     await peer.send('GRANT', encodeGrant({ epoch: this.nextEpoch }));
     peer.finish();
     try {
+      this.reached('source.file-before-rename');
       await channel.end();
+      this.reached('source.file-after-rename');
     } catch (thrown) {
       const error = toSternaError(thrown, 'E_FILE', 'File could not be completed');
       // The file may lie there, complete.

@@ -47,6 +47,22 @@ describe('GuestSlot', () => {
     expect(events).toEqual(['RESUME']);
   });
 
+  it('leave() keeps the RAM of a guest that was lost where it went', async () => {
+    const guests = newSlot();
+    await guests.build(DESCRIPTION);
+    guests.leave(true);
+    expect(guests).toMatchObject({
+      runState: 'postmigrate',
+      isVacant: true,
+      residentUuid: undefined,
+    });
+    guests.leave(false);
+    // Another guest would take its place, and an operator may want it back.
+    expect(guests).toMatchObject({ isAway: true, isVacant: false });
+    guests.comeBack();
+    expect(guests).toMatchObject({ isRunning: true, residentUuid: DESCRIPTION.uuid });
+  });
+
   it('stop() survives a migration that fails', async () => {
     const guests = newSlot();
     await guests.build(DESCRIPTION);

@@ -161,3 +161,15 @@ test('throttle() slows the guest down by its share', async () => {
   expect(throttled / full).toBeLessThan(0.5);
   expect(throttled).toBeGreaterThan(0);
 });
+
+test('save() finds the guest standing still right after pause(), also when it was resumed just before', async () => {
+  const machine = await startGuest('memwrite,hot=1M', { vcpuCount: 4 });
+  await machine.waitBooted();
+  await machine.pause('migration');
+  // A vCPU that is still about to wake for the resume is what this looks for.
+  for (let round = 0; round < 500; round += 1) {
+    machine.resume('migration');
+    await machine.pause('migration');
+    await machine.save();
+  }
+});

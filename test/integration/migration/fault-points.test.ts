@@ -67,6 +67,8 @@ describe('STERNA_FAULT', () => {
     const faultOf = (role: Side) => (role === dying ? point : undefined);
     const source = await start('source', [], faultOf('source'));
     const destination = await start('destination', [], faultOf('destination'));
+    // So long a source that is in doubt tries to ask.
+    await ask(source, 'migrate-set-parameters', { 'x-stall-timeout': 1000 });
     // The source may die before it answers.
     const asked = ask(source, 'migrate', { uri: destination.ready.listen });
     await asked.catch(() => {});

@@ -67,6 +67,29 @@ describe('onward migration', () => {
     }
   });
 
+  it('moves on by post-copy, by pre-copy, and by post-copy again', async () => {
+    const [first, second, third, fourth] = await Promise.all([
+      stage.source('first', { workload: WORKLOAD, vcpus: 2 }),
+      ...['second', 'third', 'fourth'].map((name) => stage.destination(name)),
+    ]);
+    if (second === undefined || third === undefined || fourth === undefined) return;
+    await first.advances(1000);
+    for (const [from, to, mode] of [
+      [first, second, 'postcopy'],
+      [second, third, 'precopy'],
+      [third, fourth, 'postcopy'],
+    ] as const) {
+      await from.set({ 'x-mode': mode, 'max-bandwidth': 0 });
+      await from.migrate(listenUri(to));
+      const reply = await from.proven();
+      expect(reply['x-sterna']).toMatchObject({ mode, verify: { status: 'identical' } });
+      await to.hasStatus('completed');
+      await to.advances(1000);
+      await to.checkGuest();
+      expect(await from.runState()).toEqual({ running: false, status: 'postmigrate' });
+    }
+  });
+
   it('refuses a source whose guest has moved on since', async () => {
     const uuid = '0f0e0d0c-0000-4000-8000-0000000000cc';
     const [first, second, third] = await Promise.all([

@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { errorReport, type MigrationInfo, SternaError } from '../../../src/base/index.ts';
+import {
+  errorReport,
+  type MigrationInfo,
+  type PostcopyInfo,
+  SternaError,
+} from '../../../src/base/index.ts';
 import { initialInfo } from '../../../src/control/migration/initial-info.ts';
 import { migrationReply } from '../../../src/control/qmp/query-migrate.ts';
 
@@ -108,6 +113,10 @@ describe('migrationReply()', () => {
     ['active', ['ram', 'total-time', 'setup-time', 'expected-downtime']],
     ['device', ['ram', 'total-time', 'setup-time', 'expected-downtime']],
     ['completed', ['ram', 'total-time', 'setup-time', 'downtime']],
+    ['postcopy-active', ['ram', 'total-time', 'setup-time', 'downtime']],
+    ['postcopy-paused', ['ram', 'total-time', 'setup-time', 'downtime']],
+    ['postcopy-recover-setup', ['ram', 'total-time', 'setup-time', 'downtime']],
+    ['postcopy-recover', ['ram', 'total-time', 'setup-time', 'downtime']],
     ['failed', ['ram', 'total-time', 'setup-time', 'expected-downtime', 'error-desc']],
     ['cancelling', ['ram', 'total-time', 'setup-time', 'expected-downtime']],
     ['cancelled', ['ram', 'total-time', 'setup-time', 'expected-downtime', 'error-desc']],
@@ -172,6 +181,72 @@ describe('migrationReply()', () => {
       overflow: 6,
       'x-conflict': 5,
     });
+  });
+
+  const postcopy: PostcopyInfo = {
+    missingPages: 4000,
+    remainingPages: 1000,
+    requests: 200,
+    lateRequests: 3,
+    duplicatePages: 1,
+    waitedShare: 0.05,
+    recoveries: 2,
+    pausedMs: 12.3456,
+    pausedError: undefined,
+    waitsForResume: false,
+    blocktime: {
+      allBlockedMs: 5.4,
+      vcpuBlockedMs: [30.4, 20.6],
+      meanLatencyNs: 131_000.4,
+      vcpuMeanLatencyNs: [100.4, 200.6],
+      latencyBuckets: [0, 1, 2],
+    },
+    brownout: [1, 0.123456],
+    brownoutSpanMs: 100,
+  };
+
+  it('has what the vCPUs waited for, in whole units, on the destination in post-copy', () => {
+    const there = { side: 'destination', status: 'postcopy-active', postcopy } as const;
+    expect(reply(there)).toMatchObject({
+      'postcopy-blocktime': 5,
+      'postcopy-vcpu-blocktime': [30, 21],
+      'postcopy-latency': 131_000,
+      'postcopy-latency-dist': [0, 1, 2],
+      'postcopy-vcpu-latency': [100, 201],
+      'postcopy-non-vcpu-latency': 0,
+      ram: { 'postcopy-requests': 200 },
+    });
+    // A source learns the sums at the end; QEMU's members are the destination's.
+    const here = reply({ status: 'completed', postcopy });
+    expect(Object.keys(here).filter((name) => name.startsWith('postcopy'))).toEqual([]);
+    expect(here.ram).toMatchObject({ 'postcopy-requests': 200 });
+  });
+
+  it('has the rest of post-copy in x-sterna', () => {
+    const ours = (changes: Partial<PostcopyInfo>) => {
+      const info = { status: 'postcopy-paused', postcopy: { ...postcopy, ...changes } } as const;
+      return (reply(info)['x-sterna'] as Record<string, unknown>).postcopy;
+    };
+    expect(ours({})).toEqual({
+      missing: 4000,
+      remaining: 1000,
+      requests: 200,
+      'late-requests': 3,
+      duplicates: 1,
+      'waited-share': 0.05,
+      recoveries: 2,
+      'paused-ms': 12.346,
+      'waits-for-resume': false,
+      'blocktime-ms': 5.4,
+      'vcpu-blocktime-ms': [30.4, 20.6],
+      'latency-ms': 0.131,
+      brownout: [1, 0.1235],
+      'brownout-span-ms': 100,
+    });
+    expect(ours({ pausedError: error })).toMatchObject({ 'paused-error': { phase: 'active' } });
+    expect(ours({ blocktime: undefined })).not.toHaveProperty('blocktime-ms');
+    expect(ours({ brownoutSpanMs: 0 })).not.toHaveProperty('brownout');
+    expect(reply({})['x-sterna']).not.toHaveProperty('postcopy');
   });
 
   it('has ours in x-sterna', () => {

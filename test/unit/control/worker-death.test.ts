@@ -27,6 +27,8 @@ function agentWith(guest: Partial<Record<keyof GuestSlot, unknown>>, state: Owne
     memory: { pageCount: 4096 },
     handles: () => ({}),
     resume: note('resume'),
+    setPostcopy: note('set-postcopy'),
+    faults: { wake: note('wake') },
   };
   const guests = {
     isOwned: true,
@@ -62,7 +64,7 @@ function agentWith(guest: Partial<Record<keyof GuestSlot, unknown>>, state: Owne
     expectedUuid: undefined,
     emit: () => {},
   });
-  return { migrations, calls, ready };
+  return { migrations, calls, ready, ledger };
 }
 
 describe('Migrations.workerDied()', () => {
@@ -148,5 +150,78 @@ describe('Migrations.workerDied()', () => {
     await migrations.workerDied(death());
     expect(calls).toEqual(['resume ownership', 'note-resumed ownership']);
     expect(migrations.latest).toMatchObject({ owner: 'destination' });
+  });
+
+  describe('in post-copy', () => {
+    const arriving = {
+      ...incoming,
+      status: 'postcopy-active',
+      mode: 'postcopy',
+      owner: 'destination',
+    } as const;
+
+    it('says that the guest is at the destination, and what it waits for', async () => {
+      const { migrations, calls, ready } = agentWith({}, 'granted');
+      await ready;
+      migrations.start('tcp:h:1');
+      const { latest } = migrations;
+      if (latest === undefined) throw new Error('start() has published nothing');
+      const info = {
+        ...latest,
+        status: 'postcopy-active',
+        owner: 'destination',
+        epoch: 2,
+      } as const;
+      migrations.receive({ type: 'info', info });
+      expect(migrations.servesPages).toBe(true);
+      const departed = migrations.departed();
+      calls.length = 0;
+      await migrations.workerDied(death());
+      await departed;
+      expect(new Set(calls)).toEqual(new Set(['leave true', 'occupied true']));
+      expect(migrations.servesPages).toBe(false);
+      expect(migrations.latest).toMatchObject({
+        status: 'failed',
+        owner: 'destination',
+        error: { code: 'E_WORKER_DIED', detail: { peer: 'tcp:h:1', epoch: 2 } },
+      });
+    });
+
+    it('ends a guest that can never be whole, and only then records that', async () => {
+      let stateWhenLost = '';
+      const { migrations, calls, ready, ledger } = agentWith(
+        {
+          missingPages: 7,
+          lose: async () => {
+            stateWhenLost = ledger.read(UUID)?.state ?? '';
+            calls.push('lose');
+          },
+        },
+        'owner',
+      );
+      await ready;
+      migrations.receive({ type: 'info', info: arriving });
+      calls.length = 0;
+      await migrations.workerDied(death());
+      expect(calls).toEqual(['lose']);
+      expect(stateWhenLost).toBe('owner');
+      expect(ledger.read(UUID)?.state).toBe('lost');
+      expect(migrations.latest).toMatchObject({
+        status: 'failed',
+        owner: 'none',
+        error: { code: 'E_GUEST_LOST', detail: { missingPages: 7 } },
+      });
+    });
+
+    it('keeps a guest that has come as a whole', async () => {
+      const { migrations, calls, ready, ledger } = agentWith({ missingPages: 0 }, 'owner');
+      await ready;
+      migrations.receive({ type: 'info', info: arriving });
+      calls.length = 0;
+      await migrations.workerDied(death());
+      expect(calls).toEqual(['set-postcopy false', 'wake']);
+      expect(ledger.read(UUID)?.state).toBe('owner');
+      expect(migrations.latest).toMatchObject({ status: 'failed', owner: 'destination' });
+    });
   });
 });

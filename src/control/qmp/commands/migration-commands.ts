@@ -1,4 +1,3 @@
-import { SternaError } from '../../../base/index.ts';
 import { migrationUri } from '../migration-address.ts';
 import { command, type QmpCommands } from '../qmp-command.ts';
 import { migrationReply } from '../query-migrate.ts';
@@ -13,11 +12,12 @@ export const migrationCommands: QmpCommands = {
       detach: { type: 'boolean', optional: true },
       resume: { type: 'boolean', optional: true },
     },
-    (agent, { uri, channels, resume }) => {
-      if (resume) {
-        throw new SternaError('E_STATE', 'Cannot resume if there is no paused migration');
-      }
-      agent.migrations.start(migrationUri('migrate', uri, channels));
+    async (agent, { uri, channels, resume }) => {
+      if (!resume) return agent.migrations.start(migrationUri('migrate', uri, channels));
+      // QEMU asks for an address; here it is the one of before when none is given.
+      const hasWay = uri !== undefined || channels !== undefined;
+      await agent.migrations.resume(hasWay ? migrationUri('migrate', uri, channels) : undefined);
+      return undefined;
     },
   ),
   'migrate-incoming': command(
@@ -31,6 +31,11 @@ export const migrationCommands: QmpCommands = {
     },
   ),
   migrate_cancel: command({}, (agent) => agent.migrations.cancel()),
+  'migrate-start-postcopy': command({}, (agent) => agent.migrations.startPostcopy()),
+  'migrate-pause': command({}, (agent) => agent.migrations.pauseLink()),
+  'migrate-recover': command({ uri: { type: 'string' } }, async (agent, { uri }) => {
+    await agent.migrations.recover(migrationUri('migrate-recover', uri, undefined));
+  }),
   'query-migrate': command({}, (agent) =>
     migrationReply(agent.migrations.latest, agent.migrations.listenAddress),
   ),

@@ -1,0 +1,11 @@
+import { describe, it } from 'vitest';
+import { KILL_LIMIT_MS, kill } from './kill-case.ts';
+import { EVERY_MODE, POSTCOPY } from './kill-points.ts';
+
+describe('kill -9 in mode postcopy', () => {
+  it.each([...EVERY_MODE, ...POSTCOPY] as const)(
+    '%s leaves exactly one owner, and RAM that the guest can have left',
+    (point) => kill({ mode: 'postcopy', point }),
+    KILL_LIMIT_MS,
+  );
+});
