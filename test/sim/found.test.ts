@@ -48,15 +48,6 @@ const FOUND: readonly (readonly [string, Partial<HistoryOptions>])[] = [
     'hashes are damaged after the switch, and the rest of them was taken for all',
     { fault: { kind: 'frame', fate: 'corrupt', direction: 'to-destination', at: 'VERIFY_HASHES' } },
   ],
-  [
-    'a damaged frame of pages breaks the link of post-copy, and no recovery ever went through',
-    {
-      guest: { ...SMALL_HISTORY.guest, touchedPages: 60, writesPerStep: 0 },
-      parameters: { ...SMALL_HISTORY.parameters, mode: 'postcopy' },
-      fault: { kind: 'frame', fate: 'corrupt', direction: 'to-destination', at: 13 },
-      retry: false,
-    },
-  ],
 ];
 
 describe('runHistory() breaks no rule again when', () => {
