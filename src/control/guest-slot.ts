@@ -35,6 +35,8 @@ export class GuestSlot {
   private startPaused: boolean;
   /** It must not run on while somebody reads it. */
   private readers = 0;
+  /** Settles when a guest that was told to stand still does. */
+  private yielding: Promise<void> | undefined;
   /** For the first guest that comes. */
   private readonly reserve: MemoryReserve | undefined;
 
@@ -140,6 +142,7 @@ export class GuestSlot {
 
   /** What has come so far of a guest that runs elsewhere is thrown away. */
   async discard(): Promise<void> {
+    await this.yielding;
     const isTakenBack = this.place === 'here' && this.reasons.has('ownership');
     if (this.place === 'arriving' || isTakenBack) await this.clear();
   }
@@ -153,8 +156,14 @@ export class GuestSlot {
   async yield(): Promise<void> {
     const { machine } = this;
     if (machine === undefined) return;
-    await machine.pause('ownership');
-    if (this.machine === machine) this.notePaused('ownership');
+    // A vCPU that dies on the way is told of by its own event.
+    this.yielding = machine.pause('ownership').then(
+      () => {
+        if (this.machine === machine) this.notePaused('ownership');
+      },
+      () => {},
+    );
+    await this.yielding;
   }
 
   /** An engine has paused it. */

@@ -57,6 +57,15 @@ describe('GuestSlot', () => {
     expect(events).toEqual(['STOP']);
   });
 
+  it('discard() takes a guest away that was told to yield and has not come to a stand yet', async () => {
+    const guests = newSlot();
+    await guests.build(DESCRIPTION);
+    void guests.yield();
+    await guests.discard();
+    expect(guests.runState).toBe('inmigrate');
+    expect(guests.isVacant).toBe(true);
+  });
+
   it('leave() keeps the RAM of a guest that was lost where it went', async () => {
     const guests = newSlot();
     await guests.build(DESCRIPTION);
