@@ -84,9 +84,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
 
   info(): MigrationInfo {
     const nowMs = this.options.clock.nowMs();
-    const secondBytes = this.second?.channel.receivedBytes ?? 0;
-    const mainBytes = this.record.receivedBytes(this.link.channel);
-    return this.record.info(nowMs, mainBytes + secondBytes);
+    return this.record.info(nowMs, this.record.receivedBytes(this.link.channel));
   }
 
   /** Breaks the connection of post-copy; the source may come again. Throws E_STATE. */
@@ -246,7 +244,6 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     record.status = 'postcopy-paused';
     record.postcopy?.paused(clock.nowMs(), error);
     record.leave(this.link.channel);
-    if (this.second !== undefined) record.leave(this.second.channel);
     this.handlers.postcopy?.unlink();
     log.warn({ event: 'postcopy.paused', code: error.code, error: error.message });
     for (const link of [this.link, this.second]) {
@@ -280,8 +277,6 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     // A proof that was given up must not go on with a part of the hashes.
     this.link.deafen();
     this.link.channel.end().catch(() => {});
-    // What still comes is of a proof that is over: the rest of the hashes is not all of them.
-    this.link.deafen();
     void this.second?.channel.end().catch(() => {});
     this.settle({ status: 'completed', machine });
   }

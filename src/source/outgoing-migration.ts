@@ -148,7 +148,7 @@ export class OutgoingMigration {
 
   info(): MigrationInfo {
     const { record, clock } = this.context;
-    return record.info(clock.nowMs(), this.postcopy?.sentBytes ?? this.context.sentBytes());
+    return record.info(clock.nowMs(), this.link.sentBytes());
   }
 
   /** The connection that there is now, or was last. */
@@ -174,7 +174,7 @@ export class OutgoingMigration {
     const downtime = new DowntimeClock(context);
     const promised = await stopAndCopy(context, downtime, () => this.handOver.prepare(), rest);
     if (promised !== undefined) {
-      this.postcopy = new PostcopyPhase(context, this.handOver, promised, this.connect);
+      this.postcopy = new PostcopyPhase(context, promised, this.connect);
       this.postcopy.prepare(this.preempt);
     } else if (this.mustVerifyBeforeGrant(channel.duplex)) {
       await verifyRam(context);

@@ -4,7 +4,6 @@ import type { OutgoingContext } from '../outgoing-context.ts';
 import type { Connect } from '../outgoing-contract.ts';
 import { answered } from '../setup.ts';
 import { lostGuest } from '../switch/ask.ts';
-import type { HandOver } from '../switch/hand-over.ts';
 import { noteGuestDowntime } from '../switch/proof.ts';
 import { PageRequests } from './page-requests.ts';
 import { PostcopyRecord } from './postcopy-record.ts';
@@ -24,26 +23,17 @@ const ALL_RECEIVED_LIMIT_MS = 60_000;
  */
 export class PostcopyPhase {
   readonly reconnection: Reconnection;
-  private readonly handOver: HandOver;
   private readonly promised: PromisedPages;
   private readonly order: PushOrder;
   private readonly record: PostcopyRecord;
   private context: OutgoingContext;
   private preempt: PreemptLink | undefined;
-  /** On second connections that are gone. */
-  private lostPreemptBytes = 0;
   /** The destination has everything, and there is no connection to say more. */
   private isOver = false;
 
   /** `connect`: undefined where there is no other way to the destination. */
-  constructor(
-    context: OutgoingContext,
-    handOver: HandOver,
-    promised: PromisedPages,
-    connect: Connect | undefined,
-  ) {
+  constructor(context: OutgoingContext, promised: PromisedPages, connect: Connect | undefined) {
     this.context = context;
-    this.handOver = handOver;
     this.promised = promised;
     this.order = new PushOrder(context.machine.memory, context.parameters.postcopyOrder);
     this.record = new PostcopyRecord(promised.count);
@@ -84,12 +74,6 @@ export class PostcopyPhase {
     return undefined;
   }
 
-  /** On all connections of the migration so far. */
-  get sentBytes(): number {
-    const { lostPreemptBytes, preempt, context } = this;
-    return context.sentBytes() + lostPreemptBytes + (preempt?.channel.sentBytes ?? 0);
-  }
-
   /** The connection that there is now, or was last. */
   get link(): OutgoingContext {
     return this.context;
@@ -101,7 +85,7 @@ export class PostcopyPhase {
    */
   adopt(context: OutgoingContext, continues: boolean): void {
     this.context = context;
-    this.leavePreempt();
+    this.preempt = undefined;
     if (continues) this.takeUp();
     else this.end();
   }
@@ -135,25 +119,22 @@ export class PostcopyPhase {
     context.reached('source.postcopy-end-sent');
     await answered(context, ALL_RECEIVED_LIMIT_MS, 'ALL_RECEIVED', () => peer.state !== 'draining');
     record.atTheEnd = await peer.allReceived.promise;
-    record.endBytes = this.sentBytes;
+    record.endBytes = context.sentBytes();
     await this.preempt?.close().catch(() => {});
-    this.leavePreempt();
+    this.preempt = undefined;
   }
 
   private async recover(cause: SternaError): Promise<void> {
     const { context, record } = this;
     const { clock, log } = context;
     this.preempt?.destroy();
-    this.leavePreempt();
+    this.preempt = undefined;
     this.leave(cause);
     record.paused(clock.nowMs(), cause);
     log.warn({ event: 'postcopy.paused', code: cause.code, error: cause.message });
     const { context: next, answer } = await this.reconnection.run(context, record);
     this.context = next;
-    if (answer.outcome === 'lost') {
-      await this.handOver.answered('lost');
-      throw lostGuest(context, cause);
-    }
+    if (answer.outcome === 'lost') throw lostGuest(context, cause);
     if (!answer.continues) return this.end();
     record.recovered(clock.nowMs());
     log.info({ event: 'postcopy.recovered', recoveries: record.recoveries });
@@ -166,11 +147,6 @@ export class PostcopyPhase {
     this.record.remainingPages = 0;
     peer.finish();
     void channel.end();
-  }
-
-  private leavePreempt(): void {
-    this.lostPreemptBytes += this.preempt?.channel.sentBytes ?? 0;
-    this.preempt = undefined;
   }
 
   /** The peer may be there still: it learns why. */
