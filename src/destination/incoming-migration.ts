@@ -289,8 +289,6 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     // A proof that was given up must not go on with a part of the hashes.
     this.link.deafen();
     this.link.channel.end().catch(() => {});
-    // What still comes is of a proof that is over: the rest of the hashes is not all of them.
-    this.link.deafen();
     void this.second?.channel.end().catch(() => {});
     this.settle({ status: 'completed', machine });
   }

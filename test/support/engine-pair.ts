@@ -97,6 +97,8 @@ export class EnginePair {
   /** What the source's observer was told. */
   readonly published: MigrationInfo[] = [];
   readonly cut: () => void;
+  /** The source's ends of further connections. */
+  readonly further: Channel[] = [];
   /** What became of further connections at the destination. */
   readonly joined: Promise<IncomingOutcome>[] = [];
   private readonly options: PairOptions;
@@ -155,6 +157,7 @@ export class EnginePair {
     this.options.connect?.(this.connections, this);
     const { a, b } = this.open();
     this.joined.push(this.receive(b).run());
+    this.further.push(a);
     return a;
   }
 

@@ -157,6 +157,11 @@ describe('OutgoingMigration in mode postcopy', () => {
     expect(run.pair.orderOf(WANTED)).toBe(-1);
     expect(connections.filter((connection) => connection === 1)).toHaveLength(1);
     expect(run.pair.connections).toBe(2);
+    // The channels' own counters are the truth.
+    const { sourceChannel, further } = run.pair;
+    const sentBytes = [sourceChannel, ...further].reduce((sum, one) => sum + one.sentBytes, 0);
+    expect(run.result.sourceInfo.ram.transferredBytes).toBe(sentBytes);
+    expect(run.result.destinationInfo.ram.transferredBytes).toBe(sentBytes);
   });
 });
 
