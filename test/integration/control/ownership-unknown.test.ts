@@ -61,7 +61,7 @@ describe('ownership when the link dies', () => {
     const destination = await harness.destination('destination');
     link = await linkCutAt(type, destination.agent.ready.listen ?? '');
     // So long the source tries to ask.
-    await source.qmp.execute('migrate-set-parameters', { 'x-stall-timeout': 1000 });
+    await source.qmp.execute('migrate-set-parameters', { 'x-stall-timeout': 3000 });
     await source.qmp.execute('migrate', { uri: link.uri });
     const failed = await source.migration((reply) => reply.status === 'failed');
     expect(failed['x-sterna']).toMatchObject({
