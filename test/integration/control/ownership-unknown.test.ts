@@ -60,8 +60,9 @@ describe('ownership when the link dies', () => {
     const source = await harness.source('source', BUSY_GUEST);
     const destination = await harness.destination('destination');
     link = await linkCutAt(type, destination.agent.ready.listen ?? '');
-    // So long the source tries to ask.
-    await source.qmp.execute('migrate-set-parameters', { 'x-stall-timeout': 3000 });
+    // So long the source tries to ask. It is also how long a peer may be silent, and on a machine
+    // with much else to do a process that is well was silent for 2 s.
+    await source.qmp.execute('migrate-set-parameters', { 'x-stall-timeout': 8000 });
     await source.qmp.execute('migrate', { uri: link.uri });
     const failed = await source.migration((reply) => reply.status === 'failed');
     expect(failed['x-sterna']).toMatchObject({
