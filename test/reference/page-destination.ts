@@ -71,11 +71,11 @@ export class ReferencePageDestination {
       return 'ok';
     }
     const page = this.page(pfn);
+    this.populated[pfn] = true;
     if (entry.kind === 'RAW') page.set(payload);
     else if (!this.received[pfn] || !decodeXbzrle(page, payload)) return 'bad-delta';
     if (pageHash(page, pfn) !== hash) return 'bad-hash';
     this.hashes[pfn] = hash;
-    this.populated[pfn] = true;
     this.received[pfn] = true;
     return 'ok';
   }

@@ -98,6 +98,8 @@ export function apply(body: usize, bodyBytes: usize, tableBytes: usize, tableCrc
       continue;
     }
     const page = ram + (<usize>pfn << PAGE_SHIFT);
+    // Before it is written: zeros that come for a page whose hash was wrong have to clear it.
+    setBit(populated, pfn);
     if (kind == KIND_RAW) {
       if (copyAndHash(payload, page, pfn) != hash) return fail(BAD_HASH, pfn);
       raw++;
@@ -108,7 +110,6 @@ export function apply(body: usize, bodyBytes: usize, tableBytes: usize, tableCrc
     }
     payload += length;
     store<u64>(hashes + (<usize>pfn << 3), hash);
-    setBit(populated, pfn);
     fresh += markReceived(received, pfn);
   }
   store<u32>(RESULT_NEW_PAGES, fresh);

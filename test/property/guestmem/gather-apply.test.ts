@@ -383,6 +383,23 @@ describe('apply() in post-copy', () => {
     expect(pageOf(destination, 4).equals(pageOf(source, 4))).toBe(true);
   });
 
+  test('zeros clear what a page with a wrong hash left', () => {
+    clearBlock(source);
+    clearBlock(destination);
+    pageOf(source, 4).fill(4);
+    const raw = gather([4], false, false, 1);
+    const spoilt = Uint8Array.from(raw.body);
+    spoilt[7]! ^= 1;
+    const { tableBytes, tableCrc } = raw.result;
+    expect(apply(destination, spoilt, tableBytes, tableCrc, true).outcome).toBe('bad-hash');
+    // The guest has cleared the page by the time at which it is sent again.
+    pageOf(source, 4).fill(0);
+    const zeros = gather([4], false, false, 1);
+    apply(destination, zeros.body, zeros.result.tableBytes, zeros.result.tableCrc, true);
+    expect(destination.ram.equals(source.ram)).toBe(true);
+    expect(destination.hashOf(4)).toBe(0n);
+  });
+
   test('a page that was forgotten comes again, whatever it held', () => {
     clearBlock(source);
     clearBlock(destination);
