@@ -1,0 +1,116 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { ReferencePageSource } from '../../reference/page-source.ts';
+import { cacheOf, clearBlock, pageOf, receivedOf } from '../../support/test-block.ts';
+import {
+  apply,
+  changePages,
+  changes,
+  destination,
+  expectCacheHeldByDestination,
+  expectSameBatch,
+  expectSameCache,
+  gather,
+  PAGE_COUNT,
+  source,
+} from './page-batches.ts';
+
+describe('gather()', () => {
+  test('gather() makes the very frame of the reference in any mode, over several rounds', () => {
+    const mode = fc.record({ encode: fc.boolean(), keep: fc.boolean(), ages: fc.nat({ max: 2 }) });
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(changes, mode), { minLength: 1, maxLength: 5 }),
+        fc.constantFrom(2, 4, 6, 16, 42),
+        (rounds, cachePages) => {
+          clearBlock(source);
+          const ways = source.resetCache(cachePages);
+          const reference = new ReferencePageSource(PAGE_COUNT, ways);
+          let age = 1;
+          for (const [list, { encode, keep, ages }] of rounds) {
+            age += ages;
+            const pfns = changePages(reference, list);
+            const expected = reference.gather(pfns, encode, keep, age);
+            expectSameBatch(gather(pfns, encode, keep, age), expected);
+            expectSameCache(ways, reference);
+          }
+        },
+      ),
+      { numRuns: 100 },
+    );
+  });
+
+  test('gather() keeps cache and destination equal, and the destination gets all of RAM', () => {
+    fc.assert(
+      fc.property(
+        fc.array(changes, { minLength: 2, maxLength: 6 }),
+        fc.constantFrom(2, 6, 42),
+        (rounds, cachePages) => {
+          clearBlock(source);
+          clearBlock(destination);
+          const ways = source.resetCache(cachePages);
+          const reference = new ReferencePageSource(PAGE_COUNT, ways);
+          for (const [index, list] of rounds.entries()) {
+            const pfns = changePages(reference, list);
+            const isFirst = index === 0;
+            const isLast = index === rounds.length - 1;
+            const { body, result } = isFirst
+              ? gather(
+                  Array.from({ length: PAGE_COUNT }, (_, pfn) => pfn),
+                  false,
+                  true,
+                  1,
+                )
+              : gather(pfns, true, !isLast, index + 1);
+            if (body.length > 0) {
+              const applied = apply(destination, body, result.tableBytes, result.tableCrc);
+              expect(applied.outcome).toBe('ok');
+            }
+            // What is sent last is sent with a cache that is only read.
+            if (!isLast) expectCacheHeldByDestination(ways);
+          }
+          expect(destination.ram.equals(source.ram)).toBe(true);
+          expect(receivedOf(destination).every((received) => received)).toBe(true);
+        },
+      ),
+      { numRuns: 100 },
+    );
+  });
+
+  test('gather() joins zero pages to runs and never reads more than it was told', () => {
+    clearBlock(source);
+    pageOf(source, 2).fill(9);
+    const { body, result } = gather([0, 1, 2, 3, 5, 6, 7], false, false, 1);
+    expect([result.zeroPages, result.rawPages, result.tableBytes]).toEqual([6, 1, 4 * 16]);
+    const runs = [0, 2, 3].map((entry) => {
+      const at = body.length - result.tableBytes + entry * 16;
+      return [body.readUInt32LE(at), body[at + 4], body.readUInt16LE(at + 6)];
+    });
+    expect(runs).toEqual([
+      [0, 1, 2],
+      [3, 1, 1],
+      [5, 1, 3],
+    ]);
+  });
+
+  test('gather() makes no frame when every page is as it was sent', () => {
+    clearBlock(source);
+    source.resetCache(8);
+    pageOf(source, 4).fill(1);
+    expect(gather([4], true, true, 1).result.rawPages).toBe(1);
+    const again = gather([4], true, true, 2).result;
+    expect([again.bodyBytes, again.tableBytes, again.unchangedPages]).toEqual([0, 0, 1]);
+  });
+
+  test('gather() keeps a fresh page in the cache and gives way when it is old', () => {
+    clearBlock(source);
+    // One set: all pages meet in it.
+    source.resetCache(2);
+    for (const pfn of [1, 2, 3]) pageOf(source, pfn).fill(pfn);
+    gather([1, 2], true, true, 5);
+    expect(gather([3], true, true, 6).result.conflictPages).toBe(1);
+    gather([2], true, true, 6);
+    expect(gather([3], true, true, 7).result.conflictPages).toBe(0);
+    expect(cacheOf(source, 2).map(({ pfn }) => pfn)).toEqual([3, 2]);
+  });
+});
