@@ -4,6 +4,7 @@ export * from './deferred.ts';
 export * from './errors.ts';
 export * from './fault-points.ts';
 export * from './limits.ts';
+export * from './link-outages.ts';
 export * from './logger.ts';
 export * from './migration-info.ts';
 export * from './migration-parameters.ts';

@@ -226,7 +226,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     this.link = link;
     record.status = 'postcopy-recover';
     this.publish();
-    record.postcopy?.recovered(options.clock.nowMs());
+    record.postcopy?.outages.recovered(options.clock.nowMs());
     this.handlers.postcopy?.relink(link);
     record.status = 'postcopy-active';
     options.log.info({ event: 'postcopy.recovered', peer: link.channel.name });
@@ -254,7 +254,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     const { clock, log } = options;
     if (record.status === 'postcopy-paused') return;
     record.status = 'postcopy-paused';
-    record.postcopy?.paused(clock.nowMs(), error);
+    record.postcopy?.outages.lost(clock.nowMs(), error);
     record.leave(this.link.channel);
     this.handlers.postcopy?.unlink();
     log.warn({ event: 'postcopy.paused', code: error.code, error: error.message });

@@ -1,9 +1,4 @@
-import {
-  type BlocktimeInfo,
-  errorReport,
-  type PostcopyInfo,
-  type SternaError,
-} from '../base/index.ts';
+import { type BlocktimeInfo, LinkOutages, type PostcopyInfo } from '../base/index.ts';
 import type { FaultStatistics, Machine } from '../guestmem/index.ts';
 import type { JournalRecord } from './journal/journal-record.ts';
 
@@ -16,14 +11,11 @@ export class IncomingPostcopyRecord {
   requests = 0;
   duplicatePages = 0;
   remainingPages: number;
-  recoveries = 0;
+  readonly outages = new LinkOutages();
   /** What is sent back of the guest's changes. */
   journal: JournalRecord | undefined;
   private readonly machine: Machine;
   private readonly missingPages: number;
-  private pausedSinceMs: number | undefined;
-  private pausedError: SternaError | undefined;
-  private pausedMs = 0;
   /** Kept when all is over: the machine may leave again, and count anew. */
   private last: FaultStatistics | undefined;
   private brownout: number[] = [];
@@ -39,18 +31,6 @@ export class IncomingPostcopyRecord {
     this.remainingPages = missingPages;
     this.spanStartMs = nowMs;
     this.startMs = nowMs;
-  }
-
-  paused(nowMs: number, error: SternaError): void {
-    this.pausedSinceMs ??= nowMs;
-    this.pausedError = error;
-  }
-
-  recovered(nowMs: number): void {
-    this.pausedMs += nowMs - (this.pausedSinceMs ?? nowMs);
-    this.pausedSinceMs = undefined;
-    this.pausedError = undefined;
-    this.recoveries += 1;
   }
 
   /** Notes how much of the time since the last span the guest was blocked. */
@@ -73,7 +53,7 @@ export class IncomingPostcopyRecord {
   }
 
   info(nowMs: number): PostcopyInfo {
-    const { missingPages, pausedError } = this;
+    const { missingPages } = this;
     return {
       missingPages,
       remainingPages: this.remainingPages,
@@ -82,9 +62,7 @@ export class IncomingPostcopyRecord {
       lateRequests: 0,
       duplicatePages: this.duplicatePages,
       waitedShare: missingPages === 0 ? 0 : this.requests / missingPages,
-      recoveries: this.recoveries,
-      pausedMs: this.pausedMs + nowMs - (this.pausedSinceMs ?? nowMs),
-      pausedError: pausedError === undefined ? undefined : errorReport(pausedError),
+      ...this.outages.info(nowMs),
       waitsForResume: false,
       blocktime: blocktime(this.last ?? this.machine.faults.statistics()),
       brownout: [...this.brownout],

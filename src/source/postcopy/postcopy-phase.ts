@@ -171,15 +171,15 @@ export class PostcopyPhase {
     this.preempt?.destroy();
     this.leavePreempt();
     this.leave(cause);
-    record.paused(clock.nowMs(), cause);
+    record.outages.lost(clock.nowMs(), cause);
     log.warn({ event: 'postcopy.paused', code: cause.code, error: cause.message });
     const { context: next, answer } = await this.reconnection.run(context, record);
     this.context = next;
     await this.takenUp?.settle(answer.outcome);
     if (answer.outcome === 'lost') throw lostGuest(context, cause);
     if (!answer.continues) return this.end();
-    record.recovered(clock.nowMs());
-    log.info({ event: 'postcopy.recovered', recoveries: record.recoveries });
+    record.outages.recovered(clock.nowMs());
+    log.info({ event: 'postcopy.recovered', recoveries: record.outages.count });
     this.takeUp();
   }
 

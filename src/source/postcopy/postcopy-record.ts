@@ -1,9 +1,4 @@
-import {
-  type BlocktimeInfo,
-  errorReport,
-  type PostcopyInfo,
-  type SternaError,
-} from '../../base/index.ts';
+import { type BlocktimeInfo, LinkOutages, type PostcopyInfo } from '../../base/index.ts';
 import type { AllReceivedBody } from '../../protocol/index.ts';
 import type { Journal } from './journal/journal.ts';
 import type { PageSpill } from './spill/page-spill.ts';
@@ -14,10 +9,7 @@ export class PostcopyRecord {
   requests = 0;
   lateRequests = 0;
   sentPages = 0;
-  recoveries = 0;
-  /** While there is no link: since when, and why. */
-  pausedSinceMs: number | undefined;
-  pausedError: SternaError | undefined;
+  readonly outages = new LinkOutages();
   /** There is no link, and no attempt will be made before `resume`. */
   waitsForResume = false;
   /** What the destination said at the end. */
@@ -30,7 +22,6 @@ export class PostcopyRecord {
   spill: PageSpill | undefined;
   private readonly missingPages: number;
   private readonly journal: Journal | undefined;
-  private pausedMs = 0;
 
   constructor(missingPages: number, journal: Journal | undefined) {
     this.journal = journal;
@@ -50,26 +41,13 @@ export class PostcopyRecord {
     this.endBytes = sentBytes;
   }
 
-  paused(nowMs: number, error: SternaError): void {
-    this.pausedSinceMs ??= nowMs;
-    this.pausedError = error;
-  }
-
-  /** There is a link again. */
-  recovered(nowMs: number): void {
-    this.pausedMs += nowMs - (this.pausedSinceMs ?? nowMs);
-    this.pausedSinceMs = undefined;
-    this.pausedError = undefined;
-    this.recoveries += 1;
-  }
-
   /** Sent since GRANT, which went out after `grantedBytes`. */
   bytes(sentBytes: number, grantedBytes: number): number {
     return (this.endBytes ?? sentBytes) - grantedBytes;
   }
 
   info(nowMs: number): PostcopyInfo {
-    const { missingPages, requests, atTheEnd, pausedError } = this;
+    const { missingPages, requests, atTheEnd } = this;
     const waited = atTheEnd?.requestedPages ?? requests;
     return {
       missingPages,
@@ -79,9 +57,7 @@ export class PostcopyRecord {
       lateRequests: this.lateRequests,
       duplicatePages: 0,
       waitedShare: missingPages === 0 ? 0 : waited / missingPages,
-      recoveries: this.recoveries,
-      pausedMs: this.pausedMs + nowMs - (this.pausedSinceMs ?? nowMs),
-      pausedError: pausedError === undefined ? undefined : errorReport(pausedError),
+      ...this.outages.info(nowMs),
       waitsForResume: this.waitsForResume,
       blocktime: atTheEnd === undefined ? undefined : blocktime(atTheEnd),
       brownout: [],

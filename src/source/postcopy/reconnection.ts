@@ -61,7 +61,7 @@ export class Reconnection {
 
   /** Resolves when the destination has answered. Rejects only when it was given up. */
   async run(context: OutgoingContext, record: PostcopyRecord): Promise<Recovered> {
-    if (record.pausedError !== undefined) this.judge(record.pausedError);
+    if (record.outages.error !== undefined) this.judge(record.outages.error);
     for (let retryMs = RETRY_MS_MIN; ; retryMs = Math.min(2 * retryMs, RETRY_MS_MAX)) {
       context.record.status = 'postcopy-paused';
       context.publish();
@@ -95,7 +95,7 @@ export class Reconnection {
     } catch (thrown) {
       const error = toSternaError(thrown, 'E_CHANNEL_RESET', 'Recovery failed');
       if (error.code !== 'E_CANCELLED') {
-        record.paused(context.clock.nowMs(), error);
+        record.outages.lost(context.clock.nowMs(), error);
         this.judge(error);
       }
       context.log.info({

@@ -66,7 +66,7 @@ export function noteGuestDowntime({ peer, record }: OutgoingContext): void {
 
 async function learnGuestDowntime({ interrupt, record }: OutgoingContext): Promise<void> {
   // On a connection that was lost it may have come and not arrived.
-  const mayBeLost = (record.postcopy?.recoveries ?? 0) > 0;
+  const mayBeLost = (record.postcopy?.outages.count ?? 0) > 0;
   if (!record.guestRuns || mayBeLost) return;
   await interrupt.until(() => record.guestHasStarted, GUEST_STARTED_LIMIT_MS, 'GUEST_STARTED');
 }
