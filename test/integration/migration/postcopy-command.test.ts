@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { GUEST, postcopyOf, switched, UNLIMITED } from './postcopy-stage.ts';
+import { CREEPING, GUEST, postcopyOf, switched, UNLIMITED } from './postcopy-stage.ts';
 import type { Site } from './site.ts';
 import { listenUri, Stage } from './stage.ts';
 import { runSterna } from './sterna-command.ts';
@@ -24,12 +24,19 @@ describe('the command line in post-copy', { timeout: 60_000 }, () => {
       stage.destination('destination'),
     ]);
     await source.advances(1000);
-    const migrating = sterna(
-      source,
-      'migrate',
-      ...[listenUri(destination), '--postcopy', '--postcopy-preempt', '--verbose'],
-      ...['--bandwidth', '8', '--downtime', '0'],
-    );
+    await source.set(CREEPING);
+    const argv = [
+      ...['migrate', '--qmp', source.agent.qmpAddress, listenUri(destination), '--verbose'],
+      ...['--postcopy', '--postcopy-preempt', '--bandwidth', '8', '--downtime', '0'],
+    ];
+    const migrating = runSterna(argv, (child) => {
+      // It polls: post-copy lasts until it has told of it.
+      let text = '';
+      child.stderr?.on('data', (more: string) => {
+        text += more;
+        if (text.includes('post-copy, ')) void source.set(UNLIMITED);
+      });
+    });
     await source.migration('pre-copy', ({ ram }) => (ram?.transferred ?? 0) > 2 ** 20);
     expect(await sterna(source, 'postcopy')).toEqual({ exitCode: 0, stdout: '', stderr: '' });
     const run = await migrating;
