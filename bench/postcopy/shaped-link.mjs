@@ -33,8 +33,11 @@ function drain() {
   let moved = true;
   while (level > 0 && moved) {
     moved = false;
-    for (const pipe of pipes) {
+    for (const pipe of [...pipes]) {
       if (level <= 0) break;
+      // Whoever had its turn is last the next time, also when the rate ends this round here.
+      pipes.delete(pipe);
+      pipes.add(pipe);
       const chunk = pipe.from.read(Math.min(TURN_BYTES, pipe.from.readableLength)) ?? undefined;
       if (chunk === undefined) continue;
       level -= chunk.length;
