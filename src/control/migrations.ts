@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import {
   assert,
   type Deferred,
@@ -17,13 +17,14 @@ import {
   SternaError,
 } from '../base/index.ts';
 import { type Address, parseAddress } from '../channel/index.ts';
+import { migrationIdOf } from '../protocol/index.ts';
 import { failedInfo, GuestSettlement } from './guest-settlement.ts';
 import type { GuestSlot } from './guest-slot.ts';
 import type { HalfImage } from './half-image/half-image.ts';
 import { listeningInfo } from './migration/incoming-port.ts';
 import { initialInfo } from './migration/initial-info.ts';
 import type { MigrationHost, ServiceNews } from './migration/migration-host.ts';
-import type { ListenRequest } from './migration/migration-messages.ts';
+import type { ListenRequest, OutgoingRequest } from './migration/migration-messages.ts';
 import {
   refuseCapabilities,
   refuseMigration,
@@ -32,6 +33,8 @@ import {
   tooLateToCancel,
 } from './migration-conflicts.ts';
 import { MigrationEvents } from './migration-events.ts';
+
+const SECRET_BYTES = 16;
 
 export interface MigrationsOptions {
   readonly host: MigrationHost;
@@ -122,7 +125,7 @@ export class Migrations {
    * already.
    */
   start(uri: string): void {
-    const { guests, host, ledger, log } = this.options;
+    const { guests, ledger, log } = this.options;
     if (guests.isAway) throw state('The guest was given away', 'destination');
     if (this.goesOut) throw state("There's a migration process in progress");
     const { info } = this;
@@ -130,58 +133,45 @@ export class Migrations {
     if (!guests.isOwned) throw state('There is no guest here to migrate');
     if (guests.runState === 'internal-error') throw state('The guest is dead');
     refuseMigration(uri, this.values, this.switches);
-    const machine = guests.need();
-    const migrationId = randomUUID();
-    const epoch = ledger.read(machine.description.uuid)?.epoch ?? 1;
-    this.outgoingId = migrationId;
+    const secret = randomBytes(SECRET_BYTES).toString('hex');
+    const migrationId = migrationIdOf(secret);
+    const epoch = ledger.read(guests.need().description.uuid)?.epoch ?? 1;
     this.departure ??= deferred();
-    log.info({ event: 'migration.start', migrationId, uri, mode: this.values.mode });
-    this.publish(
-      initialInfo({
-        side: 'source',
-        status: 'setup',
-        migrationId,
-        mode: this.values.mode,
-        epoch,
-        totalBytes: machine.memory.pageCount * PAGE_BYTES,
-      }),
-    );
-    host.startOutgoing({
-      uri,
-      migrationId,
-      epoch,
-      machine: machine.handles(),
-      parameters: this.values,
-      capabilities: this.switches,
-    });
+    const { mode } = this.values;
+    log.info({ event: 'migration.start', migrationId, uri, mode });
+    this.begin({ uri, migrationId, secret, epoch }, { status: 'setup', mode });
   }
 
   /** Goes on with a migration whose source was lost: its pages are in the machine of the slot. */
   takeUp({ head, path, bitmaps }: HalfImage): void {
-    const { guests, host, ledger, log } = this.options;
+    const { guests, ledger, log } = this.options;
     const { migrationId, epoch, peer, secret } = head;
     assert(secret !== undefined, 'The page spill of a source has a secret');
-    const machine = guests.need();
-    const granted = ledger.read(machine.description.uuid)?.state === 'granted';
-    this.outgoingId = migrationId;
+    const granted = ledger.read(guests.need().description.uuid)?.state === 'granted';
     log.info({ event: 'migration.taken-up', migrationId, peer, path });
-    const info = initialInfo({
-      side: 'source',
-      status: 'postcopy-paused',
-      migrationId,
-      mode: 'postcopy',
-      epoch,
-      totalBytes: machine.memory.pageCount * PAGE_BYTES,
-    });
-    this.publish({ ...info, owner: granted ? 'destination' : 'unknown' });
+    this.begin(
+      { uri: peer, migrationId, secret, epoch, takeUp: { bitmaps, spill: path } },
+      { status: 'postcopy-paused', mode: 'postcopy', owner: granted ? 'destination' : 'unknown' },
+    );
+  }
+
+  private begin(
+    request: Omit<OutgoingRequest, 'machine' | 'parameters' | 'capabilities'>,
+    known: Pick<MigrationInfo, 'status' | 'mode'> & Partial<MigrationInfo>,
+  ): void {
+    const { guests, host } = this.options;
+    const { migrationId, epoch } = request;
+    const machine = guests.need();
+    const totalBytes = machine.memory.pageCount * PAGE_BYTES;
+    const { status, mode } = known;
+    this.outgoingId = migrationId;
+    const info = initialInfo({ side: 'source', status, migrationId, mode, epoch, totalBytes });
+    this.publish({ ...info, ...known });
     host.startOutgoing({
-      uri: peer,
-      migrationId,
-      epoch,
+      ...request,
       machine: machine.handles(),
       parameters: this.values,
       capabilities: this.switches,
-      takeUp: { secret, bitmaps, spill: path },
     });
   }
 

@@ -1,4 +1,3 @@
-import { timingSafeEqual } from 'node:crypto';
 import { type MigrationInfo, SternaError } from '../base/index.ts';
 import {
   decodeJoin,
@@ -14,6 +13,7 @@ import {
 import type { IncomingOptions, IncomingOutcome, JoinTarget } from './incoming-contract.ts';
 import { IncomingLink, type LinkOwner } from './incoming-link.ts';
 import { IncomingRecord } from './incoming-record.ts';
+import { checkJoin, checkJoinByName } from './join-check.ts';
 import { MessageHandlers } from './message-handlers.ts';
 import { answerByRecord } from './ownership-answer.ts';
 import { TakeOver } from './take-over.ts';
@@ -99,7 +99,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
   }
 
   async attach(join: JoinBody, link: IncomingLink): Promise<void> {
-    this.refuseStranger(join);
+    checkJoin(join, this.handlers.hello, this.takeOver.epoch);
     if (join.role === 'preempt') return this.attachSecond(link);
     const { epoch, migrationId, claimedEpoch } = join;
     const outcome = await this.takeOver.answer({ epoch, migrationId, claimedEpoch });
@@ -190,7 +190,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
   private async answerByRecord(link: IncomingLink, join: JoinBody): Promise<void> {
     const { ledger, channel, joining } = this.options;
     const { uuid, epoch, migrationId, claimedEpoch } = join;
-    if (join.role !== 'recover') throw refused('There is no such migration here', join);
+    checkJoinByName(join);
     const isHere = joining?.isHere(uuid) ?? false;
     const pause = () => joining?.pause(uuid);
     const side = { ledger, uuid, peer: channel.name, isHere, pause };
@@ -201,16 +201,6 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     const body = { outcome, epoch, continues: false, running: isHere && outcome === 'owner' };
     link.send('RECOVERY', encodeRecovery(body));
     void channel.end();
-  }
-
-  private refuseStranger(join: JoinBody): void {
-    const { hello } = this.handlers;
-    const { secret } = hello ?? {};
-    if (secret === undefined || !isSame(secret, join.secret)) {
-      throw refused('Connection does not belong to the migration that it names', join);
-    }
-    if (join.epoch === this.takeOver.epoch && join.uuid === hello?.machine.uuid) return;
-    throw refused('Connection is for another guest or epoch', join);
   }
 
   private attachSecond(link: IncomingLink): void {
@@ -387,12 +377,4 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
   private publish(): void {
     this.options.observer.info(this.info());
   }
-}
-
-function isSame(first: string, second: string): boolean {
-  return timingSafeEqual(Buffer.from(first), Buffer.from(second));
-}
-
-function refused(text: string, { role, migrationId, epoch }: JoinBody): SternaError {
-  return new SternaError('E_RECOVERY_REFUSED', text, { detail: { role, migrationId, epoch } });
 }

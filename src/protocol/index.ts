@@ -9,6 +9,7 @@ export * from './frame.ts';
 export * from './message-types.ts';
 export * from './messages/control-decoders.ts';
 export * from './messages/index.ts';
+export * from './migration-id.ts';
 export * from './page-batch.ts';
 export * from './page-map.ts';
 export * from './rehearsal.ts';

@@ -21,7 +21,7 @@ import {
 } from '../../src/channel/index.ts';
 import { IncomingMigration, type IncomingOutcome } from '../../src/destination/index.ts';
 import type { Machine, MachineRefusal } from '../../src/guestmem/index.ts';
-import { type MessageName, messageName } from '../../src/protocol/index.ts';
+import { type MessageName, messageName, migrationIdOf } from '../../src/protocol/index.ts';
 import { type MigrationOutcome, OutgoingMigration } from '../../src/source/index.ts';
 import { FakeFactory, FakeMachine, type FakeMachineHooks } from './fake-machine.ts';
 import { TappedChannel } from './tapped-channel.ts';
@@ -132,7 +132,7 @@ export class EnginePair {
       ...('secret' in options && options.secret === undefined
         ? {}
         : { secret: options.secret ?? PAIR_SECRET }),
-      migrationId: 'migration-1',
+      migrationId: migrationIdOf(options.secret ?? PAIR_SECRET),
       peer: 'memory:destination',
       // No rate limit unless a test asks for one.
       parameters: { ...defaultParameters(), maxBandwidthBytesPerSecond: 0, ...options.parameters },

@@ -31,6 +31,8 @@ export interface ListenRequest {
 export interface OutgoingRequest {
   readonly uri: string;
   readonly migrationId: string;
+  /** `migrationId` is its hash. */
+  readonly secret: string;
   readonly epoch: number;
   readonly machine: MachineHandles;
   readonly parameters: MigrationParameters;
@@ -41,7 +43,6 @@ export interface OutgoingRequest {
 
 /** What a page spill says of a migration to go on with. */
 export interface TakeUpRequest {
-  readonly secret: string;
   /** For each block, the pages that are in the machine. */
   readonly bitmaps: readonly Uint8Array[];
   /** Where it lies, to be removed at the end. */

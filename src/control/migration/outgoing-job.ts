@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import {
   type Clock,
   isPostcopy,
@@ -27,8 +26,6 @@ import { FileSpill, spillPath } from '../half-image/file-spill.ts';
 import { systemWallClock } from '../wall-clock.ts';
 import { initialInfo } from './initial-info.ts';
 import type { CancelOutcome, OutgoingRequest, TakeUpRequest } from './migration-messages.ts';
-
-const SECRET_BYTES = 16;
 
 export interface OutgoingJobOptions {
   readonly request: OutgoingRequest;
@@ -140,7 +137,6 @@ export class OutgoingJob {
     const engine = new OutgoingMigration({
       ...this.engineOptions(),
       channel,
-      secret: randomBytes(SECRET_BYTES).toString('hex'),
       spill: this.spill(),
     });
     this.engine = engine;
@@ -148,12 +144,12 @@ export class OutgoingJob {
     await engine.run();
   }
 
-  private async takeUp({ secret, bitmaps, spill: path }: TakeUpRequest): Promise<void> {
+  private async takeUp({ bitmaps, spill: path }: TakeUpRequest): Promise<void> {
     const { machine, request } = this.options;
     for (const [index, bitmap] of bitmaps.entries()) machine.memory.blocks[index]?.setDirty(bitmap);
     const spill = new FileSpill(path, systemWallClock);
     const { epoch } = request;
-    const engine = new TakenUpMigration({ ...this.engineOptions(), secret, epoch, spill });
+    const engine = new TakenUpMigration({ ...this.engineOptions(), epoch, spill });
     this.engine = engine;
     await engine.run();
   }
@@ -161,9 +157,9 @@ export class OutgoingJob {
   /** What an engine needs, whichever it is. */
   private engineOptions() {
     const { machine, clock, log, ledger, reached, publish, request } = this.options;
-    const { migrationId, capabilities, uri } = request;
+    const { migrationId, secret, capabilities, uri } = request;
     return {
-      ...{ machine, clock, log, ledger, reached, migrationId, capabilities },
+      ...{ machine, clock, log, ledger, reached, migrationId, secret, capabilities },
       connect: (signal: AbortSignal) => this.connect(uri, signal),
       peer: formatAddress(parseAddress(uri)),
       parameters: this.parameters,

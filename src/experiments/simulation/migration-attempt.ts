@@ -10,7 +10,7 @@ import {
   type IncomingOptions,
   type IncomingOutcome,
 } from '../../destination/index.ts';
-import { messageName } from '../../protocol/index.ts';
+import { messageName, migrationIdOf } from '../../protocol/index.ts';
 import { type MigrationOutcome, OutgoingMigration } from '../../source/index.ts';
 import { OutcomeCheck } from './checks/outcome-check.ts';
 import { Dice } from './dice.ts';
@@ -57,7 +57,6 @@ const OPERATOR_MS = 50;
 /** Beyond every limit after which a destination gives up a source that is gone. */
 const STRANDED_MS = 2_000;
 const KILLED: KilledOutcome = { status: 'killed' };
-const SECRET = '0123456789abcdef0123456789abcdef';
 
 /** One migration from host to host, and everything that must hold of it. */
 export class MigrationAttempt {
@@ -176,15 +175,16 @@ export class MigrationAttempt {
     const { plan } = world;
     if (guest === undefined) throw new RangeError(`${source.name} has no guest to migrate`);
     const connect = plan.recovery.connects ? { connect: () => this.connect() } : {};
+    const secret = secretOf(plan.seed, this.number);
     return new OutgoingMigration({
       machine: world.parts.machine?.(guest, source) ?? guest,
       channel,
       ...connect,
-      secret: SECRET,
+      secret,
       clock: process.clock,
       ledger: this.ledgerOf(source),
       log: silentLogger(),
-      migrationId: `sim-${plan.seed}-${this.number}`,
+      migrationId: migrationIdOf(secret),
       peer: destination.name,
       parameters: plan.parameters,
       capabilities: {
@@ -350,6 +350,11 @@ export class MigrationAttempt {
   private note(host: SimulatedHost, text: string): void {
     this.world.log.add({ kind: 'note', host, text });
   }
+}
+
+/** A source draws it at random. Here each attempt has its own, and the same in each replay. */
+function secretOf(seed: number, attempt: number): string {
+  return [seed, attempt].map((word) => word.toString(16).padStart(16, '0')).join('');
 }
 
 function isOver(incoming: IncomingMigration): boolean {

@@ -1,6 +1,11 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { decodeRecovery, encodeJoin, type JoinBody } from '../../../src/protocol/index.ts';
+import {
+  decodeRecovery,
+  encodeJoin,
+  type JoinBody,
+  migrationIdOf,
+} from '../../../src/protocol/index.ts';
 import { FUZZ_RUNS, fuzzSettings } from '../fuzz-settings.ts';
 import { controlFrame, nameOf } from './support/frames.ts';
 import { honestConversation, SECRET, UUID } from './support/honest-conversation.ts';
@@ -87,7 +92,8 @@ test.each([
       const decoded = decodeRecovery(body);
       outcomes.push(decoded.kind === 'ok' ? decoded.body.outcome : name);
     };
-    const asked = { ...JOIN, migrationId: 'another', epoch, claimedEpoch: 9 };
+    const secret = 'f'.repeat(32);
+    const asked = { ...JOIN, secret, migrationId: migrationIdOf(secret), epoch, claimedEpoch: 9 };
     peer.send(controlFrame('JOIN', encodeJoin(asked)));
     peer.end();
     await target.clock.runUntil(outcome, 60_000);

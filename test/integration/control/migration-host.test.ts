@@ -55,6 +55,7 @@ describe('MigrationHost', () => {
     host.startOutgoing({
       uri: 'tcp:h:1',
       migrationId: 'm',
+      secret: '0'.repeat(32),
       epoch: 1,
       machine,
       parameters,

@@ -17,6 +17,7 @@ import {
   memoryChannelPair,
 } from '../../../src/channel/index.ts';
 import { IncomingMigration, type JoinTarget } from '../../../src/destination/index.ts';
+import { migrationIdOf } from '../../../src/protocol/index.ts';
 import {
   OutgoingMigration,
   type SourceHalf,
@@ -31,7 +32,7 @@ import {
 } from '../../support/fake-machine.ts';
 
 const SECRET = '00112233445566778899aabbccddeeff';
-const NAME = { migrationId: 'migration-1', peer: 'memory:destination' };
+const NAME = { migrationId: migrationIdOf(SECRET), peer: 'memory:destination' };
 const { uuid } = FAKE_DESCRIPTION;
 
 /** A spill in memory: pages by `block:pfn`. */

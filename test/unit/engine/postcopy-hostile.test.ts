@@ -9,6 +9,7 @@ import {
   type JoinBody,
   MESSAGE_TYPES,
   messageName,
+  migrationIdOf,
   type PageName,
 } from '../../../src/protocol/index.ts';
 import { PAIR_SECRET } from '../../support/engine-pair.ts';
@@ -32,7 +33,7 @@ const JOIN: JoinBody = {
   software: 'stranger',
   role: 'recover',
   uuid: FAKE_DESCRIPTION.uuid,
-  migrationId: 'migration-1',
+  migrationId: migrationIdOf(PAIR_SECRET),
   epoch: 2,
   secret: PAIR_SECRET,
 };
@@ -181,5 +182,20 @@ describe('IncomingMigration in post-copy', () => {
     expect(result.sourceInfo.postcopy?.recoveries).toBe(0);
     expect(ramDifferences(pair.machine.memory, pair.arrived.memory)).toEqual([]);
     expect((await pair.joined[0])?.error?.code).toBe('E_RECOVERY_REFUSED');
+  });
+
+  test.each<[string, Partial<JoinBody>, string]>([
+    ['refuses who knows only its name', { secret: 'f'.repeat(32) }, 'ERROR'],
+    ['believes who has the secret behind its name', {}, 'RECOVERY'],
+  ])('after the end of a migration %s, who claims the guest', async (_, changes, said) => {
+    const { pair } = await postcopy();
+    expect(pair.runningMachines()).toEqual([pair.arrived]);
+    const sink = new RecordingSink();
+    const channel = await pair.connect();
+    channel.start(sink);
+    await channel.send(MESSAGE_TYPES.JOIN, encodeJoin({ ...JOIN, claimedEpoch: 9, ...changes }));
+    await pair.clock.advance(100);
+    expect(sink.frames.map(({ header }) => messageName(header.type))).toEqual([said]);
+    expect(pair.runningMachines()).toEqual(said === 'ERROR' ? [pair.arrived] : []);
   });
 });
