@@ -19,11 +19,15 @@ describe('a destination that is lost in post-copy', () => {
   let source: Site;
   let destination: Site;
 
-  beforeEach(async () => {
+  beforeEach(() => {
     stage = new Stage();
+  });
+
+  async function begin(faults: { source?: string; destination?: string } = {}): Promise<void> {
+    const dying = faults.source === undefined ? {} : { fault: faults.source };
     [source, destination] = await Promise.all([
-      stage.source('source', { vcpus: 2 }),
-      stage.destination('destination'),
+      stage.source('source', { vcpus: 2, ...dying }),
+      stage.destination('destination', [], faults.destination),
     ]);
     // Slow enough that pages are missing until the end of the test.
     await source.set({
@@ -32,7 +36,7 @@ describe('a destination that is lost in post-copy', () => {
       'x-postcopy-journal-interval': 20,
       'x-auto-recover': 'off',
     });
-  });
+  }
 
   afterEach(() => stage.end());
 
@@ -63,6 +67,7 @@ describe('a destination that is lost in post-copy', () => {
   }
 
   it('goes on from the last point of the journal', async () => {
+    await begin();
     await source.enable('x-postcopy-journal');
     await source.migrate(listenUri(destination));
     await hasPoints(1);
@@ -89,7 +94,32 @@ describe('a destination that is lost in post-copy', () => {
     await another.checkGuest();
   });
 
+  it('goes on from a point whose answer was the last thing that its destination had', async () => {
+    await begin({ destination: 'destination.journal-written@3' });
+    await source.enable('x-postcopy-journal');
+    await source.migrate(listenUri(destination));
+    await stage.dies(destination);
+    await source.hasStatus('postcopy-paused');
+    expect((await journal())?.points).toBe(3);
+    const steps = await source.steps();
+    expect((await takeBack()).exitCode).toBe(0);
+    expect(await source.steps()).toBeGreaterThanOrEqual(steps);
+    await goesOnAtSource();
+  });
+
+  it('runs on alone when its source dies between a point and its answer', async () => {
+    await begin({ source: 'source.journal-applied@2' });
+    await source.enable('x-postcopy-journal');
+    await source.migrate(listenUri(destination)).catch(() => {});
+    await stage.dies(source);
+    const paused = await destination.hasStatus('postcopy-paused');
+    expect(paused['x-sterna'].owner).toBe('destination');
+    expect(await destination.isRunning()).toBe(true);
+    await stage.kill(destination);
+  });
+
   it('goes on from the switch without a journal', async () => {
+    await begin();
     await source.migrate(listenUri(destination));
     await source.hasStatus('postcopy-active');
     const steps = await source.steps();
@@ -104,6 +134,7 @@ describe('a destination that is lost in post-copy', () => {
   });
 
   it('stops its guest when it was there all the time', async () => {
+    await begin();
     await source.enable('x-postcopy-journal');
     const link = await stage.link(listenUri(destination), () => 'pass');
     await source.migrate(link.uri);

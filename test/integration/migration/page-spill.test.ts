@@ -134,6 +134,26 @@ describe('sterna source --resume-spill', () => {
     await completes(await stage.sourceOfSpill('source', spill), destination);
   });
 
+  test('a source that dies when its spill has just become durable is taken up from it', async () => {
+    const [source, destination] = await inPostcopy({ fault: 'source.spill-durable' });
+    await stage.dies(source);
+    await destination.hasStatus('postcopy-paused');
+    const [name] = readdirSync(directory);
+    const file = join(directory, String(name));
+    await completes(await stage.sourceOfSpill('source', file), destination);
+  });
+
+  test('a source that dies when its spill is removed leaves a whole guest', async () => {
+    const [source, destination] = await inPostcopy({ fault: 'source.spill-removed' });
+    await spillIs(source, 'durable');
+    await source.set({ 'max-postcopy-bandwidth': 0 }).catch(() => {});
+    await stage.dies(source);
+    expect(readdirSync(directory)).toEqual([]);
+    await destination.hasStatus('completed');
+    await destination.advances();
+    await destination.checkGuest();
+  });
+
   test('a source that dies while it writes leaves nothing that could be taken for whole', async () => {
     const [source, destination] = await inPostcopy({ fault: 'source.spill-piece-written@3' });
     await stage.dies(source);

@@ -54,9 +54,9 @@ export class Stage {
     await qmp.closed;
   }
 
-  destination(name: string, more: readonly string[] = []): Promise<Site> {
+  destination(name: string, more: readonly string[] = [], fault?: string): Promise<Site> {
     const listen = more.includes('--listen') ? [] : ['--listen', 'tcp:127.0.0.1:0'];
-    return this.start('destination', name, [...listen, ...more]);
+    return this.start('destination', name, [...listen, ...more], fault);
   }
 
   /** A link that counts and damages bytes. */
