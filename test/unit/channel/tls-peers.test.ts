@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import tls from 'node:tls';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import {
   deferred,
@@ -96,6 +98,36 @@ describe('with certificates', () => {
     await expectMeeting(elsewhere, x509Security(authority, own, { hostname: 'b.example' }));
     const wrong = x509Security(authority, own, { hostname: 'c.example' });
     expect(await refusalOf(server, wrong)).toBe('E_TLS_HOSTNAME');
+  });
+
+  test('an accepted connection never resumes the session of another', async () => {
+    const own = await clientKey(authority);
+    const listener = await TcpListener.listen(parseTcpAddress('tcp:127.0.0.1:0'), {
+      clock,
+      log: silentLogger(),
+      connectionCountMax: 4,
+      // Behind whatever the handshake brings: a client that has it has the tickets, if there are any.
+      onConnection: (channel) => void channel.send(MESSAGE_TYPES.PING, new Uint8Array(3)),
+      security: server,
+    });
+    onTestFinished(() => listener.close());
+    const { port } = listener.address;
+    const options = {
+      ...{ port, host: 'localhost', ca: authority.own.certificate },
+      ...{ cert: own.certificate, key: own.key },
+    };
+    const first = tls.connect(options);
+    const sessions: Buffer[] = [];
+    first.on('session', (session) => sessions.push(session));
+    await once(first, 'data');
+    first.destroy();
+    sessions.push(first.getSession() ?? Buffer.alloc(0));
+    for (const session of sessions) {
+      const next = tls.connect({ ...options, session });
+      await once(next, 'secureConnect');
+      expect(next.isSessionReused()).toBe(false);
+      next.destroy();
+    }
   });
 
   test('connectTcp() rejects a server of another authority', async () => {
