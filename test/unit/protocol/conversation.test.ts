@@ -139,18 +139,7 @@ describe('nextState()', () => {
   });
 
   test('nextState() leads from HELLO to GOODBYE when a link is lost in post-copy', () => {
-    const begun: Steps = [
-      ...BEGIN,
-      ['>', 'STOPPED'],
-      ['>', 'MISSING_MAP'],
-      ['>', 'MACHINE_STATE'],
-      ['>', 'SWITCHOVER'],
-      ['<', 'SWITCHOVER_ACK'],
-      ['>', 'GRANT'],
-      ['<', 'POSTCOPY_RESUMED'],
-      ['<', 'PAGE_REQUEST'],
-      ['>', 'PAGE_BATCH'],
-    ];
+    const begun: Steps = [...INTO_POSTCOPY, ['<', 'PAGE_REQUEST'], ['>', 'PAGE_BATCH']];
     expect(walk(begun)).toEqual(['postcopy', 'postcopy']);
     const recovered: Steps = [
       ['>', 'JOIN'],
@@ -171,14 +160,7 @@ describe('nextState()', () => {
 
   test('nextState() lets the journal come back until the last page has come', () => {
     const journal: Steps = [
-      ...BEGIN,
-      ['>', 'STOPPED'],
-      ['>', 'MISSING_MAP'],
-      ['>', 'MACHINE_STATE'],
-      ['>', 'SWITCHOVER'],
-      ['<', 'SWITCHOVER_ACK'],
-      ['>', 'GRANT'],
-      ['<', 'POSTCOPY_RESUMED'],
+      ...INTO_POSTCOPY,
       ['<', 'JOURNAL_PAGES'],
       ['>', 'JOURNAL_ACK'],
       ['>', 'PAGE_BATCH'],
@@ -230,6 +212,16 @@ const BEGIN: Steps = [
   ['>', 'PASS_BEGIN'],
   ['>', 'PAGE_BATCH'],
   ['<', 'PROGRESS'],
+];
+const INTO_POSTCOPY: Steps = [
+  ...BEGIN,
+  ['>', 'STOPPED'],
+  ['>', 'MISSING_MAP'],
+  ['>', 'MACHINE_STATE'],
+  ['>', 'SWITCHOVER'],
+  ['<', 'SWITCHOVER_ACK'],
+  ['>', 'GRANT'],
+  ['<', 'POSTCOPY_RESUMED'],
 ];
 
 /** Where a fresh connection is on both sides after these messages. */
