@@ -2,12 +2,27 @@
 import { AgentProcess } from '../dist/experiments/index.js';
 
 const ENDED = ['completed', 'failed', 'cancelled'];
+const WAIT_LIMIT_MS = 120_000;
+
+/**
+ * Asks `command` again and again and resolves to the first reply that meets the condition.
+ * Rejects when the migration has failed, and after two minutes: nothing that is measured may hang.
+ */
+export async function until(client, condition, { command = 'query-migrate', everyMs = 10 } = {}) {
+  const startMs = performance.now();
+  for (;;) {
+    const reply = await client.execute(command);
+    if (condition(reply)) return reply;
+    if (reply.status === 'failed' || performance.now() - startMs > WAIT_LIMIT_MS) {
+      throw new Error(`${command} does not come to ${condition}: ${JSON.stringify(reply)}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, everyMs));
+  }
+}
 
 /** Resolves when the guest has filled its memory: until then that is what would be measured. */
 export async function booted(client) {
-  while (!(await client.execute('x-guest-info')).booted) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  await until(client, (guest) => guest.booted, { command: 'x-guest-info', everyMs: 20 });
 }
 
 /** Migrates and resolves to the last query-migrate of the source, verification included. */

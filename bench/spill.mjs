@@ -3,20 +3,9 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AgentProcess } from '../dist/experiments/index.js';
-import { booted, startDestination, startSource } from './migration.mjs';
+import { booted, startDestination, startSource, until } from './migration.mjs';
 import { faultsOf } from './postcopy/run.mjs';
 import { summary } from './statistics.mjs';
-
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-async function until(client, condition) {
-  for (;;) {
-    const info = await client.execute('query-migrate');
-    if (info.status === 'failed') throw new Error(`Migration failed: ${JSON.stringify(info)}`);
-    if (condition(info)) return info;
-    await pause(5);
-  }
-}
 
 /** A pair whose guest is about to be handed over, and what ends it. */
 async function pair({ ram, workload, bytesPerSecond, spills }) {

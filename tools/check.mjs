@@ -36,6 +36,9 @@ const steps = [
   },
 ].filter((step) => step.name !== 'tests' || !process.argv.includes('--without-tests'));
 
+/** The longest step several times over: what hangs is a failure, and must be seen to be one. */
+const LIMIT_MS = 40 * 60_000;
+
 for (const step of steps) {
   if (step.name === 'bench smoke' && !existsSync(step.file)) continue;
   process.stderr.write(`check: ${step.name}\n`);
@@ -43,6 +46,8 @@ for (const step of steps) {
   const { status, signal } = spawnSync(process.execPath, [step.file, ...step.arguments], {
     cwd: root,
     stdio: 'inherit',
+    timeout: LIMIT_MS,
+    killSignal: 'SIGKILL',
   });
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
   if (status !== 0) {

@@ -1,5 +1,7 @@
 // How long a vCPU waits for a page: with nothing else on the link, behind the push that saturates it, and over links of
 // 125 and 12.5 MB/s; on one connection, and with postcopy-preempt. The guest touches pages at random, as often as it can.
+
+import { until } from '../migration.mjs';
 import { measureBareTrip } from './bare-trip.mjs';
 import { faultsOf, postcopyRun } from './run.mjs';
 
@@ -8,12 +10,9 @@ const TRICKLE = 4096;
 const WAYS = { 'one connection': [], preempt: ['postcopy-preempt'] };
 
 async function untilFaults(client, count) {
-  for (;;) {
-    const info = await client.execute('query-migrate');
-    // The source may know before the destination has told its own control plane.
-    if ((info['x-sterna']?.postcopy?.requests ?? 0) >= count) return faultsOf(info);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  // The source may know before the destination has told its own control plane.
+  const seen = (info) => (info['x-sterna']?.postcopy?.requests ?? 0) >= count;
+  return faultsOf(await until(client, seen, { everyMs: 50 }));
 }
 
 /** Of so many faults while nothing is pushed; then the rest may come. */

@@ -1,16 +1,11 @@
 // What the order of the push is worth: faults of a guest that walks through its memory, when pages go outward from its
 // faults and when they go ascending; at 125 MB/s, as in Hines and Gopalan 2009.
+import { until } from '../migration.mjs';
 import { postcopyRun } from './run.mjs';
 
 async function accesses(client) {
   const { reads, writes } = await client.execute('x-guest-info');
   return reads + writes;
-}
-
-async function until(client, status) {
-  while ((await client.execute('query-migrate')).status !== status) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 async function once(smoke, order) {
@@ -22,7 +17,7 @@ async function once(smoke, order) {
     parameters: { 'max-postcopy-bandwidth': link, 'x-postcopy-order': order },
     during: async ({ destinationQmp }) => {
       const before = await accesses(destinationQmp);
-      await until(destinationQmp, 'completed');
+      await until(destinationQmp, ({ status }) => status === 'completed');
       return { before, after: await accesses(destinationQmp) };
     },
   });
