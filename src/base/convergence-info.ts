@@ -35,7 +35,7 @@ export interface Diagnosis {
   readonly workingSetBytes: number;
   /** In the last pass, each page counted once. */
   readonly dirtyBytesPerSecond: number;
-  /** At which guest bytes can be retired, encoded as lately. Undefined while nothing was measured. */
+  /** At which guest bytes can be retired, encoded as lately. Undefined before any measurement. */
   readonly effectiveBytesPerSecond: number | undefined;
   /** What a pause now would take. Undefined while nothing was measured. */
   readonly requiredDowntimeMs: number | undefined;

@@ -14,7 +14,6 @@ export * from './ownership/ownership-machine.ts';
 export * from './ownership/ownership-record.ts';
 export * from './ownership/ownership-rules.ts';
 export * from './parameter-check.ts';
-export * from './parameter-definition.ts';
 export * from './random.ts';
 export * from './sim-clock.ts';
 export * from './sizes.ts';

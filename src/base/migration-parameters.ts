@@ -1,5 +1,5 @@
 import { RAM_BYTES_MAX } from './limits.ts';
-import type { ParameterDefinition } from './parameter-definition.ts';
+import type { ParameterDefinition } from './parameter-check.ts';
 
 /**
  * Parameters of a migration: QEMU's names, units, defaults and ranges (qapi/migration.json), ours
@@ -59,7 +59,9 @@ export interface MigrationParameters {
    * empty = none is written.
    */
   postcopySpill: string;
-  /** `x-policy`: `auto`, `clark`, `qemu`, `svard`, or the path of a user's own (docs/policies.md). */
+  /**
+   * `x-policy`: `auto`, `clark`, `qemu`, `svard`, or the path of a user's own (docs/policies.md).
+   */
   policy: string;
   /** `cpu-throttle-initial`: percent of auto-converge's first step. */
   cpuThrottleInitialPercent: number;

@@ -138,7 +138,7 @@ export class Safepoint {
     }
   }
 
-  /** After a slice of `ranMs`: sleeps the share that a throttle asks for, a short while at a time. */
+  /** After a slice of `ranMs`: sleeps the share that a throttle asks for, a while at a time. */
   payThrottle(ranMs: number): void {
     const { words } = this.block;
     // Pairs with the stores in VcpuControl.throttle().

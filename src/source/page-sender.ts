@@ -94,7 +94,9 @@ export class PageSender {
     return Math.max(0, this.channel.sentBytes - this.meter.acknowledgedBytes);
   }
 
-  /** The user's, 0: unlimited. Takes effect with the next frame, also of a sender that waits now. */
+  /**
+   * The user's, 0: unlimited. Takes effect with the next frame, also of a sender that waits now.
+   */
   setLimit(bytesPerSecond: number): void {
     this.userBytesPerSecond = bytesPerSecond;
     this.applyLimit();

@@ -1,4 +1,3 @@
-import { resolve } from 'node:path';
 import { InvalidArgumentError } from 'commander';
 import {
   checkParameter,
@@ -8,7 +7,7 @@ import {
   type ParameterValue,
   SternaError,
 } from '../../base/index.ts';
-import { parseSize } from '../arguments.ts';
+import { parsePolicy, parseSize } from '../arguments.ts';
 import { EXIT_CODES, type ExitCode } from '../exit-codes.ts';
 import type { AddCommand } from './command.ts';
 import { type QmpOption, withAgent, withQmpOption } from './qmp-option.ts';
@@ -73,7 +72,8 @@ function parseValue(key: string, text: string): ParameterValue {
     ? MIGRATION_PARAMETERS[key]
     : undefined;
   if (definition?.type === 'boolean') return parseSwitch(key, text);
-  if (definition?.type === 'module') return definition.names.includes(text) ? text : resolve(text);
+  // Nothing is no path: checkParameter says so.
+  if (definition?.type === 'module') return text === '' ? text : parsePolicy(text);
   if (definition?.type !== 'number') return text;
   if (['ms', '%', 'MB/s'].includes(definition.unit))
     return /^\d+$/.test(text) ? Number(text) : text;

@@ -9,7 +9,7 @@ import type { CapabilityName, TimeoutAction } from '../../base/index.ts';
 export interface Policy {
   /** As the user names it. */
   readonly name: string;
-  /** Capabilities without which it makes no sense; they are switched on with it, and that is told. */
+  /** Capabilities without which it makes no sense: switched on with it, and that is told. */
   readonly needs?: readonly CapabilityName[];
   /** Asked once, before the first pass. */
   begin?(start: PolicyStart): PolicyBegin;

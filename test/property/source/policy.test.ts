@@ -99,7 +99,6 @@ describe.each(POLICY_NAMES)('policy %s', (name) => {
   test('never goes on when nothing remains', () => {
     holds((round) => {
       const decision = policy.decide({ ...round, remainingPages: 0 });
-      // Bytes in flight may be waited for, and the timeout may be over; another pass is for nothing.
       expect(decision.action).not.toBe('iterate');
     });
   });
