@@ -1,3 +1,4 @@
+import type { DirtyLimits } from './dirty-limit/dirty-limits.ts';
 import type { GuestSlot } from './guest-slot.ts';
 import type { DumpedHalf } from './half-image/dump-half.ts';
 import type { Migrations } from './migrations.ts';
@@ -8,6 +9,7 @@ export interface AgentControl {
   readonly name: string;
   readonly guests: GuestSlot;
   readonly migrations: Migrations;
+  readonly dirtyLimits: DirtyLimits;
   /** `stop`. */
   stopGuest(): Promise<void>;
   /**

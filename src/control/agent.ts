@@ -3,6 +3,7 @@ import { createLogger, deferred, type Logger, SternaError } from '../base/index.
 import { isProtected, loadSecurity } from '../channel/index.ts';
 import type { AgentControl } from './agent-control.ts';
 import type { AgentOptions, AgentReady } from './agent-options.ts';
+import { DirtyLimits } from './dirty-limit/dirty-limits.ts';
 import { continueGuest, firstRecord, settleRecords } from './guest-ownership.ts';
 import { GuestSlot } from './guest-slot.ts';
 import { type DumpedHalf, dumpHalf } from './half-image/dump-half.ts';
@@ -51,6 +52,7 @@ class LocalAgent implements Agent, AgentControl {
   readonly name: string;
   readonly guests: GuestSlot;
   readonly migrations: Migrations;
+  readonly dirtyLimits: DirtyLimits;
   private readonly options: AgentOptions;
   private readonly log: Logger;
   private readonly directory: StateDirectory;
@@ -99,6 +101,7 @@ class LocalAgent implements Agent, AgentControl {
       expectedUuid: options.expectedUuid,
       emit: (event, data) => this.emit(event, data),
     });
+    this.dirtyLimits = new DirtyLimits(this.host, this.guests, this.migrations);
     this.server = new QmpServer(this, commandTable(), log);
   }
 
@@ -192,6 +195,9 @@ class LocalAgent implements Agent, AgentControl {
   }
 
   private async workerDied(error: SternaError): Promise<void> {
+    // Nobody is left who would let it go again.
+    this.guests.current?.throttle('migration', 0);
+    this.guests.current?.throttle('dirty-limit', 0);
     try {
       await this.migrations.workerDied(error);
     } catch (thrown) {

@@ -191,6 +191,12 @@ export class RamBlock {
     return this.kernels.countBits(this.layout.dirtyBitmap);
   }
 
+  /** Nothing is dirty any more. */
+  clearDirty(): void {
+    const { dirtyBitmap, pageCount } = this.layout;
+    this.bytes.fill(0, dirtyBitmap, dirtyBitmap + Math.ceil(pageCount / 64) * 8);
+  }
+
   isDirty(pfn: number): boolean {
     return (((this.bytes[this.layout.dirtyBitmap + (pfn >>> 3)] ?? 0) >>> (pfn & 7)) & 1) === 1;
   }

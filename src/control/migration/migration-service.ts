@@ -8,6 +8,7 @@ import {
 } from '../../base/index.ts';
 import type { SecuritySettings } from '../../channel/index.ts';
 import type { Machine, MachineDescription, MachineFactory } from '../../guestmem/index.ts';
+import { DirtyLimitLoop } from '../dirty-limit/dirty-limit-loop.ts';
 import { attachMachine, type MachineHandles, refusal } from '../local-machine.ts';
 import { AnnouncedMachine } from './announced-machine.ts';
 import { IncomingPort } from './incoming-port.ts';
@@ -44,6 +45,7 @@ export class MigrationService {
   private readonly options: ServiceOptions;
   private readonly answers = new PendingAnswers();
   private readonly incoming: IncomingPort;
+  private readonly dirtyLimits: DirtyLimitLoop;
   private readonly closing = new AbortController();
   /** Also after its end: the guest can be taken back then. */
   private last: OutgoingJob | undefined;
@@ -52,6 +54,7 @@ export class MigrationService {
   constructor(options: ServiceOptions) {
     this.options = options;
     const { clock, log, ledger, reached, security, post } = options;
+    this.dirtyLimits = new DirtyLimitLoop(clock, log);
     this.incoming = new IncomingPort({
       clock,
       log,
@@ -91,6 +94,16 @@ export class MigrationService {
         return this.incoming.configure(message.settings);
       case 'set-occupied':
         return this.incoming.setOccupied(message.occupied, message.uuid);
+      case 'dirty-limit': {
+        const { machine, vcpu, limit, periodMs } = message.request;
+        return this.answer(message.id, () =>
+          this.dirtyLimits.set(attachMachine(machine), vcpu, limit, periodMs),
+        );
+      }
+      case 'cancel-dirty-limit':
+        return this.answer(message.id, () => this.dirtyLimits.cancel(message.vcpu));
+      case 'query-dirty-limit':
+        return this.answer(message.id, () => this.dirtyLimits.query());
       case 'shutdown':
         return this.answer(message.id, () => this.shutdown());
       case 'answered':
@@ -112,9 +125,17 @@ export class MigrationService {
     });
     // A guest that has just come can be sent on; first its RAM is compared with where it came from.
     // And an attempt that has failed may still be saying farewell to its peer.
-    const ready = Promise.all([this.incoming.settled, this.outgoing?.settled]);
+    const ready = Promise.all([
+      this.incoming.settled,
+      this.outgoing?.settled,
+      this.dirtyLimits.hold(),
+    ]);
     const settled = job.run(ready).finally(() => {
-      if (this.outgoing?.job === job) this.outgoing = undefined;
+      if (this.outgoing?.job === job) {
+        this.outgoing = undefined;
+        if (job.guestLeft) this.dirtyLimits.clear();
+        this.dirtyLimits.release();
+      }
       post({ type: 'outgoing-ended', migrationId: request.migrationId });
     });
     this.outgoing = { job, settled };
@@ -145,6 +166,7 @@ export class MigrationService {
 
   private async shutdown(): Promise<void> {
     this.closing.abort();
+    void this.dirtyLimits.hold();
     const { outgoing } = this;
     outgoing?.job.cancel();
     // Whoever ends an agent that still serves pages has been told what it costs.
