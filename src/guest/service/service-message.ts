@@ -9,7 +9,8 @@
  * at another address.
  *
  * - `stream`: session is the channel (a vCPU), number the frame, or NEWEST. `done` with a frame's
- *   bytes, as soon as there is such a frame; `gone` with the oldest frame that still is.
+ *   bytes, as soon as there is such a frame; `gone` with the oldest frame that still is; `refused`
+ *   with the next frame, when more than a ring's frames would have to be made before that one.
  * - `erp`: number is that of the session's transaction, one more than its last. `done` when it is
  *   committed, now or before; `refused` with the session's last committed transaction.
  */

@@ -11,8 +11,8 @@ const PAGE_WORDS = PAGE_BYTES / 4;
  */
 export function frameDamage(bytes: Uint8Array, number: number): string | undefined {
   if (bytes.length === 0 || bytes.length % PAGE_BYTES !== 0) return `it has ${bytes.length} bytes`;
-  // A copy: a view of words needs an aligned buffer, and little-endian is what every host here is.
-  const words = new Uint32Array(bytes.slice().buffer);
+  // A copy: a view of words needs an aligned buffer (and slice() of a Buffer is no copy).
+  const words = new Uint32Array(new Uint8Array(bytes).buffer);
   for (let page = 0; page < bytes.length / PAGE_BYTES; page += 1) {
     const at = page * PAGE_WORDS;
     const [of, index, zero, checksum] = words.subarray(at, at + HEADER_WORDS);

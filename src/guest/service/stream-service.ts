@@ -26,9 +26,9 @@ export class StreamService implements GuestService {
   step(): boolean {
     const { mailbox, vcpu, registers } = this.parts;
     const made = Math.floor(registers.writes / this.framePages);
-    // Who asks for a frame that is not made yet waits for it.
+    // Who asks for one of the next frames waits for it; but a slot is not held for ever.
     const request = mailbox.next(vcpu, this.lastSlot, ({ number }) =>
-      number === NEWEST ? made === 0 : number >= made,
+      number === NEWEST ? made === 0 : number >= made && number < made + this.places,
     );
     if (request === undefined) return false;
     this.serve(request, made);
@@ -41,7 +41,8 @@ export class StreamService implements GuestService {
     // The frame that is being made takes the place of the oldest.
     const oldest = Math.max(0, made - this.places + (isPart ? 1 : 0));
     const frame = number === NEWEST ? made - 1 : number;
-    if (frame < oldest) mailbox.answer(slot, 'gone', oldest);
+    if (number !== NEWEST && number >= made + this.places) mailbox.answer(slot, 'refused', made);
+    else if (frame < oldest) mailbox.answer(slot, 'gone', oldest);
     // A page that is missing ends the slice; the next one begins the copy again.
     else if (!runToSafepoint(() => this.copy(frame, mailbox.body(slot)))) return;
     else mailbox.answer(slot, 'done', frame, this.framePages * PAGE_BYTES);
