@@ -126,4 +126,17 @@ describe('clients of a guest that moves', () => {
     await new Promise((resolve) => socket.once('close', resolve));
     await source.advances();
   });
+
+  it('are served on the loopback only, unless the agent is insecure', async () => {
+    const open = ['--service', 'tcp:0.0.0.0:0'];
+    await expect(stage.destination('shut', open)).rejects.toMatchObject({
+      detail: {
+        log: expect.arrayContaining([
+          expect.stringMatching(/Clients of a guest are not encrypted/),
+        ]),
+      },
+    });
+    const { agent } = await stage.destination('open', [...open, '--insecure']);
+    expect(agent.ready.service).toMatch(/^tcp:0\.0\.0\.0:\d+$/);
+  });
 });
