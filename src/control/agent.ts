@@ -8,12 +8,13 @@ import { continueGuest, firstRecord, settleRecords } from './guest-ownership.ts'
 import { GuestSlot } from './guest-slot.ts';
 import { type DumpedHalf, dumpHalf } from './half-image/dump-half.ts';
 import { openFoundSpill } from './half-image/found-spill.ts';
-import { describeGuest, preallocate } from './local-machine.ts';
+import { describeGuest, type LocalMachine, preallocate } from './local-machine.ts';
 import { MigrationHost } from './migration/migration-host.ts';
 import { Migrations } from './migrations.ts';
 import { commandTable } from './qmp/commands/command-table.ts';
 import { eventMessage } from './qmp/qmp-reply.ts';
 import { QmpServer } from './qmp/qmp-server.ts';
+import { ServiceHost } from './service/service-host.ts';
 import { FileLedger } from './state/file-ledger.ts';
 import { defaultStateDirectory, StateDirectory } from './state/state-directory.ts';
 import { type TakenGuest, takenGuest } from './taken-guest.ts';
@@ -61,6 +62,7 @@ class LocalAgent implements Agent, AgentControl {
   private readonly server: QmpServer;
   private readonly exit = deferred<number>();
   private readonly onSignal = () => this.shutDown('host-signal');
+  private service: ServiceHost | undefined;
   private report: AgentReady | undefined;
   private ending: Promise<void> | undefined;
   /** Asked to end, and held up by pages that only this agent has. */
@@ -75,7 +77,11 @@ class LocalAgent implements Agent, AgentControl {
     const startPaused = options.startPaused ?? options.machine?.startPaused ?? false;
     const { preallocateBytes } = options;
     const reserve = preallocateBytes === undefined ? undefined : preallocate(preallocateBytes);
-    this.guests = new GuestSlot({ emit: (event) => this.emit(event) }, log, startPaused, reserve);
+    const events = {
+      emit: (event: 'STOP' | 'RESUME') => this.emit(event),
+      resides: (machine: LocalMachine | undefined) => this.service?.follow(machine),
+    };
+    this.guests = new GuestSlot(events, log, startPaused, reserve);
     const settings = {
       name: options.name,
       logLevel: options.logLevel,
@@ -120,6 +126,7 @@ class LocalAgent implements Agent, AgentControl {
     const needed = role === 'source' ? 'connect' : 'accept';
     if (isProtected(security)) loadSecurity(security, needed);
     this.host.prepare();
+    await this.startService();
     const { resumeSpill } = this.options;
     const builds = role === 'source' && resumeSpill === undefined;
     const uuid = builds ? (machine?.uuid ?? randomUUID()) : undefined;
@@ -138,7 +145,8 @@ class LocalAgent implements Agent, AgentControl {
     const qmp: string[] = [];
     for (const wanted of this.qmpAddresses()) qmp.push(await this.server.listen(wanted));
     for (const signal of SIGNALS) process.on(signal, this.onSignal);
-    this.report = { name, pid: process.pid, qmp, listen: address };
+    const service = this.service === undefined ? {} : { service: this.service.address };
+    this.report = { name, pid: process.pid, qmp, listen: address, ...service };
     this.log.info({ event: 'agent.ready', role, ...this.report, uuid: this.guests.uuid });
   }
 
@@ -180,6 +188,12 @@ class LocalAgent implements Agent, AgentControl {
   end(exitCode: number): Promise<void> {
     this.ending ??= this.tearDown(exitCode);
     return this.ending;
+  }
+
+  private async startService(): Promise<void> {
+    const { service, name, logLevel, security = {} } = this.options;
+    if (service === undefined) return;
+    this.service = await ServiceHost.start(service, { name, logLevel }, security, this.log);
   }
 
   /** The pages of a source that was lost, for the destination that lacks them. */
@@ -239,6 +253,7 @@ class LocalAgent implements Agent, AgentControl {
     for (const signal of SIGNALS) process.off(signal, this.onSignal);
     await this.host.close();
     await this.guests.close();
+    await this.service?.close();
     this.server.close();
     this.ledger.close();
     this.directory.close();

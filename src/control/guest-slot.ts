@@ -21,6 +21,8 @@ type Place = 'none' | 'arriving' | 'here' | 'gone' | 'unknown' | 'half';
 export interface SlotEvents {
   /** STOP and RESUME. */
   emit(event: 'STOP' | 'RESUME'): void;
+  /** Which guest lives here now; it runs, or may run again. */
+  resides(machine: LocalMachine | undefined): void;
 }
 
 /** The one guest of an agent: from where it was built or came in, until it was given away. */
@@ -28,6 +30,7 @@ export class GuestSlot {
   private readonly events: SlotEvents;
   private readonly log: Logger;
   private machine: LocalMachine | undefined;
+  private resident: LocalMachine | undefined;
   private place: Place = 'none';
   private readonly reasons = new Set<PauseReason>();
   private death: SternaError | undefined;
@@ -248,6 +251,7 @@ export class GuestSlot {
     machine.onVcpuDeath((error) => this.died(machine, error));
     // A guest that starts is no RESUME: nobody has seen it stand.
     this.wasRunning = this.isRunning;
+    this.tellResident();
   }
 
   private died(machine: LocalMachine, error: SternaError): void {
@@ -264,10 +268,19 @@ export class GuestSlot {
     this.death = undefined;
     this.reasons.clear();
     this.wasRunning = false;
+    this.tellResident();
     if (machine !== undefined) await machine.destroy();
   }
 
+  private tellResident(): void {
+    const resident = this.place === 'here' ? this.machine : undefined;
+    if (resident === this.resident) return;
+    this.resident = resident;
+    this.events.resides(resident);
+  }
+
   private changed(): void {
+    this.tellResident();
     const { isRunning } = this;
     if (isRunning === this.wasRunning) return;
     this.wasRunning = isRunning;

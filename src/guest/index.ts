@@ -1,4 +1,7 @@
 export { AttachedMachine, type WorkloadProgress } from './attached-machine.ts';
+export { Mailbox, SLOTS_PER_VCPU } from './service/mailbox.ts';
+export * from './service/service-message.ts';
+export { frameDamage } from './service/stream-frame.ts';
 export type { WorkloadMachineHandles } from './shared-state.ts';
 export { SimMachine, type SimMachineOptions } from './sim-machine.ts';
 export { simPage, simPageVersion } from './sim-page.ts';
@@ -12,6 +15,7 @@ export {
   checkWorkloadFits,
   formatWorkloadSpec,
   parseWorkloadSpec,
+  WORKLOAD_KINDS,
   type WorkloadSpec,
 } from './workload/workload-spec.ts';
 export {

@@ -59,7 +59,7 @@ export function machineDescription(options: WorkloadMachineOptions): MachineDesc
     ramBlocks: splitRam(ramBytes),
     config: { workload: formatWorkloadSpec(spec), seed },
   };
-  checkWorkloadFits(spec, ramBytes);
+  checkWorkloadFits(spec, ramBytes, vcpuCount);
   const refused = refusal(description);
   if (refused !== undefined)
     throw new SternaError('E_CONFIG_INVALID', refused.message, { detail: { vcpuCount, seed } });
@@ -130,12 +130,16 @@ function refuseRam(blocks: readonly RamBlockDescription[]): MachineRefusal | und
   return undefined;
 }
 
-function refuseWorkload({ config, ramBlocks }: MachineDescription): MachineRefusal | undefined {
+function refuseWorkload({
+  config,
+  ramBlocks,
+  vcpuCount,
+}: MachineDescription): MachineRefusal | undefined {
   if (typeof config?.workload !== 'string') return machineRefusal('The machine names no workload');
   if (!isWholeIn(config.seed, 0, 2 ** 32 - 1))
     return machineRefusal('The seed is not a whole number below 2^32');
   try {
-    checkWorkloadFits(parseWorkloadSpec(config.workload), ramBytesOf(ramBlocks));
+    checkWorkloadFits(parseWorkloadSpec(config.workload), ramBytesOf(ramBlocks), vcpuCount);
     return undefined;
   } catch (error) {
     if (error instanceof SternaError) return machineRefusal(error.message);

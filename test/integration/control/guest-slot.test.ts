@@ -24,7 +24,7 @@ describe('GuestSlot', () => {
       events.push(event);
       next.resolve(event);
     };
-    slot = new GuestSlot({ emit }, silentLogger(), startPaused);
+    slot = new GuestSlot({ emit, resides: () => {} }, silentLogger(), startPaused);
     return slot;
   }
 
