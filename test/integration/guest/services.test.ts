@@ -178,7 +178,7 @@ test.each([false, true])(
 test('load() refuses a transaction that cannot be', async () => {
   const source = await startGuest('erp,heap=1M,updates=1000000,sessions=3', { vcpuCount: 2 });
   await source.waitBooted();
-  source.control.throttle(99);
+  source.control.throttle('migration', 99);
   mailboxOf(source).ask(0, 2, 1);
   await letWrite(source, 100);
   await source.pause('operator');
