@@ -1,6 +1,7 @@
 import type { GuestSlot } from './guest-slot.ts';
 import type { DumpedHalf } from './half-image/dump-half.ts';
 import type { Migrations } from './migrations.ts';
+import type { Observations } from './observation/observations.ts';
 import type { TakenGuest } from './taken-guest.ts';
 
 /** What a command can do with the agent. */
@@ -8,6 +9,7 @@ export interface AgentControl {
   readonly name: string;
   readonly guests: GuestSlot;
   readonly migrations: Migrations;
+  readonly observations: Observations;
   /** `stop`. */
   stopGuest(): Promise<void>;
   /**

@@ -10,6 +10,7 @@ import { openFoundSpill } from './half-image/found-spill.ts';
 import { describeGuest, preallocate } from './local-machine.ts';
 import { MigrationHost } from './migration/migration-host.ts';
 import { Migrations } from './migrations.ts';
+import { Observations } from './observation/observations.ts';
 import { commandTable } from './qmp/commands/command-table.ts';
 import { eventMessage } from './qmp/qmp-reply.ts';
 import { QmpServer } from './qmp/qmp-server.ts';
@@ -51,6 +52,7 @@ class LocalAgent implements Agent, AgentControl {
   readonly name: string;
   readonly guests: GuestSlot;
   readonly migrations: Migrations;
+  readonly observations: Observations;
   private readonly options: AgentOptions;
   private readonly log: Logger;
   private readonly directory: StateDirectory;
@@ -99,6 +101,8 @@ class LocalAgent implements Agent, AgentControl {
       expectedUuid: options.expectedUuid,
       emit: (event, data) => this.emit(event, data),
     });
+    const { host, guests, migrations } = this;
+    this.observations = new Observations({ host, guests, migrations, log });
     this.server = new QmpServer(this, commandTable(), log);
   }
 

@@ -8,6 +8,7 @@ export {
   URGENT_SLOT_COUNT,
 } from './block-layout.ts';
 export { ControlBlock, VCPU_STATE } from './control-block.ts';
+export { countBits, type DirtySample, DirtySampler } from './dirty-sampler.ts';
 export { LocalPageFaults } from './faults/local-page-faults.ts';
 export { MissingPages, SliceInterrupted } from './faults/missing-page.ts';
 export type * from './faults/page-faults.ts';

@@ -8,6 +8,7 @@ import {
 } from '../../base/index.ts';
 import type { MachineDescription } from '../../guestmem/index.ts';
 import type { MachineHandles } from '../local-machine.ts';
+import type { Observation, ObservationRequest } from '../observation/observer.ts';
 import type {
   CancelOutcome,
   HostMessage,
@@ -94,6 +95,17 @@ export class MigrationHost {
   /** Ends a migration that is paused in post-copy. Resolves with the guest's new epoch. */
   async takeBack(): Promise<number> {
     return (await this.ask((id) => ({ type: 'take-back', id }))) as number;
+  }
+
+  /** Resolves at its end with what was observed. Rejects with E_STATE or E_WORKER_DIED. */
+  async observe(request: ObservationRequest, machine: MachineHandles): Promise<Observation> {
+    // That is what the service answers.
+    return (await this.ask((id) => ({ type: 'observe', id, request, machine }))) as Observation;
+  }
+
+  /** Resolves when nothing observes the guest any more. */
+  async endObservation(): Promise<void> {
+    await this.ask((id) => ({ type: 'end-observation', id }));
   }
 
   /** For messages that need no answer; nothing to tell when there is no worker. */

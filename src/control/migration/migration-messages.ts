@@ -9,6 +9,7 @@ import type {
 import type { SecuritySettings } from '../../channel/index.ts';
 import type { MachineDescription, PauseReason } from '../../guestmem/index.ts';
 import type { MachineHandles } from '../local-machine.ts';
+import type { ObservationRequest } from '../observation/observer.ts';
 
 /** What the worker is born with (`workerData`). */
 export interface WorkerSettings {
@@ -81,6 +82,14 @@ export type HostMessage =
       readonly occupied: boolean;
       readonly uuid: string | undefined;
     }
+  /** Answered at its end with what was observed. */
+  | {
+      readonly type: 'observe';
+      readonly id: number;
+      readonly request: ObservationRequest;
+      readonly machine: MachineHandles;
+    }
+  | { readonly type: 'end-observation'; readonly id: number }
   | { readonly type: 'shutdown'; readonly id: number }
   | { readonly type: 'answered'; readonly id: number; readonly answer: Answer };
 

@@ -9,6 +9,7 @@ import {
 import type { SecuritySettings } from '../../channel/index.ts';
 import type { Machine, MachineDescription, MachineFactory } from '../../guestmem/index.ts';
 import { attachMachine, type MachineHandles, refusal } from '../local-machine.ts';
+import { type ObservationRequest, Observer } from '../observation/observer.ts';
 import { AnnouncedMachine } from './announced-machine.ts';
 import { IncomingPort } from './incoming-port.ts';
 import type {
@@ -44,6 +45,7 @@ export class MigrationService {
   private readonly options: ServiceOptions;
   private readonly answers = new PendingAnswers();
   private readonly incoming: IncomingPort;
+  private readonly observer: Observer;
   private readonly closing = new AbortController();
   /** Also after its end: the guest can be taken back then. */
   private last: OutgoingJob | undefined;
@@ -52,6 +54,7 @@ export class MigrationService {
   constructor(options: ServiceOptions) {
     this.options = options;
     const { clock, log, ledger, reached, security, post } = options;
+    this.observer = new Observer(clock);
     this.incoming = new IncomingPort({
       clock,
       log,
@@ -91,6 +94,10 @@ export class MigrationService {
         return this.incoming.configure(message.settings);
       case 'set-occupied':
         return this.incoming.setOccupied(message.occupied, message.uuid);
+      case 'observe':
+        return this.answer(message.id, () => this.observe(message.request, message.machine));
+      case 'end-observation':
+        return this.answer(message.id, () => this.observer.end());
       case 'shutdown':
         return this.answer(message.id, () => this.shutdown());
       case 'answered':
@@ -112,13 +119,21 @@ export class MigrationService {
     });
     // A guest that has just come can be sent on; first its RAM is compared with where it came from.
     // And an attempt that has failed may still be saying farewell to its peer.
-    const ready = Promise.all([this.incoming.settled, this.outgoing?.settled]);
+    const before = [this.incoming.settled, this.outgoing?.settled, this.observer.end()];
+    const ready = Promise.all(before);
     const settled = job.run(ready).finally(() => {
       if (this.outgoing?.job === job) this.outgoing = undefined;
       post({ type: 'outgoing-ended', migrationId: request.migrationId });
     });
     this.outgoing = { job, settled };
     this.last = job;
+  }
+
+  /** Also after its guest has come, a migration has its memory until it is proven. */
+  private async observe(request: ObservationRequest, machine: MachineHandles): Promise<unknown> {
+    await Promise.all([this.incoming.settled, this.outgoing?.settled]);
+    if (this.outgoing !== undefined) throw migrating();
+    return this.observer.observe(attachMachine(machine), request);
   }
 
   private departing(): OutgoingJob {
@@ -145,6 +160,7 @@ export class MigrationService {
 
   private async shutdown(): Promise<void> {
     this.closing.abort();
+    await this.observer.end();
     const { outgoing } = this;
     outgoing?.job.cancel();
     // Whoever ends an agent that still serves pages has been told what it costs.
@@ -182,4 +198,8 @@ export class MigrationService {
   private answer(id: number, work: () => unknown): void {
     void answerOf(work).then((answer) => this.options.post({ type: 'answered', id, answer }));
   }
+}
+
+function migrating(): SternaError {
+  return new SternaError('E_STATE', "There's a migration process in progress");
 }

@@ -1,6 +1,7 @@
 import type { QmpCommands } from '../qmp-command.ts';
 import { machineCommands } from './machine-commands.ts';
 import { migrationCommands } from './migration-commands.ts';
+import { observationCommands } from './observation-commands.ts';
 import { sessionCommands } from './session-commands.ts';
 import { settingCommands } from './setting-commands.ts';
 
@@ -11,6 +12,7 @@ export function commandTable(): QmpCommands {
     ...machineCommands,
     ...migrationCommands,
     ...settingCommands,
+    ...observationCommands,
   };
   return table;
 }
