@@ -11,6 +11,7 @@ import { describeGuest, preallocate } from './local-machine.ts';
 import { MigrationHost } from './migration/migration-host.ts';
 import { Migrations } from './migrations.ts';
 import { Observations } from './observation/observations.ts';
+import { traceRequest } from './observation/recording-status.ts';
 import { commandTable } from './qmp/commands/command-table.ts';
 import { eventMessage } from './qmp/qmp-reply.ts';
 import { QmpServer } from './qmp/qmp-server.ts';
@@ -134,6 +135,10 @@ class LocalAgent implements Agent, AgentControl {
       // Before it runs: a guest that runs has an owner on record.
       await firstRecord(this.ledger, uuid, this.log, this.options.takeOwnership === true);
       await this.guests.build(description);
+    }
+    const { recordTrace } = this.options;
+    if (recordTrace !== undefined) {
+      this.observations.recordTrace(traceRequest({ filename: recordTrace }));
     }
     const address = listen === undefined ? null : await this.migrations.listen(listen);
     const qmp: string[] = [];

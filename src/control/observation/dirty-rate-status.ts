@@ -55,11 +55,15 @@ export class DirtyRateStatus {
   private startSeconds = 0;
   private measured: DirtyRate | undefined;
   private error: ErrorReport | undefined;
-  private isMeasuring = false;
+  private measuring = false;
+
+  get isMeasuring(): boolean {
+    return this.measuring;
+  }
 
   /** Throws E_STATE while one runs. */
   begin(request: DirtyRateRequest, nowSeconds: number): void {
-    if (this.isMeasuring) {
+    if (this.measuring) {
       throw new SternaError('E_STATE', "the dirty rate's measurement is already in progress");
     }
     this.request = request;
@@ -67,16 +71,16 @@ export class DirtyRateStatus {
     this.startSeconds = nowSeconds;
     this.measured = undefined;
     this.error = undefined;
-    this.isMeasuring = true;
+    this.measuring = true;
   }
 
   end(measured: DirtyRate): void {
-    this.isMeasuring = false;
+    this.measuring = false;
     this.measured = measured;
   }
 
   fail(thrown: unknown): void {
-    this.isMeasuring = false;
+    this.measuring = false;
     const text = 'The dirty rate could not be measured';
     this.error = errorReport(toSternaError(thrown, 'E_WORKER_DIED', text));
   }
@@ -87,7 +91,7 @@ export class DirtyRateStatus {
     const { measured, request, error } = this;
     const vcpuRates = measured?.vcpuBytesPerSecond;
     return {
-      status: this.isMeasuring ? 'measuring' : measured === undefined ? 'unstarted' : 'measured',
+      status: this.measuring ? 'measuring' : measured === undefined ? 'unstarted' : 'measured',
       ...(measured === undefined
         ? {}
         : { 'dirty-rate': Math.round(measured.bytesPerSecond / MIB) }),

@@ -1,9 +1,10 @@
 import { type Clock, Random, SternaError } from '../../base/index.ts';
-import type { Machine } from '../../guestmem/index.ts';
+import type { Machine, RecordedTrace } from '../../guestmem/index.ts';
 import { type DirtyRate, type DirtyRateRequest, measureDirtyRate } from './dirty-rate.ts';
+import { recordTraceFile, type TraceRequest } from './trace-file.ts';
 
-export type ObservationRequest = DirtyRateRequest;
-export type Observation = DirtyRate;
+export type ObservationRequest = DirtyRateRequest | TraceRequest;
+export type Observation = DirtyRate | RecordedTrace;
 
 /**
  * The migration worker's half: looks at the guest while it runs here, one observation at a time.
@@ -18,13 +19,15 @@ export class Observer {
     this.clock = clock;
   }
 
-  /** Resolves at its end. Rejects with E_STATE when there is one already, or E_WORKER_DIED. */
+  /**
+   * Resolves at its end. Rejects with E_STATE when there is one already, E_FILE or E_WORKER_DIED.
+   */
   async observe(machine: Machine, request: ObservationRequest): Promise<Observation> {
-    if (this.active !== undefined)
+    if (this.active !== undefined) {
       throw new SternaError('E_STATE', 'The guest is observed already');
+    }
     const ending = new AbortController();
-    const random = new Random(Math.floor(this.clock.nowMs() * 1000));
-    const work = measureDirtyRate(machine, request, this.clock, random, ending.signal);
+    const work = this.begin(machine, request, ending.signal);
     this.active = { ending, over: work };
     try {
       return await work;
@@ -37,5 +40,17 @@ export class Observer {
   async end(): Promise<void> {
     this.active?.ending.abort();
     await this.active?.over.catch(() => {});
+  }
+
+  private begin(
+    machine: Machine,
+    request: ObservationRequest,
+    signal: AbortSignal,
+  ): Promise<Observation> {
+    const { clock } = this;
+    const random = new Random(Math.floor(clock.nowMs() * 1000));
+    return request.kind === 'trace'
+      ? recordTraceFile(machine, request, clock, random, signal)
+      : measureDirtyRate(machine, request, clock, random, signal);
   }
 }
