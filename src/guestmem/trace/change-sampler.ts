@@ -4,7 +4,7 @@ import type { RamBlock } from '../ram-block.ts';
 import { lz4Size } from './lz4-size.ts';
 import type { ChangeSample, ContentSample } from './trace.ts';
 
-/** A MiB of copies; one comparison takes about 30 us, so an interval costs a millisecond at most. */
+/** A MiB of copies. A comparison takes about 30 us, so an interval costs a millisecond at most. */
 const KEPT_PAGES_MAX = 256;
 const SAMPLES_MAX = 32;
 const NEW_PAGES_MAX = 16;

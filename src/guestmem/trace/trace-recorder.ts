@@ -24,8 +24,8 @@ export interface RecordedTrace {
 const CONTENT_SAMPLES = 512;
 
 /**
- * Records what a running guest dirties, for as long as it is asked to or until `signal` aborts; what
- * was recorded so far is whole then. `write` gets the file piece by piece. Rejects with
+ * Records what a running guest dirties, for as long as it is asked to or until `signal` aborts;
+ * what was recorded so far is whole then. `write` gets the file piece by piece. Rejects with
  * E_WORKER_DIED, or what `write` throws.
  */
 export async function recordTrace(
