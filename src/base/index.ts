@@ -1,5 +1,6 @@
 export * from './artifacts.ts';
 export * from './clock.ts';
+export * from './convergence-info.ts';
 export * from './deferred.ts';
 export * from './errors.ts';
 export * from './fault-points.ts';
@@ -12,6 +13,7 @@ export * from './ownership/ownership-keeper.ts';
 export * from './ownership/ownership-machine.ts';
 export * from './ownership/ownership-record.ts';
 export * from './ownership/ownership-rules.ts';
+export * from './parameter-check.ts';
 export * from './random.ts';
 export * from './sim-clock.ts';
 export * from './sizes.ts';

@@ -1,3 +1,4 @@
+import type { Diagnosis, PolicyInfo, ThrottleInfo } from './convergence-info.ts';
 import type { ErrorReport, GuestOwner } from './errors.ts';
 import type { MigrationMode } from './migration-parameters.ts';
 
@@ -67,6 +68,12 @@ export interface MigrationInfo {
   /** Undefined until the guest was handed over with pages missing. */
   readonly postcopy: PostcopyInfo | undefined;
   readonly verify: VerifyReport;
+  /** A source's, in pre-copy and after it. */
+  readonly policy?: PolicyInfo | undefined;
+  /** Undefined when the guest was never slowed. */
+  readonly throttle?: ThrottleInfo | undefined;
+  /** As it was after the last pass. */
+  readonly diagnosis?: Diagnosis | undefined;
   readonly blockedReasons: readonly string[];
 }
 

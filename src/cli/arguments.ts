@@ -3,6 +3,7 @@ import { InvalidArgumentError } from 'commander';
 import {
   NAME_LENGTH_MAX,
   PAGE_BYTES,
+  POLICY_NAMES,
   parseBytes,
   RAM_BYTES_MAX,
   RAM_BYTES_MIN,
@@ -85,6 +86,11 @@ export function parseUuid(text: string): string {
 export function parsePath(text: string): string {
   if (text === '') throw new InvalidArgumentError('Expected a path.');
   return resolve(text);
+}
+
+/** A policy by its name, or the path of a user's own. */
+export function parsePolicy(text: string): string {
+  return POLICY_NAMES.includes(text) ? text : parsePath(text);
 }
 
 /** A control socket. */

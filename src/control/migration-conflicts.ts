@@ -11,8 +11,20 @@ import { parseAddress } from '../channel/index.ts';
 
 /** Throws E_CONFIG_INVALID. */
 export function refuseCapabilities(capabilities: MigrationCapabilities): void {
+  if (capabilities['dirty-limit'] && capabilities['auto-converge']) {
+    const text = 'dirty-limit conflicts with auto-converge: either of the two slows the guest';
+    throw new SternaError('E_CONFIG_INVALID', text);
+  }
   if (!capabilities['postcopy-preempt'] || capabilities['postcopy-ram']) return;
   throw new SternaError('E_CONFIG_INVALID', 'Postcopy preempt requires postcopy-ram');
+}
+
+/** Parameters that are in their ranges each. Throws E_CONFIG_INVALID. */
+export function refuseParameters(parameters: MigrationParameters): void {
+  const { cpuThrottleInitialPercent: initial, maxCpuThrottlePercent: max } = parameters;
+  if (max >= initial) return;
+  const text = `Parameter 'max-cpu-throttle' expects an integer from cpu-throttle-initial (${initial}) to 99 %`;
+  throw new SternaError('E_CONFIG_INVALID', text, { detail: { value: max } });
 }
 
 /** At once, and not when the destination has been reached. Throws E_CONFIG_INVALID. */

@@ -28,6 +28,7 @@ import type { ListenRequest, OutgoingRequest } from './migration/migration-messa
 import {
   refuseCapabilities,
   refuseMigration,
+  refuseParameters,
   refusePause,
   stillArriving,
   tooLateToCancel,
@@ -107,8 +108,11 @@ export class Migrations {
     await this.departure?.promise;
   }
 
+  /** Throws E_CONFIG_INVALID for what does not go together. */
   setParameters(changes: Partial<MigrationParameters>): void {
-    this.values = { ...this.values, ...changes };
+    const next = { ...this.values, ...changes };
+    refuseParameters(next);
+    this.values = next;
     this.options.host.tell({ type: 'set-parameters', changes });
     this.tellIncoming();
   }

@@ -8,6 +8,7 @@ import {
   type MachineState,
   type PauseReason,
   SharedPageFaults,
+  type ThrottleReason,
   VcpuControl,
 } from '../guestmem/index.ts';
 import { ConsoleDevice } from './console-device.ts';
@@ -101,6 +102,10 @@ export class AttachedMachine implements Machine {
       this.faults.reset();
     }
     this.control.setPostcopy(on);
+  }
+
+  throttle(reason: ThrottleReason, percent: number, vcpu?: number): void {
+    this.control.throttle(reason, percent, vcpu);
   }
 
   heartbeats(): readonly Heartbeat[] {

@@ -10,6 +10,7 @@ import {
   type MachineState,
   type PauseReason,
   type RamBlock,
+  type ThrottleReason,
 } from '../guestmem/index.ts';
 import { simPage, simPageVersion, tellsVersion } from './sim-page.ts';
 
@@ -50,6 +51,10 @@ export class SimMachine implements Machine {
   private postcopy = false;
   private readonly beats: { firstMs: number; lastMs: number; gapMs: number }[] = [];
   private stepCount = 0;
+  private readonly throttles: Readonly<Record<ThrottleReason, number[]>> = {
+    migration: [],
+    'dirty-limit': [],
+  };
 
   private constructor(description: MachineDescription, clock: Clock) {
     this.description = description;
@@ -135,6 +140,19 @@ export class SimMachine implements Machine {
       this.rememberRam();
     }
     this.postcopy = on;
+  }
+
+  /** Only noted: whoever calls `step` decides how fast this guest is. */
+  throttle(reason: ThrottleReason, percent: number, vcpu?: number): void {
+    for (let each = 0; each < this.writes.length; each += 1) {
+      if (vcpu === undefined || each === vcpu) this.throttles[reason][each] = percent;
+    }
+  }
+
+  /** Share of its time that a vCPU is to be asleep, percent. */
+  throttlePercent(vcpu: number): number {
+    const { migration, 'dirty-limit': limit } = this.throttles;
+    return Math.max(migration[vcpu] ?? 0, limit[vcpu] ?? 0);
   }
 
   /**

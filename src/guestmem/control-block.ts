@@ -20,6 +20,7 @@ import type { PauseReason } from './machine.ts';
  *     +   8  THROTTLE       percent asleep     requesters: store
  *     +  12  BEAT_EPOCH     window of its beats the vCPU
  *     +  16  STEPS          since start, wraps the vCPU
+ *     +  20  THROTTLE_BY_LIMIT, the same for a dirty limit           requesters: store
  *     +  32  first beat, last beat, longest gap: f64 milliseconds, the vCPU
  *     +  64  FAULT_PAGE     page it lacks + 1  the vCPU; 0: it waits for none
  *     +  68  FAULT_NUMBER   of its newest wait the vCPU
@@ -105,10 +106,11 @@ export const FLIP_DONE = 1;
 export const THROTTLE = 2;
 export const BEAT_EPOCH = 3;
 export const STEPS = 4;
+export const THROTTLE_BY_LIMIT = 5;
 export const FAULT_PAGE = 16;
 export const FAULT_NUMBER = 17;
 export const FAULT_SEQUENCE = 18;
-export type VcpuWord = 0 | 1 | 2 | 3 | 4 | 16 | 17 | 18;
+export type VcpuWord = 0 | 1 | 2 | 3 | 4 | 5 | 16 | 17 | 18;
 
 /** What a vCPU does. Only `running` touches guest memory. */
 export const VCPU_STATE = { starting: 0, running: 1, parked: 2, flipping: 3, dead: 4 } as const;

@@ -20,6 +20,7 @@ export { MemoryReserve } from './memory-reserve.ts';
 export type { ApplyOutcome } from './page-kernels.ts';
 export { type ApplyResult, type GatherResult, RamBlock, type TakenPages } from './ram-block.ts';
 export { type MmuSettings, Safepoint } from './safepoint.ts';
+export { type ThrottleReason, type ThrottleSlice, throttleSlice } from './throttle-slice.ts';
 export * from './trace/trace.ts';
 export { decodeTrace } from './trace/trace-decoder.ts';
 export { encodeTrace } from './trace/trace-encoder.ts';

@@ -1,5 +1,6 @@
 import type { PageFaults } from './faults/page-faults.ts';
 import type { GuestMemory } from './guest-memory.ts';
+import type { ThrottleReason } from './throttle-slice.ts';
 
 /**
  * All that the engines know of a guest. The synthetic workloads are one kind of machine, the RISC-V
@@ -36,6 +37,12 @@ export interface Machine {
    * there. On: only while paused; `faults` counts anew. Off: when all pages have come, at any time.
    */
   setPostcopy(on: boolean): void;
+  /**
+   * Share of its time, 0 to 99 percent, that each vCPU (or the one) is made to sleep for that
+   * reason, a few milliseconds at a time; of two reasons the higher share holds. Not part of the
+   * state.
+   */
+  throttle(reason: ThrottleReason, percent: number, vcpu?: number): void;
   /** When each vCPU last and first stepped, for the guest-observed downtime. */
   heartbeats(): readonly Heartbeat[];
   /** Starts a new observation window of the heartbeats (see {@link Heartbeat}). */

@@ -191,6 +191,11 @@ export class RamBlock {
     return this.kernels.countBits(this.layout.dirtyBitmap);
   }
 
+  /** Pages that ever held something. */
+  countPopulated(): number {
+    return this.kernels.countBits(this.layout.populatedBitmap);
+  }
+
   isDirty(pfn: number): boolean {
     return (((this.bytes[this.layout.dirtyBitmap + (pfn >>> 3)] ?? 0) >>> (pfn & 7)) & 1) === 1;
   }

@@ -11,11 +11,13 @@ import {
   STATE,
   STEPS,
   THROTTLE,
+  THROTTLE_BY_LIMIT,
   VCPU_STATE,
   WAKE,
 } from './control-block.ts';
 import { GuestClock } from './guest-clock.ts';
 import type { GuestMemory } from './guest-memory.ts';
+import { throttleSlice } from './throttle-slice.ts';
 
 /** What the soft MMU must know; told at a safepoint when it has changed. */
 export interface MmuSettings {
@@ -24,10 +26,6 @@ export interface MmuSettings {
   readonly postcopy: boolean;
 }
 
-/** Longest sleep at a stretch that a throttle imposes: the guest must not look dead. */
-const THROTTLE_SLEEP_MS_MAX = 10;
-/** Below this, sleeping is not precise: the debt is collected. */
-const THROTTLE_SLEEP_MS_MIN = 1;
 /** Only a net under the notifications. */
 const PARK_RECHECK_MS = 1000;
 
@@ -56,6 +54,8 @@ export class Safepoint {
   private readonly configure: (settings: MmuSettings) => void;
   private readonly state: number;
   private readonly flipDone: number;
+  private readonly throttle: number;
+  private readonly limit: number;
   private readonly beatEpoch: number;
   private readonly beats: Float64Array;
   private settings: MmuSettings | undefined;
@@ -76,6 +76,8 @@ export class Safepoint {
     this.guestClock = new GuestClock(options.block, options.clock);
     this.state = this.block.vcpuWord(this.vcpu, STATE);
     this.flipDone = this.block.vcpuWord(this.vcpu, FLIP_DONE);
+    this.throttle = this.block.vcpuWord(this.vcpu, THROTTLE);
+    this.limit = this.block.vcpuWord(this.vcpu, THROTTLE_BY_LIMIT);
     this.beatEpoch = this.block.vcpuWord(this.vcpu, BEAT_EPOCH);
     this.beats = this.block.beats(this.vcpu);
   }
@@ -136,19 +138,17 @@ export class Safepoint {
     }
   }
 
-  /** After a slice of `ranMs`: sleeps the share that a throttle asks for. */
+  /** After a slice of `ranMs`: sleeps the share that a throttle asks for, a while at a time. */
   payThrottle(ranMs: number): void {
-    // Pairs with the store in VcpuControl.throttle().
-    const percent = Atomics.load(this.block.words, this.block.vcpuWord(this.vcpu, THROTTLE));
-    if (percent === 0) {
-      this.throttleDebtMs = 0;
-      return;
-    }
-    this.throttleDebtMs += (ranMs * percent) / (100 - percent);
-    if (this.throttleDebtMs < THROTTLE_SLEEP_MS_MIN) return;
+    const { words } = this.block;
+    // Pairs with the stores in VcpuControl.throttle().
+    const percent = Math.max(Atomics.load(words, this.throttle), Atomics.load(words, this.limit));
+    const { sleepMs, debtMs } = throttleSlice(this.throttleDebtMs, ranMs, percent);
+    this.throttleDebtMs = debtMs;
+    if (sleepMs === 0) return;
     const fromMs = this.clock.nowMs();
-    this.sleep(Math.min(this.throttleDebtMs, THROTTLE_SLEEP_MS_MAX));
-    this.throttleDebtMs = Math.max(0, this.throttleDebtMs - (this.clock.nowMs() - fromMs));
+    this.sleep(sleepMs);
+    this.throttleDebtMs = Math.max(0, debtMs - (this.clock.nowMs() - fromMs));
   }
 
   private becomeRunning(): boolean {

@@ -15,12 +15,14 @@ import {
   QUIT_BIT,
   STATE,
   THROTTLE,
+  THROTTLE_BY_LIMIT,
   VCPU_STATE,
   WAKE,
 } from './control-block.ts';
 import { GuestClock } from './guest-clock.ts';
 import type { GuestMemory } from './guest-memory.ts';
 import type { Heartbeat, PauseReason } from './machine.ts';
+import type { ThrottleReason } from './throttle-slice.ts';
 
 /**
  * Longest time for which vCPUs may owe an answer; a slice is 200 us, the rest is for a host that is
@@ -161,12 +163,17 @@ export class VcpuControl {
     Atomics.add(this.block.words, HEARTBEAT_EPOCH, 1);
   }
 
-  /** Share of its time, 0 to 99 percent, that each vCPU sleeps from its next safepoint on. */
-  throttle(percent: number): void {
+  /**
+   * Share of its time, 0 to 99 percent, that each vCPU (or the one) sleeps from its next safepoint
+   * on.
+   */
+  throttle(reason: ThrottleReason, percent: number, vcpu?: number): void {
     assert(percent >= 0 && percent <= 99, 'A throttle is 0 to 99 percent');
-    for (let vcpu = 0; vcpu < this.block.vcpuCount; vcpu += 1) {
+    const word = reason === 'migration' ? THROTTLE : THROTTLE_BY_LIMIT;
+    for (let each = 0; each < this.block.vcpuCount; each += 1) {
+      if (vcpu !== undefined && each !== vcpu) continue;
       // Pairs with the load in Safepoint.payThrottle().
-      Atomics.store(this.block.words, this.block.vcpuWord(vcpu, THROTTLE), percent);
+      Atomics.store(this.block.words, this.block.vcpuWord(each, word), percent);
     }
     this.wakeSleepers();
   }

@@ -5,6 +5,9 @@ export type {
   OutgoingOptions,
 } from './outgoing-contract.ts';
 export { OutgoingMigration } from './outgoing-migration.ts';
+export { checkBegin, checkDecision } from './policy/check-decision.ts';
+export { diagnose } from './policy/diagnosis.ts';
+export { expectedDowntimeMs } from './policy/expected-downtime.ts';
 export type {
   EndDecision,
   HybridRules,
@@ -19,13 +22,9 @@ export type {
   PolicyStart,
   ThrottleLimits,
 } from './policy/policy.ts';
+export type { PolicyModule } from './policy/policy-module.ts';
+export { builtInPolicy } from './policy/policy-table.ts';
+export { byTimeout } from './policy/user-rules.ts';
 export type { PromisedPages } from './postcopy/promised-pages.ts';
 export type { SourceHalf, Spill } from './postcopy/spill/spill.ts';
 export { TakenUpMigration, type TakenUpOptions } from './postcopy/spill/taken-up-migration.ts';
-export {
-  decidePrecopy,
-  expectedDowntimeMs,
-  type PrecopyDecision,
-  type PrecopyLimits,
-  type PrecopyRound,
-} from './precopy/precopy-policy.ts';

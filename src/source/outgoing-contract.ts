@@ -10,6 +10,7 @@ import type {
 } from '../base/index.ts';
 import type { Channel } from '../channel/index.ts';
 import type { Machine } from '../guestmem/index.ts';
+import type { PolicyModule } from './policy/policy-module.ts';
 import type { Spill } from './postcopy/spill/spill.ts';
 
 /**
@@ -39,6 +40,8 @@ export interface OutgoingOptions {
   readonly peer: string;
   readonly parameters: MigrationParameters;
   readonly capabilities: MigrationCapabilities;
+  /** The user's own policy, where `x-policy` is a path. Absent: `auto` decides, and says why. */
+  readonly policyModule?: PolicyModule | undefined;
   readonly observer: MigrationObserver;
 }
 

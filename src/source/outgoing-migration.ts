@@ -14,6 +14,8 @@ import type { OutgoingContext } from './outgoing-context.ts';
 import type { Connect, MigrationOutcome, OutgoingOptions } from './outgoing-contract.ts';
 import { openLink } from './outgoing-link.ts';
 import { OutgoingRecord } from './outgoing-record.ts';
+import { ChosenPolicy } from './policy/chosen-policy.ts';
+import { missingNeeds } from './policy/policy-table.ts';
 import { claimGuest } from './postcopy/claim.ts';
 import { openJournal } from './postcopy/journal/open-journal.ts';
 import { openPreemptLink, PostcopyPhase } from './postcopy/postcopy-phase.ts';
@@ -39,6 +41,7 @@ export class OutgoingMigration {
   private readonly context: OutgoingContext;
   private readonly handOver: HandOver;
   private readonly parameters: MigrationParameters;
+  private readonly policy: ChosenPolicy;
   private readonly connect: Connect | undefined;
   private readonly spill: Spill | undefined;
   private postcopy: PostcopyPhase | undefined;
@@ -63,6 +66,7 @@ export class OutgoingMigration {
     // These modes are nothing without it.
     const impliesPostcopy = mode === 'postcopy' || mode === 'hybrid';
     const postcopyRam = impliesPostcopy || options.capabilities['postcopy-ram'];
+    const needs = missingNeeds(this.parameters.policy, options.capabilities);
     this.context = {
       ...openLink(channel, { clock, machine, parameters: this.parameters }),
       machine,
@@ -76,6 +80,7 @@ export class OutgoingMigration {
       parameters: this.parameters,
       capabilities: {
         ...options.capabilities,
+        ...Object.fromEntries(needs.map((name) => [name, true])),
         'postcopy-ram': postcopyRam,
         'postcopy-preempt': postcopyRam && options.capabilities['postcopy-preempt'],
         'x-postcopy-journal': postcopyRam && options.capabilities['x-postcopy-journal'],
@@ -85,6 +90,12 @@ export class OutgoingMigration {
       wantsPostcopy: () => this.postcopyWanted,
       publish: () => options.observer.info(this.info()),
     };
+    const { interrupt, log } = this.context;
+    this.policy = new ChosenPolicy({
+      ...{ name: this.parameters.policy, module: options.policyModule, enabled: needs },
+      ...{ interrupt, log },
+    });
+    record.policy = this.policy;
     this.handOver = new HandOver(this.context, options.reached);
   }
 
@@ -103,6 +114,7 @@ export class OutgoingMigration {
       return await this.fail(toSternaError(thrown, 'E_CHANNEL_RESET', 'Migration failed'));
     } finally {
       stopTimers();
+      this.policy.close();
       this.context.record.end(clock.nowMs());
       this.context.publish();
     }
@@ -244,7 +256,7 @@ export class OutgoingMigration {
       await advisePostcopy(context);
       return 'later';
     }
-    return (await precopy(context)) === 'postcopy' ? 'later' : 'now';
+    return (await precopy(context, this.policy)) === 'postcopy' ? 'later' : 'now';
   }
 
   /** Resolves when the guest is the destination's: true with a connection that can be used. */

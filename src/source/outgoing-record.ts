@@ -1,4 +1,5 @@
 import {
+  type Diagnosis,
   type ErrorReport,
   errorReport,
   type GuestOwner,
@@ -7,7 +8,9 @@ import {
   type MigrationStatus,
   PAGE_BYTES,
   type PassRecord,
+  type PolicyInfo,
   type SternaError,
+  type ThrottleInfo,
   type VerifyReport,
 } from '../base/index.ts';
 import { PAGE_ENTRY_BYTES } from '../protocol/index.ts';
@@ -66,6 +69,12 @@ export class OutgoingRecord {
   grantedBytes: number | undefined;
   /** Time of the last bitmap sync. */
   lastSyncMs: number;
+  /** Since pre-copy began. */
+  throttle: { info(): ThrottleInfo | undefined } | undefined;
+  /** Of the last round. */
+  diagnosis: Diagnosis | undefined;
+  /** Who decides, and what was decided last. */
+  policy: { info(): PolicyInfo } | undefined;
   /** From the moment at which the guest is handed over with pages missing. */
   postcopy: PostcopyRecord | undefined;
   private readonly start: RecordStart;
@@ -152,6 +161,9 @@ export class OutgoingRecord {
       passes: [...this.finished],
       postcopy: this.postcopy?.info(nowMs),
       verify: this.verify,
+      policy: this.policy?.info(),
+      throttle: this.throttle?.info(),
+      diagnosis: this.diagnosis,
       blockedReasons: [],
     };
   }

@@ -54,7 +54,10 @@ export class PageSender {
   private readonly interrupt: Interrupt;
   private readonly meter: LinkMeter;
   private readonly limiter: RateLimiter;
+  /** What holds: the lower one of the two below. */
   private limitBytesPerSecond: number;
+  private userBytesPerSecond: number;
+  private paceBytesPerSecond = 0;
   /** For each block, the slots that may be written. */
   private readonly freeSlots: number[][];
   private readonly freeUrgentSlots: number[][];
@@ -75,6 +78,7 @@ export class PageSender {
     this.interrupt = interrupt;
     this.meter = meter;
     this.limitBytesPerSecond = limitBytesPerSecond;
+    this.userBytesPerSecond = limitBytesPerSecond;
     this.limiter = new RateLimiter(clock, limitBytesPerSecond);
     this.freeSlots = memory.blocks.map(() => range(SLOTS_PER_BLOCK));
     this.freeUrgentSlots = memory.blocks.map(() => range(URGENT_SLOT_COUNT));
@@ -90,11 +94,18 @@ export class PageSender {
     return Math.max(0, this.channel.sentBytes - this.meter.acknowledgedBytes);
   }
 
-  /** 0: unlimited. Takes effect with the next frame, also of a sender that waits now. */
+  /**
+   * The user's, 0: unlimited. Takes effect with the next frame, also of a sender that waits now.
+   */
   setLimit(bytesPerSecond: number): void {
-    this.limitBytesPerSecond = bytesPerSecond;
-    this.limiter.setRate(bytesPerSecond);
-    this.interrupt.wake();
+    this.userBytesPerSecond = bytesPerSecond;
+    this.applyLimit();
+  }
+
+  /** A policy's, below the user's; 0: none. Takes effect as that does. */
+  setPace(bytesPerSecond: number): void {
+    this.paceBytesPerSecond = bytesPerSecond;
+    this.applyLimit();
   }
 
   /**
@@ -163,6 +174,7 @@ export class PageSender {
    */
   beginPush(limitBytesPerSecond: number): void {
     this.isPushing = true;
+    this.paceBytesPerSecond = 0;
     this.setLimit(limitBytesPerSecond);
   }
 
@@ -223,6 +235,13 @@ export class PageSender {
     const body = block.slot(slot).subarray(FRAME_HEADER_BYTES);
     const { bodyBytes, checkedCrc } = fill(body, bodyAddress(block, slot));
     this.write(block, slot, type, { bodyBytes, checkedBytes: bodyBytes, checkedCrc });
+  }
+
+  private applyLimit(): void {
+    const limits = [this.userBytesPerSecond, this.paceBytesPerSecond].filter((limit) => limit > 0);
+    this.limitBytesPerSecond = limits.length === 0 ? 0 : Math.min(...limits);
+    this.limiter.setRate(this.limitBytesPerSecond);
+    this.interrupt.wake();
   }
 
   /** Waits until a frame may be made: a free slot, room in the window, and the rate limit. */

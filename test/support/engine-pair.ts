@@ -22,7 +22,11 @@ import {
 import { IncomingMigration, type IncomingOutcome } from '../../src/destination/index.ts';
 import type { Machine, MachineRefusal } from '../../src/guestmem/index.ts';
 import { type MessageName, messageName, migrationIdOf } from '../../src/protocol/index.ts';
-import { type MigrationOutcome, OutgoingMigration } from '../../src/source/index.ts';
+import {
+  type MigrationOutcome,
+  OutgoingMigration,
+  type PolicyModule,
+} from '../../src/source/index.ts';
 import { FakeFactory, FakeMachine, type FakeMachineHooks } from './fake-machine.ts';
 import { TappedChannel } from './tapped-channel.ts';
 
@@ -42,6 +46,8 @@ export interface PairOptions {
   readonly destinationHooks?: FakeMachineHooks;
   readonly parameters?: Partial<MigrationParameters>;
   readonly capabilities?: Partial<MigrationCapabilities>;
+  /** Where the parameter `policy` is a path. */
+  readonly policyModule?: PolicyModule;
   readonly link?: Omit<MemoryPairOptions, 'clock' | 'faults'>;
   /**
    * Called for each frame; what it returns happens to it. A place for whatever a test does at that
@@ -137,6 +143,7 @@ export class EnginePair {
       // No rate limit unless a test asks for one.
       parameters: { ...defaultParameters(), maxBandwidthBytesPerSecond: 0, ...options.parameters },
       capabilities: { ...defaultCapabilities(), ...options.capabilities },
+      policyModule: options.policyModule,
       observer: { info: (info) => this.published.push(info) },
     });
     this.incoming = this.receive(this.destinationChannel);

@@ -11,6 +11,7 @@ import {
   type MachineState,
   type PauseReason,
   type RamBlock,
+  type ThrottleReason,
 } from '../../src/guestmem/index.ts';
 
 /** The least RAM that HELLO admits is 16 MiB; most of it is never touched. */
@@ -57,6 +58,12 @@ export class FakeMachine implements Machine {
   private readonly hooks: FakeMachineHooks;
   private flips = 0;
   private postcopy = false;
+  /** Every throttle that was set, in order. */
+  readonly throttles: {
+    readonly reason: ThrottleReason;
+    readonly percent: number;
+    readonly vcpu: number | undefined;
+  }[] = [];
   private firstStepMs = Number.NaN;
   private lastStepMs = Number.NaN;
 
@@ -148,6 +155,16 @@ export class FakeMachine implements Machine {
     this.postcopy = on;
     this.faults.wake();
     this.history.push(on ? 'postcopy on' : 'postcopy off');
+  }
+
+  throttle(reason: ThrottleReason, percent: number, vcpu?: number): void {
+    this.throttles.push({ reason, percent, vcpu });
+    this.history.push(`throttle ${percent}`);
+  }
+
+  /** Share of its time that each vCPU is asleep for the migration's sake now. */
+  get throttlePercent(): number {
+    return this.throttles.findLast(({ reason }) => reason === 'migration')?.percent ?? 0;
   }
 
   heartbeats(): readonly Heartbeat[] {

@@ -6,6 +6,7 @@ import {
   parseMigrationUri,
   parseNumber,
   parsePath,
+  parsePolicy,
 } from '../arguments.ts';
 import { type CliContext, coloursFor } from '../context.ts';
 import { EXIT_CODES, type ExitCode } from '../exit-codes.ts';
@@ -28,6 +29,7 @@ import { type QmpOption, withAgent, withQmpOption } from './qmp-option.ts';
 interface MigrateOptions extends QmpOption, PostcopyOptions {
   readonly mode: MigrationMode;
   readonly verbose?: true;
+  readonly autoConverge?: true;
   readonly bandwidth?: number;
   readonly downtime?: number;
   readonly timeout?: number;
@@ -36,6 +38,7 @@ interface MigrateOptions extends QmpOption, PostcopyOptions {
   readonly compMethods?: 'none' | 'xbzrle';
   readonly compXbzrleCache?: number;
   readonly verify?: 'after' | 'strict' | 'off';
+  readonly policy?: string;
   readonly postcopySpill?: string;
   readonly postcopyJournal?: true;
   readonly postcopyJournalBandwidth?: number;
@@ -78,6 +81,12 @@ export const addMigrate: AddCommand = (program, context, run) => {
         'off',
       ]),
     )
+    .option(
+      '--policy <name|file>',
+      'what decides after each pass: auto, clark, qemu, svard, or a module of yours',
+      parsePolicy,
+    )
+    .option('--auto-converge', 'slow the guest down when it does not converge')
     .option('--postcopy-spill <directory>', 'keep missing pages there too (post-copy)', parsePath)
     .option('--postcopy-journal', 'in post-copy the destination sends its changes back')
     .option('--postcopy-journal-bandwidth <MiB/s>', 'limit of that', parseNumber(0, 2 ** 30))
@@ -99,6 +108,8 @@ function requestOf(uri: string, options: MigrateOptions): MigrationRequest {
     compression: options.compMethods,
     xbzrleCacheBytes: options.compXbzrleCache,
     verify: options.verify,
+    policy: options.policy,
+    autoConverge: options.autoConverge,
     ...postcopyRequest(uri, options),
     postcopySpill: options.postcopySpill,
     postcopyJournal: options.postcopyJournal,

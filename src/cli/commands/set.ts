@@ -4,16 +4,17 @@ import {
   MIGRATION_CAPABILITIES,
   MIGRATION_PARAMETERS,
   type ParameterDefinition,
+  type ParameterValue,
   SternaError,
 } from '../../base/index.ts';
-import { parseSize } from '../arguments.ts';
+import { parsePolicy, parseSize } from '../arguments.ts';
 import { EXIT_CODES, type ExitCode } from '../exit-codes.ts';
 import type { AddCommand } from './command.ts';
 import { type QmpOption, withAgent, withQmpOption } from './qmp-option.ts';
 
 /** The arguments of the two QMP commands that a list of assignments becomes. */
 export interface Settings {
-  readonly parameters: Readonly<Record<string, number | string>>;
+  readonly parameters: Readonly<Record<string, ParameterValue>>;
   readonly capabilities: readonly { readonly capability: string; readonly state: boolean }[];
 }
 
@@ -43,7 +44,7 @@ async function set(options: QmpOption, settings: Settings): Promise<ExitCode> {
 
 /** Checks everything before anything is sent. Throws E_CONFIG_INVALID. */
 export function parseSettings(assignments: readonly string[]): Settings {
-  const parameters: Record<string, number | string> = {};
+  const parameters: Record<string, ParameterValue> = {};
   const capabilities: { capability: string; state: boolean }[] = [];
   for (const assignment of assignments) {
     const [, key, text] = /^([^=]+)=(.*)$/s.exec(assignment) ?? [];
@@ -62,16 +63,20 @@ export function parseSettings(assignments: readonly string[]): Settings {
 function parseSwitch(key: string, text: string): boolean {
   if (text === 'on' || text === 'true') return true;
   if (text === 'off' || text === 'false') return false;
-  throw invalid(`Capability '${key}' cannot be ${JSON.stringify(text)}`, 'on or off');
+  throw invalid(`'${key}' cannot be ${JSON.stringify(text)}`, 'on or off');
 }
 
 /** Byte values take units; what is not known here goes to `checkParameter`, which names what is. */
-function parseValue(key: string, text: string): number | string {
+function parseValue(key: string, text: string): ParameterValue {
   const definition = Object.hasOwn(MIGRATION_PARAMETERS, key)
     ? MIGRATION_PARAMETERS[key]
     : undefined;
+  if (definition?.type === 'boolean') return parseSwitch(key, text);
+  // Nothing is no path: checkParameter says so.
+  if (definition?.type === 'module') return text === '' ? text : parsePolicy(text);
   if (definition?.type !== 'number') return text;
-  if (definition.unit === 'ms') return /^\d+$/.test(text) ? Number(text) : text;
+  if (['ms', '%', 'MB/s'].includes(definition.unit))
+    return /^\d+$/.test(text) ? Number(text) : text;
   try {
     return parseSize(text);
   } catch (error) {
@@ -88,6 +93,8 @@ function invalid(message: string, expected: string): SternaError {
 
 function keyHelp(name: string, definition: ParameterDefinition): string {
   if (definition.type === 'choice') return `  ${name}=${definition.choices.join('|')}`;
+  if (definition.type === 'boolean') return `  ${name}=on|off`;
+  if (definition.type === 'module') return `  ${name}=${definition.names.join('|')}|FILE`;
   if (definition.type === 'directory') return `  ${name}=DIRECTORY  (empty: none)`;
   return `  ${name}=N  (${definition.unit}, default ${definition.default})`;
 }

@@ -21,6 +21,9 @@ export interface MigrationRequest {
   /** In mode `hybrid`. */
   readonly postcopyAfterPasses?: number | undefined;
   readonly verify?: 'after' | 'strict' | 'off' | undefined;
+  /** `auto`, `clark`, `qemu`, `svard`, or the absolute path of a module. */
+  readonly policy?: string | undefined;
+  readonly autoConverge?: true | undefined;
   readonly postcopySpill?: string | undefined;
   readonly postcopyJournal?: true | undefined;
   /** MiB per second, 0 = unlimited. */
@@ -52,7 +55,7 @@ interface CapabilityState {
 
 /** The argument of `migrate-set-capabilities`. */
 export function capabilitiesOf(request: MigrationRequest): readonly CapabilityState[] {
-  const { compression, postcopy, postcopyJournal } = request;
+  const { compression, postcopy, postcopyJournal, autoConverge } = request;
   const states: CapabilityState[] = [{ capability: 'events', state: true }];
   if (compression !== undefined) {
     states.push({ capability: 'xbzrle', state: compression === 'xbzrle' });
@@ -64,6 +67,7 @@ export function capabilitiesOf(request: MigrationRequest): readonly CapabilitySt
   if (postcopy === 'preempt' || postcopy === 'off') {
     states.push({ capability: 'postcopy-preempt', state: postcopy === 'preempt' });
   }
+  if (autoConverge) states.push({ capability: 'auto-converge', state: true });
   if (postcopyJournal) states.push({ capability: 'x-postcopy-journal', state: true });
   return states;
 }
@@ -89,6 +93,7 @@ export function parametersOf(request: MigrationRequest): Readonly<Record<string,
       : { 'x-postcopy-after-passes': postcopyAfterPasses }),
     ...(downtimeMs === undefined ? {} : { 'downtime-limit': downtimeMs }),
     ...(xbzrleCacheBytes === undefined ? {} : { 'xbzrle-cache-size': xbzrleCacheBytes }),
+    ...(request.policy === undefined ? {} : { 'x-policy': request.policy }),
     ...(verify === undefined ? {} : { 'x-verify': verify }),
     ...(postcopySpill === undefined ? {} : { 'x-postcopy-spill': postcopySpill }),
     ...journalParametersOf(request),

@@ -1,4 +1,5 @@
 import type { ErrorReport, GuestOwner } from '../../base/index.ts';
+import { type ConvergenceView, readConvergence } from './convergence-view.ts';
 import { Fields } from './fields.ts';
 import { type PostcopyView, readPostcopy } from './postcopy-view.ts';
 import { readError, readOwner } from './reported-error.ts';
@@ -25,6 +26,7 @@ export interface MigrationView {
   readonly passes: readonly PassView[];
   /** Undefined before the switch. */
   readonly postcopy: PostcopyView | undefined;
+  readonly convergence: ConvergenceView;
   readonly verify: VerifyView;
   readonly error: ErrorReport | undefined;
   readonly errorText: string | undefined;
@@ -95,6 +97,7 @@ export function readMigration(reply: unknown): MigrationView {
     pageKinds: readPageKinds(sterna.object('page-kinds')),
     passes: sterna.list('passes').map(readPass),
     postcopy: readPostcopy(fields, sterna),
+    convergence: readConvergence(sterna),
     verify: readVerify(sterna.object('verify')),
     error: readError(sterna.object('error'), fields.text('error-desc')),
     errorText: fields.text('error-desc'),

@@ -36,6 +36,7 @@ export class JsonProgress implements ProgressView {
       'bytes-per-second': Math.round(estimate.throughputBytesPerSecond),
       'expected-downtime': view.expectedDowntimeMs ?? null,
       'eta-ms': estimate.etaMs === undefined ? null : Math.round(estimate.etaMs),
+      verdict: view.convergence.diagnosis?.verdict ?? null,
       verify: view.verify.status,
       ...(view.postcopy === undefined ? {} : { postcopy: postcopyFields(view.postcopy) }),
     };

@@ -3,6 +3,7 @@ import type { TextOutput } from '../context.ts';
 import { type Estimate, Estimator } from '../migration/estimate.ts';
 import type { FollowedMigration } from '../migration/follow-migration.ts';
 import { isInPostcopy, type MigrationView } from '../migration/migration-view.ts';
+import { diagnosisText } from '../report/convergence-text.ts';
 import { formatPercent } from '../report/format.ts';
 import { OncePerSecond } from './once-per-second.ts';
 import {
@@ -20,6 +21,7 @@ export class LineProgress implements ProgressView {
   private readonly output: TextOutput;
   private readonly due: OncePerSecond;
   private readonly estimator = new Estimator();
+  private verdict: string | undefined;
 
   constructor(output: TextOutput, clock: Clock) {
     this.output = output;
@@ -28,6 +30,7 @@ export class LineProgress implements ProgressView {
 
   update({ view }: FollowedMigration): void {
     const estimate = this.estimator.update(view);
+    this.tellVerdict(view);
     // A new pass alone is no reason for a line: late passes take milliseconds.
     if (!this.due.isDue(view.status)) return;
     this.output.write(
@@ -36,6 +39,13 @@ export class LineProgress implements ProgressView {
   }
 
   close(): void {}
+
+  /** A line of its own, when it has changed. */
+  private tellVerdict({ convergence: { diagnosis } }: MigrationView): void {
+    if (diagnosis === undefined || diagnosis.verdict === this.verdict) return;
+    this.verdict = diagnosis.verdict;
+    this.output.write(`${diagnosisText(diagnosis)}\n`);
+  }
 }
 
 function activeLine(view: MigrationView, estimate: Estimate): string {

@@ -4,6 +4,7 @@ import { formatBytes } from '../../base/index.ts';
 import { type Estimate, Estimator } from '../migration/estimate.ts';
 import type { FollowedMigration } from '../migration/follow-migration.ts';
 import type { MigrationView } from '../migration/migration-view.ts';
+import { diagnosisText } from '../report/convergence-text.ts';
 import { formatPercent } from '../report/format.ts';
 import {
   downtimeText,
@@ -18,15 +19,15 @@ import type { ProgressView } from './progress-view.ts';
 const BAR_WIDTH_MAX = 40;
 const PHASE_WIDTH = 22;
 
-/** What the three lines are drawn from. */
+/** What the lines are drawn from. */
 interface Payload {
   readonly view: MigrationView | undefined;
   readonly estimate: Estimate | undefined;
 }
 
 /**
- * Three lines that redraw in place ten times per second at most: the bar of this pass, what flows,
- * what to expect. They are wiped at the end, because the closing report says more.
+ * Lines that redraw in place ten times per second at most: the bar of this pass, what flows, what
+ * to expect, why. They are wiped at the end, because the closing report says more.
  */
 export class LiveProgress implements ProgressView {
   private readonly bars: MultiBar;
@@ -46,7 +47,7 @@ export class LiveProgress implements ProgressView {
       gracefulExit: false,
     });
     const empty: Payload = { view: undefined, estimate: undefined };
-    this.lines = [barLine, flowLine, outlookLine].map((format) => {
+    this.lines = [barLine, flowLine, outlookLine, diagnosisLine].map((format) => {
       const draw = (_options: Options, params: Params, payload: Payload) => format(payload, params);
       return this.bars.create(1, 0, { ...empty }, { format: draw } as Options);
     });
@@ -87,4 +88,9 @@ function flowLine({ view, estimate }: Payload): string {
 function outlookLine({ view, estimate }: Payload): string {
   if (view === undefined || estimate === undefined) return '';
   return `  ${downtimeText(view)}  ${etaText(view, estimate)}`;
+}
+
+function diagnosisLine({ view }: Payload, { maxWidth }: Params): string {
+  const diagnosis = view?.convergence.diagnosis;
+  return diagnosis === undefined ? '' : pc.dim(`  ${diagnosisText(diagnosis)}`.slice(0, maxWidth));
 }

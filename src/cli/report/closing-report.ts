@@ -2,6 +2,7 @@ import Table from 'cli-table3';
 import { formatBytes } from '../../base/index.ts';
 import type { Colours } from '../context.ts';
 import { isInPostcopy, type MigrationView } from '../migration/migration-view.ts';
+import { policyText, slowedText } from './convergence-text.ts';
 import { formatCount, formatMs, formatRate } from './format.ts';
 import { blockedText, brownoutText, followedText, linkText } from './postcopy-text.ts';
 
@@ -14,6 +15,8 @@ export function closingReport(view: MigrationView, colours: Colours): string {
     ['Total time', totalText(view)],
     ['Downtime', downtimeText(view)],
     ['Guest-observed', guestText(view)],
+    ['Policy', policyText(view.convergence)],
+    ['Guest slowed', slowedText(view.convergence)],
     ...postcopyRows(view),
     ['Data', dataText(view)],
     ['Pages', kindsText(view)],

@@ -1,4 +1,5 @@
 import { isInPostcopy, type MigrationView } from '../migration/migration-view.ts';
+import { diagnosisText, policyText, slowedText } from './convergence-text.ts';
 import { blockedText, brownoutText, followedText, latencyText, linkText } from './postcopy-text.ts';
 
 /** The lines of `virsh domjobinfo`: its labels, order, column width and units, then ours. */
@@ -82,10 +83,21 @@ function ownRows(view: MigrationView): [string, string | undefined][] {
       'Verification',
       verify.pages === 0 ? verify.status : `${verify.status}, ${verify.pages} pages`,
     ],
+    ...convergenceRows(view),
     ...postcopyRows(view),
     ['Guest owner', view.owner],
     ['Error', view.error?.message ?? view.errorText],
   ];
+}
+
+function convergenceRows({ convergence }: MigrationView): [string, string | undefined][] {
+  const { diagnosis } = convergence;
+  const rows: [string, string][] = [
+    ['Policy', policyText(convergence)],
+    ['Guest slowed', slowedText(convergence)],
+    ['Diagnosis', diagnosis === undefined ? '' : diagnosisText(diagnosis)],
+  ];
+  return rows.map(([label, text]) => [label, text === '' ? undefined : text]);
 }
 
 function postcopyRows({ status, postcopy }: MigrationView): [string, string | undefined][] {

@@ -54,6 +54,10 @@ export class StillMachine implements Machine {
     // No access ever looks for a page.
   }
 
+  throttle(): void {
+    // Nothing runs that could be slowed.
+  }
+
   heartbeats(): readonly Heartbeat[] {
     return Array.from({ length: this.description.vcpuCount }, (_, vcpu) => ({
       vcpu,

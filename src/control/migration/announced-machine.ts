@@ -6,6 +6,7 @@ import type {
   MachineState,
   PageFaults,
   PauseReason,
+  ThrottleReason,
 } from '../../guestmem/index.ts';
 
 export interface PauseListener {
@@ -64,6 +65,10 @@ export class AnnouncedMachine implements Machine {
 
   setPostcopy(on: boolean): void {
     this.machine.setPostcopy(on);
+  }
+
+  throttle(reason: ThrottleReason, percent: number, vcpu?: number): void {
+    this.machine.throttle(reason, percent, vcpu);
   }
 
   heartbeats(): readonly Heartbeat[] {

@@ -6,6 +6,7 @@ import {
   type MigrationParameters,
   type OwnershipLedger,
   PAGE_BYTES,
+  POLICY_NAMES,
   type ReachFault,
   SternaError,
   toSternaError,
@@ -23,6 +24,7 @@ import {
 import type { Machine } from '../../guestmem/index.ts';
 import { OutgoingMigration, type Spill, TakenUpMigration } from '../../source/index.ts';
 import { FileSpill, spillPath } from '../half-image/file-spill.ts';
+import { UserPolicy } from '../policy/user-policy.ts';
 import { systemWallClock } from '../wall-clock.ts';
 import { initialInfo } from './initial-info.ts';
 import type { CancelOutcome, OutgoingRequest, TakeUpRequest } from './migration-messages.ts';
@@ -138,6 +140,7 @@ export class OutgoingJob {
       ...this.engineOptions(),
       channel,
       spill: this.spill(),
+      policyModule: this.policyModule(),
     });
     this.engine = engine;
     if (this.postcopyWanted) engine.startPostcopy();
@@ -173,6 +176,12 @@ export class OutgoingJob {
     if (postcopySpill === '') return undefined;
     const { uuid } = machine.description;
     return new FileSpill(spillPath(postcopySpill, uuid, request.migrationId), systemWallClock);
+  }
+
+  /** The user's own policy, where the parameter is the path of one. */
+  private policyModule(): UserPolicy | undefined {
+    const { policy } = this.parameters;
+    return POLICY_NAMES.includes(policy) ? undefined : new UserPolicy(policy);
   }
 
   private running(): OutgoingMigration | TakenUpMigration {

@@ -6,6 +6,7 @@ import {
   type VerifyReport,
 } from '../../base/index.ts';
 import type { Address } from '../../channel/index.ts';
+import { diagnosisReply, policyReply, throttleReply } from './convergence-reply.ts';
 import { blocktimeFields, milliseconds, sternaPostcopyReply } from './postcopy-reply.ts';
 import { describe } from './qmp-reply.ts';
 
@@ -55,6 +56,7 @@ function counterFields(info: MigrationInfo): Json {
     'xbzrle-cache': xbzrleReply(info),
     'total-time': Math.round(info.totalTimeMs),
     'setup-time': Math.round(info.setupTimeMs),
+    'cpu-throttle-percentage': info.throttle?.percent || undefined,
     'expected-downtime': expected === undefined ? undefined : Math.round(expected),
     downtime: isSwitched && info.downtimeMs !== undefined ? Math.round(info.downtimeMs) : undefined,
   };
@@ -111,6 +113,9 @@ function sternaReply(info: MigrationInfo): Json {
     'guest-downtime-us': info.guestDowntimeUs,
     'guest-downtime-error-us': info.guestDowntimeErrorUs,
     'downtime-parts': mapValues(info.downtimeParts, milliseconds),
+    policy: policyReply(info.policy),
+    throttle: throttleReply(info.throttle),
+    diagnosis: diagnosisReply(info.diagnosis),
     verify: verifyReply(info),
     'page-kinds': info.pageKinds,
     passes: info.passes.map(passReply),

@@ -1,5 +1,5 @@
 import type { MigrationMode } from '../../base/index.ts';
-import { decidePrecopy, type Policy, type PolicyLimits } from '../../source/index.ts';
+import type { PolicyLimits } from '../../source/index.ts';
 import type { PlanParameters } from './plan-setup.ts';
 
 /** What the engine would tell the policy. */
@@ -21,9 +21,3 @@ export function policyLimitsOf(mode: MigrationMode, parameters: PlanParameters):
     },
   };
 }
-
-/** The policy of the engine. */
-export const ENGINE_POLICY: Policy = {
-  name: 'auto',
-  decide: (round) => decidePrecopy(round, round.limits),
-};

@@ -1,5 +1,12 @@
 import { type MigrationMode, PAGE_BYTES } from '../../base/index.ts';
-import type { Policy, PolicyDecision, PolicyPass, PolicyRound } from '../../source/index.ts';
+import {
+  byTimeout,
+  type EndDecision,
+  type Policy,
+  type PolicyDecision,
+  type PolicyPass,
+  type PolicyRound,
+} from '../../source/index.ts';
 import { CacheModel } from './cache-model.ts';
 import { PageBits } from './page-bits.ts';
 import { ENTRY_BYTES, type PageCosts } from './page-costs.ts';
@@ -103,23 +110,33 @@ class Simulation {
       const describe = () =>
         this.describe(pass, { ...sent, dirtyPages: remainingPages, dirtiedPages });
       let [round, ended] = describe();
-      let decision = policy.decide({ ...round, lastRemainingPages, limits });
+      let decision = this.decide({ ...round, lastRemainingPages, limits });
       if (decision.action === 'stop-and-copy' && this.drainingPays(round, ended)) {
         const drainMs = this.inFlightBytes / this.drainBytesPerMs + this.setup.link.roundTripMs;
         this.inFlightBytes = 0;
         dirtiedPages += this.dirtyFor(drainMs);
         [round, ended] = describe();
-        decision = policy.decide({ ...round, lastRemainingPages, limits });
+        decision = this.decide({ ...round, lastRemainingPages, limits });
       }
       this.history.push(ended);
       remainingPages = round.remainingPages;
-      if (decision.action === 'stop-and-copy') return this.stopAndCopy(decision);
-      if (decision.action === 'postcopy') return this.push(decision);
-      if (decision.action === 'give-up') return this.ended('gave-up', 0, decision);
+      if (decision.action !== 'iterate') return this.end(decision);
       if (this.elapsedMs > ELAPSED_MS_MAX) return this.ended('endless', 0, decision);
       this.paceBytesPerMs = (decision.bytesPerSecond ?? 0) / 1000;
       this.throttlePercent = decision.throttlePercent ?? this.throttlePercent;
     }
+  }
+
+  /** A timeout of the user's holds whatever a policy says. */
+  private decide(round: PolicyRound): PolicyDecision {
+    const decision = this.setup.policy.decide(round);
+    return (decision.action === 'iterate' ? byTimeout(round) : undefined) ?? decision;
+  }
+
+  private end(decision: EndDecision): SimulatedMigration {
+    if (decision.action === 'stop-and-copy') return this.stopAndCopy(decision);
+    if (decision.action === 'postcopy') return this.push(decision);
+    return this.ended('gave-up', 0, decision);
   }
 
   /** The marks are taken: what is dirty afterwards became so meanwhile. */

@@ -8,6 +8,7 @@ import type {
   MachineState,
   PageFaults,
   PauseReason,
+  ThrottleReason,
 } from '../../guestmem/index.ts';
 import type { GuestPlan } from './history-plan.ts';
 
@@ -102,6 +103,10 @@ export class SimulatedGuest implements Machine {
 
   setPostcopy(on: boolean): void {
     this.machine.setPostcopy(on);
+  }
+
+  throttle(reason: ThrottleReason, percent: number, vcpu?: number): void {
+    this.machine.throttle(reason, percent, vcpu);
   }
 
   heartbeats(): readonly Heartbeat[] {

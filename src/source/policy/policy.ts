@@ -1,4 +1,4 @@
-import type { TimeoutAction } from '../../base/index.ts';
+import type { CapabilityName, TimeoutAction } from '../../base/index.ts';
 
 /**
  * What decides, after each pass, how a migration goes on. A policy is a pure function: no clock, no
@@ -9,8 +9,8 @@ import type { TimeoutAction } from '../../base/index.ts';
 export interface Policy {
   /** As the user names it. */
   readonly name: string;
-  /** Capabilities without which it makes no sense; they are switched on with it, and that is told. */
-  readonly needs?: readonly string[];
+  /** Capabilities without which it makes no sense: switched on with it, and that is told. */
+  readonly needs?: readonly CapabilityName[];
   /** Asked once, before the first pass. */
   begin?(start: PolicyStart): PolicyBegin;
   /** Asked after the bitmap sync at the end of each pass. */

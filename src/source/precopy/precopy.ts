@@ -1,19 +1,14 @@
-import { type MigrationParameters, SternaError } from '../../base/index.ts';
+import { SternaError } from '../../base/index.ts';
 import { encodePassBegin } from '../../protocol/index.ts';
 import type { PageTotals } from '../counters.ts';
 import type { OutgoingContext } from '../outgoing-context.ts';
-import {
-  decidePrecopy,
-  expectedDowntimeMs,
-  type PrecopyLimits,
-  type PrecopyRound,
-} from './precopy-policy.ts';
+import type { ChosenPolicy } from '../policy/chosen-policy.ts';
+import { diagnose } from '../policy/diagnosis.ts';
+import { expectedDowntimeMs } from '../policy/expected-downtime.ts';
+import type { EndDecision, IterateDecision, PolicyRound } from '../policy/policy.ts';
+import { GuestThrottle } from './guest-throttle.ts';
+import { policyLimits, Rounds } from './rounds.ts';
 
-/**
- * A guess of pause, state, records and wake-ups before anything was measured; two round trips come
- * on top.
- */
-const SWITCH_OVERHEAD_MS = 3;
 /** Passes shorter than this would only disturb the guest with flips. */
 const PASS_MS_MIN = 5;
 /** Less than this is not worth a round trip. */
@@ -23,30 +18,50 @@ const DRAIN_BYTES_MIN = 64 * 2 ** 10;
 export type AfterPrecopy = 'stop-and-copy' | 'postcopy';
 
 /**
- * Sends RAM in passes while the guest runs, until the rest fits into the downtime limit (or a rule,
- * the user or the timeout says otherwise). The pages that are still dirty stay marked. Throws
- * E_PRECOPY_TIMEOUT when it gives up.
+ * Sends RAM in passes while the guest runs, until the policy says otherwise: the rest fits into the
+ * downtime limit, or a rule, the user or the timeout ends it. The pages that are still dirty stay
+ * marked. Throws E_PRECOPY_TIMEOUT when it gives up.
  */
-export async function precopy(context: OutgoingContext): Promise<AfterPrecopy> {
-  const { record, clock, parameters, channel } = context;
+export async function precopy(
+  context: OutgoingContext,
+  policy: ChosenPolicy,
+): Promise<AfterPrecopy> {
+  const { record, machine, clock } = context;
   record.status = 'active';
   context.publish();
-  const startMs = clock.nowMs();
+  const throttle = new GuestThrottle(machine, clock);
+  record.throttle = throttle;
+  const rounds = new Rounds(context, throttle);
+  try {
+    return await passes(context, policy, rounds, throttle);
+  } finally {
+    // Before the pause, after a cancel, after a failure: wherever the guest goes on, at full speed.
+    throttle.lift();
+    rounds.close();
+  }
+}
+
+async function passes(
+  context: OutgoingContext,
+  policy: ChosenPolicy,
+  rounds: Rounds,
+  throttle: GuestThrottle,
+): Promise<AfterPrecopy> {
+  const { record, clock, channel, sender } = context;
+  const limits = policyLimits(context);
   record.remainingPages = await markEverythingDirty(context);
   record.dirtySyncCount = 1;
-  let lastRemainingPages: number | undefined;
+  const begun = await policy.begin({ ramPages: record.remainingPages, limits });
+  sender.setPace(begun.bytesPerSecond ?? 0);
   for (let pass = 1; ; pass += 1) {
+    rounds.beginPass();
     const totals = await sendPass(context, pass, record.remainingPages);
     if (pass === 1) context.reached('source.first-pass-sent');
     if (context.wantsPostcopy()) return leaveForPostcopy(context, pass);
     await waitUntil(context, startMsOfPass(context) + PASS_MS_MIN);
     let dirtiedPages = await syncDirtyBitmap(context);
-    const describe = () => ({
-      ...describeRound(context, pass, totals, clock.nowMs() - startMs),
-      lastRemainingPages,
-    });
-    let round = describe();
-    let decision = decidePrecopy(round, limitsOf(parameters));
+    let round = rounds.describe(pass, totals, dirtiedPages);
+    let decision = await policy.decide(round);
     if (
       decision.action === 'stop-and-copy' &&
       channel.duplex &&
@@ -54,27 +69,51 @@ export async function precopy(context: OutgoingContext): Promise<AfterPrecopy> {
     ) {
       await drain(context);
       dirtiedPages += await syncDirtyBitmap(context);
-      round = describe();
-      decision = decidePrecopy(round, limitsOf(parameters));
+      round = rounds.describe(pass, totals, dirtiedPages);
+      decision = await policy.decide(round);
     }
+    rounds.endPass(round);
     record.expectedDowntimeMs = expectedDowntimeMs(round);
+    record.diagnosis = diagnose(round);
     record.endPass(clock.nowMs(), dirtiedPages);
-    context.log.debug({ event: 'precopy.pass', ...round, dirtiedPages, decision: decision.action });
+    logPass(context, round, decision);
+    if (decision.action === 'iterate') apply(decision, context, throttle);
     context.publish();
-    lastRemainingPages = record.remainingPages;
-    if (decision.action === 'stop-and-copy' || decision.action === 'postcopy') {
-      return decision.action;
-    }
-    if (decision.action === 'give-up') {
-      throw new SternaError('E_PRECOPY_TIMEOUT', 'Migration did not converge in time', {
-        detail: {
-          timeoutMs: parameters.timeoutMs,
-          remainingPages: record.remainingPages,
-          passes: pass,
-        },
-      });
-    }
+    if (decision.action === 'give-up') throw gaveUp(context, round, decision);
+    if (decision.action !== 'iterate') return decision.action;
   }
+}
+
+function apply(
+  { bytesPerSecond, throttlePercent }: IterateDecision,
+  { sender }: OutgoingContext,
+  throttle: GuestThrottle,
+): void {
+  sender.setPace(bytesPerSecond ?? 0);
+  if (throttlePercent !== undefined) throttle.set(throttlePercent);
+}
+
+function logPass(
+  { log }: OutgoingContext,
+  { history, limits, ...figures }: PolicyRound,
+  { action, because }: EndDecision | IterateDecision,
+): void {
+  const dirtiedPages = history.at(-1)?.dirtiedPages;
+  log.debug({ event: 'precopy.pass', ...figures, dirtiedPages, decision: action, because });
+}
+
+function gaveUp(
+  { parameters }: OutgoingContext,
+  { pass, remainingPages }: PolicyRound,
+  { reason, because }: EndDecision,
+): SternaError {
+  const text =
+    reason === 'timeout'
+      ? 'Migration did not converge in time'
+      : 'The policy gave the migration up';
+  const { timeoutMs } = parameters;
+  const detail = { timeoutMs, remainingPages, passes: pass, reason, because };
+  return new SternaError('E_PRECOPY_TIMEOUT', text, { detail });
 }
 
 /**
@@ -107,12 +146,6 @@ async function sendZeros({ sender, record }: OutgoingContext, totals: PageTotals
   await sender.sendZeros(totals, (pages) => {
     record.remainingPages -= pages;
   });
-}
-
-function limitsOf(parameters: MigrationParameters): PrecopyLimits {
-  const { mode, postcopyAfterPasses, postcopyPlateau } = parameters;
-  const hybrid = { afterPasses: postcopyAfterPasses, plateau: postcopyPlateau === 'on' };
-  return { ...parameters, hybrid: mode === 'hybrid' ? hybrid : undefined };
 }
 
 /**
@@ -161,7 +194,7 @@ async function sendPass(
  * What is still under way would be downtime. Waiting for it pays while the guest dirties more
  * slowly than the link drains; otherwise the rest would only grow.
  */
-function drainingPays(round: PrecopyRound, dirtyPagesPerSecond: number): boolean {
+function drainingPays(round: PolicyRound, dirtyPagesPerSecond: number): boolean {
   const dirtyBytesPerMs = (dirtyPagesPerSecond * round.wireBytesPerPage) / 1000;
   return round.inFlightBytes > DRAIN_BYTES_MIN && dirtyBytesPerMs < (round.linkBytesPerMs ?? 0);
 }
@@ -197,27 +230,4 @@ async function syncDirtyBitmap({ machine, record, clock }: OutgoingContext): Pro
 
 function startMsOfPass({ record, clock }: OutgoingContext): number {
   return record.currentPass?.startMs ?? clock.nowMs();
-}
-
-function describeRound(
-  context: OutgoingContext,
-  pass: number,
-  totals: PageTotals,
-  elapsedMs: number,
-): Omit<PrecopyRound, 'lastRemainingPages'> {
-  const { record, sender, meter, parameters } = context;
-  // Not the pages that never held anything: the first pass tells of them in a few bytes, and they
-  // will not come again.
-  const pages = Math.max(1, record.currentPass?.dirtyPages ?? 0);
-  const assumed = parameters.availSwitchoverBandwidthBytesPerSecond / 1000;
-  return {
-    pass,
-    remainingPages: record.remainingPages,
-    inFlightBytes: sender.inFlightBytes,
-    wireBytesPerPage: totals.wireBytes / pages,
-    encodeMsPerPage: totals.encodeMs / pages,
-    linkBytesPerMs: assumed > 0 ? assumed : meter.bytesPerMs,
-    overheadMs: SWITCH_OVERHEAD_MS + 2 * meter.roundTripMs,
-    elapsedMs,
-  };
 }

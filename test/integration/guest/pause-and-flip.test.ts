@@ -156,7 +156,7 @@ test('throttle() slows the guest down by its share', async () => {
     return (accesses(machine) - from) / (machine.guestTimeMs() - fromMs);
   };
   const full = await rate();
-  machine.control.throttle(90);
+  machine.control.throttle('migration', 90);
   const throttled = await rate();
   expect(throttled / full).toBeLessThan(0.5);
   expect(throttled).toBeGreaterThan(0);

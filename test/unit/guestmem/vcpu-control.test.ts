@@ -198,13 +198,13 @@ describe('Safepoint.payThrottle()', () => {
   test('sleeps the share that is asked for, collected to at least a millisecond', () => {
     const { control, safepoints } = handDriven();
     safepoints[0]?.enter();
-    control.throttle(50);
+    control.throttle('migration', 50);
     const clock = systemClock();
     const fromMs = clock.nowMs();
     for (let slice = 0; slice < 20; slice += 1) safepoints[0]?.payThrottle(0.5);
     const sleptMs = clock.nowMs() - fromMs;
     expect(sleptMs).toBeGreaterThan(8.5);
-    control.throttle(0);
+    control.throttle('migration', 0);
     const freeMs = clock.nowMs();
     for (let slice = 0; slice < 20; slice += 1) safepoints[0]?.payThrottle(0.5);
     expect(clock.nowMs() - freeMs).toBeLessThan(8);

@@ -4,6 +4,7 @@ import {
   MIGRATION_CAPABILITIES,
   MIGRATION_PARAMETERS,
   type MigrationParameters,
+  type ParameterValue,
   SternaError,
 } from '../../../base/index.ts';
 import {
@@ -20,7 +21,7 @@ export const settingCommands: QmpCommands = {
     arguments: parameterSchema(),
     run: (agent, values) => {
       // All are checked before the first one takes effect.
-      const changes: Record<string, number | string> = {};
+      const changes: Record<string, ParameterValue> = {};
       for (const [name, value] of Object.entries(values)) {
         const checked = checkParameter(name, value);
         if (agent.migrations.isRunning && MIGRATION_PARAMETERS[name]?.live !== true) {
@@ -57,7 +58,7 @@ export const settingCommands: QmpCommands = {
 function parameterSchema(): Readonly<Record<string, ArgumentDefinition>> {
   const entries = Object.entries(MIGRATION_PARAMETERS).map(([name, { type }]) => {
     const definition: ArgumentDefinition = {
-      type: type === 'number' ? 'integer' : 'string',
+      type: type === 'number' ? 'integer' : type === 'boolean' ? 'boolean' : 'string',
       optional: true,
     };
     return [name, definition] as const;

@@ -1,0 +1,118 @@
+import {
+  type Advice,
+  type Diagnosis,
+  type LimitingFactor,
+  PAGE_BYTES,
+  type Verdict,
+} from '../../base/index.ts';
+import { expectedDowntimeMs, pageMs } from './expected-downtime.ts';
+import { type ForecastTerms, forecast } from './forecast.ts';
+import type { PolicyRound } from './policy.ts';
+import { trendOf, workingSetPages, writesPerMs } from './trend.ts';
+
+/** A pass that went at this share of the user's limit was held back by it. */
+const CAPPED_SHARE = 0.9;
+/** Advice aims at passes that each leave half of the one before. */
+const AIM = 0.5;
+const THROTTLE_MAX = 99;
+
+/** Why a migration converges or does not, from the same figures that its policy goes by. Pure. */
+export function diagnose(round: PolicyRound): Diagnosis {
+  const { history } = round;
+  const last = history.at(-1);
+  const eachMs = pageMs(round);
+  const requiredDowntimeMs = expectedDowntimeMs(round);
+  const terms = termsOf(round);
+  const outlook = terms === undefined ? undefined : forecast(terms);
+  const isNow =
+    requiredDowntimeMs !== undefined && requiredDowntimeMs <= round.limits.downtimeLimitMs;
+  const isStuck = ['plateau', 'rising'].includes(trendOf(history));
+  const converges = round.remainingPages === 0 || isNow || (outlook !== undefined && !isStuck);
+  const etaMs = isNow ? 0 : converges ? outlook?.etaMs : undefined;
+  const spanMs = last?.durationMs ?? 0;
+  return {
+    ...verdictOf(round, converges),
+    workingSetBytes: workingSetPages(history) * PAGE_BYTES,
+    dirtyBytesPerSecond: spanMs > 0 ? ((last?.dirtiedPages ?? 0) * PAGE_BYTES * 1000) / spanMs : 0,
+    effectiveBytesPerSecond: eachMs ? (PAGE_BYTES * 1000) / eachMs : undefined,
+    requiredDowntimeMs,
+    etaMs,
+    advice: terms === undefined ? [] : adviceOf(round, terms, etaMs),
+  };
+}
+
+function verdictOf(
+  round: PolicyRound,
+  converges: boolean,
+): { readonly verdict: Verdict; readonly limitingFactor: LimitingFactor } {
+  if (converges) return { verdict: 'converging', limitingFactor: 'none' };
+  const { encodeMsPerPage, wireBytesPerPage, linkBytesPerMs, history } = round;
+  if (encodeMsPerPage > wireBytesPerPage / (linkBytesPerMs ?? 0)) {
+    return { verdict: 'cpu-limited', limitingFactor: 'encoder' };
+  }
+  if (isCapped(round)) return { verdict: 'bandwidth-limited', limitingFactor: 'max-bandwidth' };
+  // With more left each time there is no set yet that it could be: the guest outruns the link.
+  return trendOf(history) === 'rising'
+    ? { verdict: 'diverging', limitingFactor: 'dirty-rate' }
+    : { verdict: 'plateau', limitingFactor: 'working-set' };
+}
+
+/** The last pass went as fast as the user lets it. */
+function isCapped({ limits, history }: PolicyRound): boolean {
+  const cap = limits.maxBandwidthBytesPerSecond / 1000;
+  const last = history.at(-1);
+  if (cap === 0 || last === undefined || last.durationMs <= 0) return false;
+  return last.wireBytes / last.durationMs >= CAPPED_SHARE * cap;
+}
+
+/** Undefined while the link was not measured, or nothing was dirtied in a pass that took time. */
+function termsOf(round: PolicyRound): ForecastTerms | undefined {
+  const eachMs = pageMs(round);
+  if (eachMs === undefined || round.history.length === 0) return undefined;
+  const queueMs = round.inFlightBytes === 0 ? 0 : round.inFlightBytes / (round.linkBytesPerMs ?? 1);
+  return {
+    remainingPages: round.remainingPages,
+    pageMs: eachMs,
+    writesPerMs: writesPerMs(round.history, round.throttlePercent),
+    workingSetPages: workingSetPages(round.history),
+    budgetMs: Math.max(0, round.limits.downtimeLimitMs - round.overheadMs - queueMs),
+  };
+}
+
+/** What would help, the mildest first. */
+function adviceOf(
+  round: PolicyRound,
+  terms: ForecastTerms,
+  etaMs: number | undefined,
+): readonly Advice[] {
+  const { elapsedMs, overheadMs, limits, remainingPages } = round;
+  const advice: Advice[] = [];
+  const add = (action: Advice['action'], outlook: { etaMs: number; pagesMs: number }) => {
+    const predictedDowntimeMs = outlook.pagesMs + overheadMs;
+    const predictedTotalMs = elapsedMs + outlook.etaMs + predictedDowntimeMs;
+    advice.push({ action, predictedDowntimeMs, predictedTotalMs });
+  };
+  const asItIs = forecast(terms);
+  if (etaMs !== undefined) {
+    add('wait', asItIs ?? { etaMs, pagesMs: remainingPages * terms.pageMs });
+    return advice;
+  }
+  const excess = (terms.writesPerMs * terms.pageMs) / AIM;
+  const isWireBound = round.encodeMsPerPage < terms.pageMs;
+  if (isCapped(round) && isWireBound && excess > 1) {
+    const faster = forecast({ ...terms, pageMs: terms.pageMs / excess });
+    if (faster !== undefined) add('max-bandwidth', faster);
+  }
+  if (!limits.allows.throttle && excess > 1 && 100 - 100 / excess <= THROTTLE_MAX) {
+    const slower = forecast({ ...terms, writesPerMs: terms.writesPerMs / excess });
+    if (slower !== undefined) add('auto-converge', slower);
+  }
+  // The pages follow: nothing of them is downtime.
+  advice.push({
+    action: 'postcopy-ram',
+    predictedDowntimeMs: overheadMs,
+    predictedTotalMs: elapsedMs + overheadMs + remainingPages * terms.pageMs,
+  });
+  add('downtime-limit', { etaMs: 0, pagesMs: remainingPages * terms.pageMs });
+  return advice;
+}

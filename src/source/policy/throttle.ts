@@ -1,0 +1,64 @@
+import type { PolicyPass, PolicyRound, ThrottleLimits } from './policy.ts';
+
+/** So long the guest must have run at one throttle, in at least so many passes, before it moves. */
+const SETTLED_MS = 250;
+const SETTLED_PASSES = 2;
+/** A pass of this length is enough by itself. */
+const LONG_PASS_MS = 1000;
+/** A step down must leave that much room, or the next one would be up again. */
+const DOWN_MARGIN = 0.8;
+
+/**
+ * Auto-converge of policy `auto`: the throttle to go on with, percent. It compares guest pages with
+ * guest pages, those that became dirty with those that were retired in the same time, so deltas are
+ * not taken for a slow link. Unlike QEMU's it steps down again when the guest could be faster and
+ * what it dirties would still leave.
+ */
+export function nextThrottle(round: PolicyRound, limits: ThrottleLimits): number {
+  const { throttlePercent: percent, history } = round;
+  const settled = passesAt(history, percent);
+  if (!hasSettled(settled)) return percent;
+  const trigger = limits.triggerPercent / 100;
+  const share = dirtiedShare(settled, round);
+  if (share > trigger) return stepUp(percent, share / trigger, limits);
+  if (percent === 0) return 0;
+  const down = percent - limits.incrementPercent;
+  const next = down < limits.initialPercent ? 0 : down;
+  const shareThen = (share * (100 - next)) / (100 - percent);
+  return shareThen <= trigger * DOWN_MARGIN ? next : percent;
+}
+
+/** `excess`: how many times faster than wanted the guest dirties. */
+function stepUp(percent: number, excess: number, limits: ThrottleLimits): number {
+  const { initialPercent, incrementPercent, maxPercent, tailslow } = limits;
+  if (percent === 0) return Math.min(initialPercent, maxPercent);
+  const needed = Math.ceil(100 - (100 - percent) / excess) - percent;
+  const step = tailslow ? Math.min(incrementPercent, Math.max(1, needed)) : incrementPercent;
+  return Math.min(maxPercent, percent + step);
+}
+
+/** The newest passes, as far back as the throttle was what it is now. */
+function passesAt(history: readonly PolicyPass[], percent: number): readonly PolicyPass[] {
+  const other = history.findLastIndex(({ throttlePercent }) => throttlePercent !== percent);
+  return history.slice(other + 1);
+}
+
+function hasSettled(passes: readonly PolicyPass[]): boolean {
+  const ms = passes.reduce((sum, { durationMs }) => sum + durationMs, 0);
+  return ms >= LONG_PASS_MS || (ms >= SETTLED_MS && passes.length >= SETTLED_PASSES);
+}
+
+/**
+ * What became dirty, of what could leave in the same time. Of the last two passes the better one:
+ * one burst is no trend.
+ */
+function dirtiedShare(passes: readonly PolicyPass[], { linkBytesPerMs }: PolicyRound): number {
+  const shares = passes.slice(-SETTLED_PASSES).map((pass) => {
+    const { dirtiedPages, dirtyPages, wireBytes, encodeMs, durationMs } = pass;
+    const busyMs = Math.max(encodeMs, linkBytesPerMs ? wireBytes / linkBytesPerMs : durationMs);
+    // A pass is made to last a while also when there is little to send.
+    const idleTimes = busyMs > 0 ? Math.max(1, durationMs / busyMs) : 1;
+    return dirtiedPages / Math.max(1, dirtyPages * idleTimes);
+  });
+  return Math.min(...shares);
+}
