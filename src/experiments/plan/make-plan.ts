@@ -4,6 +4,7 @@ import { builtInPolicy, type Policy } from '../../source/index.ts';
 import { type Codec, PageCosts } from './page-costs.ts';
 import {
   DEFAULT_COSTS,
+  METER_EXCESSES,
   type PlanCandidate,
   type PlanCosts,
   type PlanLink,
@@ -76,8 +77,6 @@ const CANDIDATES: readonly PlanCandidate[] = [
   { mode: 'hybrid', codec: 'raw' },
   { mode: 'postcopy', codec: 'raw' },
 ];
-/** Odd, so that there is a middle. */
-const STARTS = 5;
 
 /** The defaults of the migration's own parameters. */
 export function defaultPlanParameters(): PlanParameters {
@@ -107,9 +106,10 @@ export function makePlan(options: PlanOptions): Plan {
   const rows = CANDIDATES.map((candidate) =>
     rowOf(
       candidate,
-      Array.from({ length: STARTS }, (_, index) =>
-        simulateMigration({ ...common, candidate, startMs: (guest.spanMs * index) / STARTS }),
-      ),
+      METER_EXCESSES.map((meterExcess, index) => {
+        const startMs = (guest.spanMs * index) / METER_EXCESSES.length;
+        return simulateMigration({ ...common, candidate, meterExcess, startMs });
+      }),
       parameters.downtimeLimitMs,
     ),
   );

@@ -30,18 +30,27 @@ export interface PlanCosts {
   readonly setupMs: number;
   /** Pause, last sync, machine state, records and wake-ups. */
   readonly switchMs: number;
-  /** Copy, hash and test of a page that is sent whole; delta; LZ4. */
+  /** What a page takes from RAM to RAM on a link that is no limit, by codec. */
   readonly encodeMsPerPage: Readonly<Record<Codec, number>>;
+  /** The same in post-copy, where frames and window are small. */
+  readonly pushMsPerPage: number;
   /** From the access of a vCPU to its going on, besides the round trip. */
   readonly faultMs: number;
 }
 
 export const DEFAULT_COSTS: PlanCosts = {
-  setupMs: 60,
-  switchMs: 6,
-  encodeMsPerPage: { raw: 0.0016, xbzrle: 0.0022, lz4: 0.012 },
+  setupMs: 160,
+  switchMs: 10,
+  encodeMsPerPage: { raw: 0.005, xbzrle: 0.005, lz4: 0.015 },
+  pushMsPerPage: 0.015,
   faultMs: 0.3,
 };
+
+/**
+ * The link meter takes the highest rate of the last two seconds, and a rate limiter lets up to half
+ * as much more through when it was woken late: how far the one sees beyond the other is chance.
+ */
+export const METER_EXCESSES: readonly number[] = [1, 1.15, 1.3, 1.4, 1.5];
 
 /** One way to migrate. */
 export interface PlanCandidate {

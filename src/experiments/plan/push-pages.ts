@@ -6,6 +6,8 @@ export interface PushSetup {
   readonly missing: PageBits;
   readonly bytesPerPage: number;
   readonly bytesPerMs: number;
+  /** What a page takes where the link is no limit. */
+  readonly pageMs: number;
   readonly roundTripMs: number;
   readonly faultMs: number;
   /** Where the guest is in its trace. */
@@ -35,10 +37,10 @@ const UNFORESEEN_SHARE = 0.5;
  * is told too low for one that reads much.
  */
 export function pushPages(setup: PushSetup): PushedPages {
-  const { guest, missing, bytesPerPage, bytesPerMs, roundTripMs, faultMs } = setup;
+  const { guest, missing, bytesPerPage, bytesPerMs, pageMs, roundTripMs, faultMs } = setup;
   const count = missing.count;
   const wireBytes = count * bytesPerPage;
-  const durationMs = wireBytes / bytesPerMs;
+  const durationMs = Math.max(wireBytes / bytesPerMs, count * pageMs);
   const latencyMs = roundTripMs + faultMs + FRAME_MS / 2 + bytesPerPage / bytesPerMs;
   const touched = new PageBits(guest.pageCount);
   let [blockedMs, guestMs, seen] = [0, setup.guestMs, 0];

@@ -26,6 +26,8 @@ export interface SimulationSetup {
   readonly costs: PlanCosts;
   readonly policy: Policy;
   readonly candidate: PlanCandidate;
+  /** What the link meter tells of a limited link, as a multiple of the limit. */
+  readonly meterExcess: number;
   /** Where in the trace the migration begins. */
   readonly startMs: number;
 }
@@ -153,6 +155,9 @@ class Simulation {
     const drained = Math.max(0, before + wireBytes - this.inFlightBytes);
     const sendMs = (isLinkBound ? drained : wireBytes) / rate;
     const durationMs = Math.max(PASS_MS_MIN, sendMs, encodeMs);
+    // A pass that is waited for lets the link go on.
+    const waitedMs = Math.max(0, durationMs - sendMs);
+    this.inFlightBytes = Math.max(0, this.inFlightBytes - waitedMs * this.drainBytesPerMs);
     this.wireBytes += wireBytes;
     this.lastPassMs = durationMs;
     return { wireBytes, encodeMs, durationMs, sentPages: dirtyPages };
@@ -223,7 +228,7 @@ class Simulation {
       inFlightBytes: this.inFlightBytes,
       wireBytesPerPage: sent.wireBytes / pages,
       encodeMsPerPage: sent.encodeMs / pages,
-      linkBytesPerMs: assumed > 0 ? assumed : this.bytesPerMs,
+      linkBytesPerMs: assumed > 0 ? assumed : this.meteredBytesPerMs,
       windowBytesPerMs: Math.min(this.bytesPerMs, sent.wireBytes / sent.durationMs),
       overheadMs: SWITCH_OVERHEAD_MS + 2 * link.roundTripMs,
       elapsedMs: this.elapsedMs,
@@ -262,6 +267,7 @@ class Simulation {
       guest,
       missing: this.dirty,
       bytesPerPage: isFirst ? pages.contentBytes('raw') : pages.dirtyBytes('raw'),
+      pageMs: costs.pushMsPerPage,
       bytesPerMs: limit > 0 ? Math.min(limit, link.bytesPerMs) : link.bytesPerMs,
       roundTripMs: link.roundTripMs,
       faultMs: costs.faultMs,
@@ -300,6 +306,10 @@ class Simulation {
     const limit = this.setup.parameters.maxBandwidthBytesPerSecond / 1000;
     const rates = [this.drainBytesPerMs, limit, this.paceBytesPerMs].filter((rate) => rate > 0);
     return Math.min(...rates);
+  }
+
+  private get meteredBytesPerMs(): number {
+    return Math.min(this.drainBytesPerMs, this.bytesPerMs * this.setup.meterExcess);
   }
 
   private get drainBytesPerMs(): number {
