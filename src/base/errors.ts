@@ -119,6 +119,11 @@ export const ERROR_CODES = {
     'world',
     'Use the half of that guest, migration and epoch; one that is damaged or not complete is of no use.',
   ],
+  E_TRACE: [
+    74,
+    'world',
+    'Record the trace again: one that is damaged or not complete is of no use.',
+  ],
   E_OWNERSHIP_UNKNOWN: [
     70,
     'world',

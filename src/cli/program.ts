@@ -9,6 +9,7 @@ import { addHalves } from './commands/halves.ts';
 import { addInfo } from './commands/info.ts';
 import { addKeygen } from './commands/keygen.ts';
 import { addMigrate } from './commands/migrate.ts';
+import { addPlan } from './commands/plan.ts';
 import { addSet } from './commands/set.ts';
 import { addSim } from './commands/sim.ts';
 import { addSource } from './commands/source.ts';
@@ -17,7 +18,7 @@ import { EXIT_CODES, type ExitCode } from './exit-codes.ts';
 import { describeFailure } from './failure.ts';
 
 const ADD_COMMANDS = [
-  ...[addSource, addDestination, addMigrate, addInfo, addSet],
+  ...[addSource, addDestination, addMigrate, addPlan, addInfo, addSet],
   ...[addControlCommands, addCheck, addDump, addDemo, addSim, addKeygen, addHalves],
 ];
 

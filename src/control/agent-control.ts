@@ -2,6 +2,7 @@ import type { DirtyLimits } from './dirty-limit/dirty-limits.ts';
 import type { GuestSlot } from './guest-slot.ts';
 import type { DumpedHalf } from './half-image/dump-half.ts';
 import type { Migrations } from './migrations.ts';
+import type { Observations } from './observation/observations.ts';
 import type { TakenGuest } from './taken-guest.ts';
 
 /** What a command can do with the agent. */
@@ -10,6 +11,7 @@ export interface AgentControl {
   readonly guests: GuestSlot;
   readonly migrations: Migrations;
   readonly dirtyLimits: DirtyLimits;
+  readonly observations: Observations;
   /** `stop`. */
   stopGuest(): Promise<void>;
   /**

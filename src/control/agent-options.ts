@@ -8,6 +8,8 @@ export interface AgentOptions {
   readonly machine?: GuestOptions;
   /** Source, instead of a guest: the page spill of a source that was lost, to go on with. */
   readonly resumeSpill?: string;
+  /** Source: records what its guest dirties there, until it ends or is migrated. */
+  readonly recordTrace?: string;
   /** Source: builds the guest though its record says that it may live elsewhere. */
   readonly takeOwnership?: boolean;
   /** Destination: `tcp:HOST:PORT` or `file:PATH`. Without it `migrate-incoming` tells where. */

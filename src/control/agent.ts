@@ -11,6 +11,8 @@ import { openFoundSpill } from './half-image/found-spill.ts';
 import { describeGuest, type LocalMachine, preallocate } from './local-machine.ts';
 import { MigrationHost } from './migration/migration-host.ts';
 import { Migrations } from './migrations.ts';
+import { Observations } from './observation/observations.ts';
+import { traceRequest } from './observation/recording-status.ts';
 import { commandTable } from './qmp/commands/command-table.ts';
 import { eventMessage } from './qmp/qmp-reply.ts';
 import { QmpServer } from './qmp/qmp-server.ts';
@@ -54,6 +56,7 @@ class LocalAgent implements Agent, AgentControl {
   readonly guests: GuestSlot;
   readonly migrations: Migrations;
   readonly dirtyLimits: DirtyLimits;
+  readonly observations: Observations;
   private readonly options: AgentOptions;
   private readonly log: Logger;
   private readonly directory: StateDirectory;
@@ -108,6 +111,8 @@ class LocalAgent implements Agent, AgentControl {
       emit: (event, data) => this.emit(event, data),
     });
     this.dirtyLimits = new DirtyLimits(this.host, this.guests, this.migrations);
+    const { host, guests, migrations } = this;
+    this.observations = new Observations({ host, guests, migrations, log });
     this.server = new QmpServer(this, commandTable(), log);
   }
 
@@ -140,6 +145,10 @@ class LocalAgent implements Agent, AgentControl {
       // Before it runs: a guest that runs has an owner on record.
       await firstRecord(this.ledger, uuid, this.log, this.options.takeOwnership === true);
       await this.guests.build(description);
+    }
+    const { recordTrace } = this.options;
+    if (recordTrace !== undefined) {
+      this.observations.recordTrace(traceRequest({ filename: recordTrace }));
     }
     const address = listen === undefined ? null : await this.migrations.listen(listen);
     const qmp: string[] = [];

@@ -9,6 +9,7 @@ export {
   URGENT_SLOT_COUNT,
 } from './block-layout.ts';
 export { ControlBlock, VCPU_STATE } from './control-block.ts';
+export { countBits, type DirtySample, DirtySampler } from './dirty-sampler.ts';
 export { LocalPageFaults } from './faults/local-page-faults.ts';
 export { MissingPages, SliceInterrupted } from './faults/missing-page.ts';
 export type * from './faults/page-faults.ts';
@@ -21,4 +22,8 @@ export type { ApplyOutcome } from './page-kernels.ts';
 export { type ApplyResult, type GatherResult, RamBlock, type TakenPages } from './ram-block.ts';
 export { type MmuSettings, Safepoint } from './safepoint.ts';
 export { type ThrottleReason, type ThrottleSlice, throttleSlice } from './throttle-slice.ts';
+export * from './trace/trace.ts';
+export { decodeTrace } from './trace/trace-decoder.ts';
+export { encodeTrace } from './trace/trace-encoder.ts';
+export { type RecordedTrace, recordTrace, type TraceSettings } from './trace/trace-recorder.ts';
 export { VcpuControl } from './vcpu-control.ts';

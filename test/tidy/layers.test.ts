@@ -30,7 +30,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Doors besides each folder's index.ts. */
-const OTHER_DOORS = ['src/control/client/index.ts', 'src/experiments/simulation/index.ts'];
+const OTHER_DOORS = [
+  'src/control/client/index.ts',
+  'src/experiments/plan/index.ts',
+  'src/experiments/simulation/index.ts',
+];
 
 /** Node's modules that only some folders, or folders in them, may use. */
 const WALLED_MODULES: Readonly<Record<string, readonly string[]>> = {

@@ -18,6 +18,7 @@ interface SourceOptions extends AgentCommandOptions {
   readonly uuid?: string;
   readonly takeOwnership?: true;
   readonly resumeSpill?: string;
+  readonly recordTrace?: string;
 }
 
 export const addSource: AddCommand = (program, context, run) => {
@@ -40,6 +41,7 @@ export const addSource: AddCommand = (program, context, run) => {
       '--take-ownership',
       'build the guest though by its record it may live elsewhere: it does not, and never will',
     )
+    .option('--record-trace <file>', 'record what the guest dirties (docs/trace.md)', parsePath)
     .option(
       '--resume-spill <file>',
       'instead of a guest: go on with a migration whose source was lost, from its page spill',
@@ -49,7 +51,7 @@ export const addSource: AddCommand = (program, context, run) => {
 };
 
 function source(context: CliContext, options: SourceOptions): Promise<ExitCode> {
-  const { ram, vcpus, workload, seed, uuid, resumeSpill } = options;
+  const { ram, vcpus, workload, seed, uuid, resumeSpill, recordTrace } = options;
   if (resumeSpill !== undefined) return goOn(context, resumeSpill, options);
   if (ram === undefined || workload === undefined) {
     throw wrongUsage('A source needs --ram and --workload for its guest');
@@ -60,13 +62,16 @@ function source(context: CliContext, options: SourceOptions): Promise<ExitCode> 
   };
   const common = commonAgentOptions(options);
   const takeOwnership = options.takeOwnership === true;
-  return runAgent(context, { ...common, role: 'source', machine, takeOwnership }, options);
+  const recorded = recordTrace === undefined ? {} : { recordTrace };
+  const agentOptions = { ...common, role: 'source', machine, takeOwnership, ...recorded } as const;
+  return runAgent(context, agentOptions, options);
 }
 
 /** The guest is that of the page spill, and never runs here. */
 function goOn(context: CliContext, resumeSpill: string, options: SourceOptions): Promise<ExitCode> {
-  const { uuid, ram, workload } = options;
-  if (ram !== undefined || workload !== undefined || options.takeOwnership === true) {
+  const { uuid, ram, workload, recordTrace, takeOwnership } = options;
+  const others = [ram, workload, recordTrace, takeOwnership];
+  if (others.some((given) => given !== undefined)) {
     throw wrongUsage('With --resume-spill no other option describes the guest');
   }
   const expected = uuid === undefined ? {} : { expectedUuid: uuid };

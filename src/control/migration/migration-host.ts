@@ -9,6 +9,7 @@ import {
 } from '../../base/index.ts';
 import type { MachineDescription } from '../../guestmem/index.ts';
 import type { MachineHandles } from '../local-machine.ts';
+import type { Observation, ObservationRequest } from '../observation/observer.ts';
 import type {
   CancelOutcome,
   DirtyLimitRequest,
@@ -110,6 +111,17 @@ export class MigrationHost {
   async queryDirtyLimit(): Promise<readonly VcpuDirtyLimit[]> {
     // That is what the service answers.
     return (await this.ask((id) => ({ type: 'query-dirty-limit', id }))) as VcpuDirtyLimit[];
+  }
+
+  /** Resolves at its end with what was observed. Rejects with E_STATE or E_WORKER_DIED. */
+  async observe(request: ObservationRequest, machine: MachineHandles): Promise<Observation> {
+    // That is what the service answers.
+    return (await this.ask((id) => ({ type: 'observe', id, request, machine }))) as Observation;
+  }
+
+  /** Resolves when nothing observes the guest any more. */
+  async endObservation(): Promise<void> {
+    await this.ask((id) => ({ type: 'end-observation', id }));
   }
 
   /** For messages that need no answer; nothing to tell when there is no worker. */

@@ -9,6 +9,7 @@ import type {
 import type { SecuritySettings } from '../../channel/index.ts';
 import type { MachineDescription, PauseReason } from '../../guestmem/index.ts';
 import type { MachineHandles } from '../local-machine.ts';
+import type { ObservationRequest } from '../observation/observer.ts';
 
 /** What the worker is born with (`workerData`). */
 export interface WorkerSettings {
@@ -95,6 +96,14 @@ export type HostMessage =
   | { readonly type: 'cancel-dirty-limit'; readonly id: number; readonly vcpu: number | undefined }
   /** Answered with the limits that there are. */
   | { readonly type: 'query-dirty-limit'; readonly id: number }
+  /** Answered at its end with what was observed. */
+  | {
+      readonly type: 'observe';
+      readonly id: number;
+      readonly request: ObservationRequest;
+      readonly machine: MachineHandles;
+    }
+  | { readonly type: 'end-observation'; readonly id: number }
   | { readonly type: 'shutdown'; readonly id: number }
   | { readonly type: 'answered'; readonly id: number; readonly answer: Answer };
 

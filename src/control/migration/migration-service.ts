@@ -10,6 +10,7 @@ import type { SecuritySettings } from '../../channel/index.ts';
 import type { Machine, MachineDescription, MachineFactory } from '../../guestmem/index.ts';
 import { DirtyLimitLoop } from '../dirty-limit/dirty-limit-loop.ts';
 import { attachMachine, type MachineHandles, refusal } from '../local-machine.ts';
+import { type ObservationRequest, Observer } from '../observation/observer.ts';
 import { AnnouncedMachine } from './announced-machine.ts';
 import { IncomingPort } from './incoming-port.ts';
 import type {
@@ -46,6 +47,7 @@ export class MigrationService {
   private readonly answers = new PendingAnswers();
   private readonly incoming: IncomingPort;
   private readonly dirtyLimits: DirtyLimitLoop;
+  private readonly observer: Observer;
   private readonly closing = new AbortController();
   /** Also after its end: the guest can be taken back then. */
   private last: OutgoingJob | undefined;
@@ -55,6 +57,7 @@ export class MigrationService {
     this.options = options;
     const { clock, log, ledger, reached, security, post } = options;
     this.dirtyLimits = new DirtyLimitLoop(clock, log);
+    this.observer = new Observer(clock);
     this.incoming = new IncomingPort({
       clock,
       log,
@@ -104,6 +107,10 @@ export class MigrationService {
         return this.answer(message.id, () => this.dirtyLimits.cancel(message.vcpu));
       case 'query-dirty-limit':
         return this.answer(message.id, () => this.dirtyLimits.query());
+      case 'observe':
+        return this.answer(message.id, () => this.observe(message.request, message.machine));
+      case 'end-observation':
+        return this.answer(message.id, () => this.observer.end());
       case 'shutdown':
         return this.answer(message.id, () => this.shutdown());
       case 'answered':
@@ -128,6 +135,7 @@ export class MigrationService {
     const ready = Promise.all([
       this.incoming.settled,
       this.outgoing?.settled,
+      this.observer.end(),
       this.dirtyLimits.hold(),
     ]);
     const settled = job.run(ready).finally(() => {
@@ -140,6 +148,19 @@ export class MigrationService {
     });
     this.outgoing = { job, settled };
     this.last = job;
+  }
+
+  /** Also after its guest has come, a migration has its memory until it is proven. */
+  private async observe(request: ObservationRequest, machine: MachineHandles): Promise<unknown> {
+    await Promise.all([this.incoming.settled, this.outgoing?.settled]);
+    if (this.outgoing !== undefined) throw migrating();
+    // One at a time flips the logs; a migration that begins meanwhile holds the limits itself.
+    await this.dirtyLimits.hold();
+    try {
+      return await this.observer.observe(attachMachine(machine), request);
+    } finally {
+      if (this.outgoing === undefined) this.dirtyLimits.release();
+    }
   }
 
   private departing(): OutgoingJob {
@@ -167,6 +188,7 @@ export class MigrationService {
   private async shutdown(): Promise<void> {
     this.closing.abort();
     void this.dirtyLimits.hold();
+    await this.observer.end();
     const { outgoing } = this;
     outgoing?.job.cancel();
     // Whoever ends an agent that still serves pages has been told what it costs.
@@ -204,4 +226,8 @@ export class MigrationService {
   private answer(id: number, work: () => unknown): void {
     void answerOf(work).then((answer) => this.options.post({ type: 'answered', id, answer }));
   }
+}
+
+function migrating(): SternaError {
+  return new SternaError('E_STATE', "There's a migration process in progress");
 }

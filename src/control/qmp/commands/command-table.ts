@@ -2,6 +2,7 @@ import type { QmpCommands } from '../qmp-command.ts';
 import { dirtyLimitCommands } from './dirty-limit-commands.ts';
 import { machineCommands } from './machine-commands.ts';
 import { migrationCommands } from './migration-commands.ts';
+import { observationCommands } from './observation-commands.ts';
 import { sessionCommands } from './session-commands.ts';
 import { settingCommands } from './setting-commands.ts';
 
@@ -13,6 +14,7 @@ export function commandTable(): QmpCommands {
     ...migrationCommands,
     ...settingCommands,
     ...dirtyLimitCommands,
+    ...observationCommands,
   };
   return table;
 }

@@ -1,0 +1,192 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { CommanderError } from 'commander';
+import { SternaError } from '../../base/index.ts';
+import type { QmpClient } from '../../control/client/index.ts';
+import type { ActualMigration, Plan, PlanParameters } from '../../experiments/plan/index.ts';
+import { parseInteger, parseNumber, parsePath, parseQmpAddress } from '../arguments.ts';
+import type { CliContext } from '../context.ts';
+import { EXIT_CODES, type ExitCode } from '../exit-codes.ts';
+import { readMigration } from '../migration/migration-view.ts';
+import { planReport, scoreReport } from '../report/plan-report.ts';
+import type { AddCommand } from './command.ts';
+import { withAgent } from './qmp-option.ts';
+
+interface PlanCommandOptions {
+  readonly qmp?: string;
+  readonly trace?: string;
+  readonly seconds: number;
+  readonly bandwidth?: number;
+  readonly roundTrip: number;
+  readonly downtime?: number;
+  readonly policy?: string;
+  readonly save?: string;
+  readonly score?: string;
+  readonly json?: true;
+}
+
+/** Short enough to see what a last pass of a few milliseconds would meet. */
+const INTERVAL_MS = 10;
+const MIB = 2 ** 20;
+
+export const addPlan: AddCommand = (program, context, run) => {
+  program
+    .command('plan')
+    .summary('say what a migration would take, in every mode, before there is one')
+    .description(
+      'Records what the guest behind --qmp dirties for a few seconds (or reads --trace), simulates every mode on it, and recommends one.',
+    )
+    .option(
+      '--qmp <address>',
+      "the agent's control socket, unix:PATH or tcp:HOST:PORT",
+      parseQmpAddress,
+    )
+    .option('--trace <file>', 'a recorded trace instead of a running guest', parsePath)
+    .option('--seconds <s>', 'how long to record', parseNumber(0.1, 60), 3)
+    .option(
+      '--bandwidth <MiB/s>',
+      'what the link to the destination carries',
+      parseNumber(0.001, 2 ** 30),
+    )
+    .option('--round-trip <ms>', 'of that link', parseNumber(0, 60_000), 0.2)
+    .option('--downtime <ms>', 'longest acceptable pause', parseInteger(0, 2_000_000))
+    .option('--policy <name>', 'that would decide: auto, clark, qemu or svard')
+    .option('--save <file>', 'the plan as JSON, for --score', parsePath)
+    .option('--score <file>', 'compare a saved plan with the migration that followed', parsePath)
+    .option('--json', 'one JSON object')
+    .action((options: PlanCommandOptions) => run(() => plan(context, options)));
+};
+
+async function plan(context: CliContext, options: PlanCommandOptions): Promise<ExitCode> {
+  if (options.score !== undefined) return score(context, options.score, options);
+  const { bandwidth } = options;
+  if (bandwidth === undefined) throw wrongUsage('A plan needs --bandwidth of the link');
+  // Only this command needs the engines; the others start faster without them.
+  const { decodeTrace, defaultPlanParameters, makePlan } = await import(
+    '../../experiments/plan/index.ts'
+  );
+  const { trace: path } = options;
+  const found =
+    path === undefined
+      ? await withAgent(agentOf(options), (qmp) => recordGuest(qmp, options.seconds))
+      : { bytes: await readTrace(path), parameters: {} };
+  const { policy, ...parameters } = { ...found.parameters };
+  const made = makePlan({
+    trace: decodeTrace(found.bytes),
+    link: { bytesPerMs: (bandwidth * MIB) / 1000, roundTripMs: options.roundTrip },
+    parameters: {
+      ...defaultPlanParameters(),
+      ...parameters,
+      ...(options.downtime === undefined ? {} : { downtimeLimitMs: options.downtime }),
+    },
+    policy: options.policy ?? policy ?? 'auto',
+  });
+  if (options.save !== undefined) await writeFile(options.save, `${JSON.stringify(made)}\n`);
+  context.stdout.write(`${options.json ? JSON.stringify(made) : planReport(made)}\n`);
+  return EXIT_CODES.OK;
+}
+
+interface RecordedGuest {
+  readonly bytes: Uint8Array;
+  readonly parameters: Partial<PlanParameters> & { readonly policy?: string };
+}
+
+/** The agent writes the trace where both see it: QMP is for one host. */
+async function recordGuest(qmp: QmpClient, seconds: number): Promise<RecordedGuest> {
+  const directory = await mkdtemp(join(tmpdir(), 'sterna-plan-'));
+  try {
+    const filename = join(directory, 'guest.trace');
+    const span = Math.round(seconds * 1000);
+    await qmp.execute('x-record-trace-start', { filename, interval: INTERVAL_MS, span });
+    for (;;) {
+      const reply = (await qmp.execute('x-query-record-trace')) as Readonly<
+        Record<string, unknown>
+      >;
+      if (reply.status === 'completed') break;
+      if (reply.status === 'failed') {
+        const { message } = reply.error as { readonly message: string };
+        throw new SternaError('E_STATE', `The guest could not be recorded: ${message}`);
+      }
+    }
+    return { bytes: await readFile(filename), parameters: await agentParameters(qmp) };
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+async function agentParameters(qmp: QmpClient): Promise<RecordedGuest['parameters']> {
+  const values = (await qmp.execute('query-migrate-parameters')) as Readonly<
+    Record<string, number | string>
+  >;
+  const number = (name: string) => Number(values[name] ?? 0);
+  return {
+    downtimeLimitMs: number('downtime-limit'),
+    maxBandwidthBytesPerSecond: number('max-bandwidth'),
+    maxPostcopyBandwidthBytesPerSecond: number('max-postcopy-bandwidth'),
+    availSwitchoverBandwidthBytesPerSecond: number('avail-switchover-bandwidth'),
+    xbzrleCacheBytes: number('xbzrle-cache-size'),
+    hybrid: {
+      afterPasses: number('x-postcopy-after-passes'),
+      plateau: values['x-postcopy-plateau'] === 'on',
+    },
+    policy: String(values['x-policy'] ?? 'auto'),
+  };
+}
+
+async function score(
+  context: CliContext,
+  path: string,
+  options: PlanCommandOptions,
+): Promise<ExitCode> {
+  const { scorePlan } = await import('../../experiments/plan/index.ts');
+  const saved = parsePlan(await readTrace(path), path);
+  const reply = await withAgent(agentOf(options), (qmp) => qmp.execute('query-migrate'));
+  const view = readMigration(reply);
+  if (view.status !== 'completed' || view.downtimeMs === undefined) {
+    throw new SternaError('E_STATE', 'No migration of this agent has completed', {
+      detail: { status: view.status },
+    });
+  }
+  const actual: ActualMigration = {
+    mode: view.mode,
+    codec: view.xbzrle === undefined ? 'raw' : 'xbzrle',
+    totalMs: view.totalTimeMs,
+    downtimeMs: view.downtimeMs,
+    wireBytes: view.ram.transferredBytes,
+  };
+  const scored = scorePlan(saved, actual);
+  if (scored === undefined) {
+    throw new SternaError('E_STATE', 'The plan has no such migration', { detail: { ...actual } });
+  }
+  context.stdout.write(`${options.json ? JSON.stringify(scored) : scoreReport(scored)}\n`);
+  return EXIT_CODES.OK;
+}
+
+function parsePlan(bytes: Uint8Array, path: string): Plan {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'));
+    if (Array.isArray((value as Plan | null)?.rows)) return value as Plan;
+  } catch {
+    // The same answer as for JSON of another kind.
+  }
+  throw new SternaError('E_FILE', 'This is no plan that --save has written', { detail: { path } });
+}
+
+async function readTrace(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    throw new SternaError('E_FILE', 'File could not be read', { detail: { path }, cause });
+  }
+}
+
+function agentOf({ qmp }: PlanCommandOptions): string {
+  if (qmp !== undefined) return qmp;
+  throw wrongUsage('A plan needs --qmp of a running agent, or --trace of a recorded one');
+}
+
+/** As commander itself says it of an option. */
+function wrongUsage(message: string): CommanderError {
+  return new CommanderError(1, 'commander.error', message);
+}

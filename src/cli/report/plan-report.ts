@@ -1,0 +1,85 @@
+import Table from 'cli-table3';
+import { formatBytes } from '../../base/index.ts';
+import type {
+  Plan,
+  PlanRow,
+  PlanScore,
+  Range,
+  ScoredFigure,
+} from '../../experiments/plan/index.ts';
+import { formatMs, formatPercent, formatRate } from './format.ts';
+
+/** The table of a plan, what it goes by, and what it recommends. */
+export function planReport(plan: Plan): string {
+  const { guest, link, recommendation } = plan;
+  const table = new Table({
+    head: ['mode', 'codec', 'time', 'downtime', 'data', 'guest slowdown', ''],
+    style: { head: [], border: [] },
+  });
+  for (const row of plan.rows) table.push(cellsOf(row, row === chosenRow(plan)));
+  return [
+    `Guest: ${formatBytes(guest.populatedBytes)} in use, ${formatRate(guest.dirtyBytesPerSecond)} dirtied, ` +
+      `${formatBytes(guest.hotBytes)} of it hot, ${formatPercent(guest.zeroShare)} zero`,
+    `Link: ${formatRate(link.bytesPerMs * 1000)}, round trip ${formatMs(link.roundTripMs)}`,
+    `Policy: ${plan.policy}, downtime limit ${formatMs(plan.downtimeLimitMs)}`,
+    table.toString(),
+    `Recommended: --mode ${recommendation.mode}${recommendation.codec === 'xbzrle' ? ' --comp-methods xbzrle' : ''}`,
+    ...recommendation.because.map((reason) => `  ${reason}`),
+  ].join('\n');
+}
+
+/** How far the plan was off. */
+export function scoreReport({ row, total, downtime, data }: PlanScore): string {
+  const table = new Table({
+    head: [`${row.mode}, ${row.codec}`, 'predicted', 'actual', 'error', 'target'],
+    style: { head: [], border: [] },
+  });
+  const relative = ({ error }: ScoredFigure) =>
+    `${error >= 0 ? '+' : ''}${(error * 100).toFixed(1)} %`;
+  const line = (
+    name: string,
+    figure: ScoredFigure,
+    format: (value: number) => string,
+    error: string,
+    target: string,
+  ) =>
+    table.push([
+      name,
+      format(figure.predicted.expected),
+      format(figure.actual),
+      error,
+      `${target}: ${figure.isWithin ? 'met' : 'missed'}`,
+    ]);
+  line('time', total, formatMs, relative(total), '20 %');
+  line('downtime', downtime, formatMs, `${downtime.error.toFixed(2)} x`, '2 x');
+  line('data', data, formatBytes, relative(data), '15 %');
+  return table.toString();
+}
+
+function chosenRow({ rows, recommendation: { mode, codec } }: Plan): PlanRow | undefined {
+  return rows.find((row) => row.mode === mode && row.codec === codec);
+}
+
+function cellsOf(row: PlanRow, isChosen: boolean): string[] {
+  const { mode, codec, outcome } = row;
+  const mark = isChosen ? 'recommended' : row.fits ? '' : 'above the limit';
+  if (outcome !== 'completed') {
+    const what = outcome === 'endless' ? 'does not converge' : 'gives up';
+    return [mode, codec, what, '', rangeText(row.wireBytes, formatBytes), '', ''];
+  }
+  return [
+    mode,
+    codec,
+    rangeText(row.totalMs, formatMs),
+    rangeText(row.downtimeMs, formatMs),
+    rangeText(row.wireBytes, formatBytes),
+    rangeText(row.slowdown, formatPercent),
+    mark,
+  ];
+}
+
+function rangeText({ low, expected, high }: Range, format: (value: number) => string): string {
+  const text = format(expected);
+  const [from, to] = [format(low), format(high)];
+  return from === to ? text : `${text} (${from} to ${to})`;
+}

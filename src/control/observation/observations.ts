@@ -1,0 +1,86 @@
+import { type Logger, SternaError } from '../../base/index.ts';
+import type { RecordedTrace } from '../../guestmem/index.ts';
+import type { GuestSlot } from '../guest-slot.ts';
+import type { MigrationHost } from '../migration/migration-host.ts';
+import type { Migrations } from '../migrations.ts';
+import { systemWallClock } from '../wall-clock.ts';
+import type { DirtyRate, DirtyRateRequest } from './dirty-rate.ts';
+import { DirtyRateStatus } from './dirty-rate-status.ts';
+import type { Observation, ObservationRequest } from './observer.ts';
+import { RecordingStatus } from './recording-status.ts';
+import type { TraceRequest } from './trace-file.ts';
+
+export interface ObservationsOptions {
+  readonly host: MigrationHost;
+  readonly guests: GuestSlot;
+  readonly migrations: Migrations;
+  readonly log: Logger;
+}
+
+/**
+ * The main thread's half: what clients ask about the guest's dirty pages, and what was found. A
+ * migration that begins ends an observation; none begins while a migration runs.
+ */
+export class Observations {
+  readonly dirtyRate = new DirtyRateStatus();
+  readonly recording = new RecordingStatus();
+  private readonly options: ObservationsOptions;
+
+  constructor(options: ObservationsOptions) {
+    this.options = options;
+  }
+
+  /** `calc-dirty-rate`: returns at once. Throws E_STATE. */
+  measureDirtyRate(request: DirtyRateRequest): void {
+    this.refuseWhileMoving();
+    if (this.recording.isRecording) {
+      throw new SternaError('E_STATE', 'A trace of the guest is being recorded');
+    }
+    this.dirtyRate.begin(request, Math.floor(systemWallClock() / 1e6));
+    void this.observe(request).then(
+      (measured) => this.dirtyRate.end(measured as DirtyRate),
+      (thrown: unknown) => {
+        this.options.log.warn({ event: 'dirty-rate.failed', error: String(thrown) });
+        this.dirtyRate.fail(thrown);
+      },
+    );
+  }
+
+  /** `x-record-trace-start`: returns at once. Throws E_STATE. */
+  recordTrace(request: TraceRequest): void {
+    const { log } = this.options;
+    this.refuseWhileMoving();
+    if (this.dirtyRate.isMeasuring) {
+      throw new SternaError('E_STATE', "the dirty rate's measurement is already in progress");
+    }
+    this.recording.begin(request, async () => {
+      log.info({ event: 'trace.begun', path: request.path, intervalMs: request.intervalMs });
+      return (await this.observe(request)) as RecordedTrace;
+    });
+    void this.recording.settled.then(() => {
+      log.info({ event: 'trace.ended', ...this.recording.reply() });
+    });
+  }
+
+  /** `x-record-trace-stop`: resolves when the file is whole. Rejects with E_STATE. */
+  async stopRecording(): Promise<Readonly<Record<string, unknown>>> {
+    if (!this.recording.isRecording) throw new SternaError('E_STATE', 'Nothing is recorded');
+    await this.options.host.endObservation();
+    await this.recording.settled;
+    return this.recording.reply();
+  }
+
+  private observe(request: ObservationRequest): Promise<Observation> {
+    const { host, guests } = this.options;
+    return host.observe(request, guests.need().handles());
+  }
+
+  /** The logs that are flipped are those of a migration. */
+  private refuseWhileMoving(): void {
+    const { guests, migrations } = this.options;
+    if (migrations.isRunning) {
+      throw new SternaError('E_STATE', "There's a migration process in progress");
+    }
+    if (!guests.isOwned) throw new SternaError('E_STATE', 'There is no guest here to observe');
+  }
+}

@@ -1,0 +1,13 @@
+export { decodeTrace } from '../../guestmem/index.ts';
+export {
+  defaultPlanParameters,
+  type GuestFigures,
+  makePlan,
+  type Plan,
+  type PlanOptions,
+  type PlanRow,
+  type Range,
+  type Recommendation,
+} from './make-plan.ts';
+export type { PlanLink, PlanParameters } from './plan-setup.ts';
+export { type ActualMigration, type PlanScore, type ScoredFigure, scorePlan } from './score.ts';

@@ -1,0 +1,92 @@
+import { PAGE_BYTES } from '../../base/index.ts';
+import type { ChangeSample, Trace } from '../../guestmem/index.ts';
+
+export type Codec = 'raw' | 'xbzrle' | 'lz4';
+
+/** An entry of a page table (docs/protocol.md, PAGE_BATCH). */
+export const ENTRY_BYTES = 16;
+const RAW_BYTES = ENTRY_BYTES + PAGE_BYTES;
+
+/**
+ * What pages of a recorded guest take on the wire: of those that lay there, and of those that were
+ * sent before and have changed since.
+ */
+export class PageCosts {
+  private readonly zeroShare: number;
+  private readonly contentLz4Bytes: number;
+  private readonly changes: readonly ChangeSample[];
+  private readonly lagCosts = new Map<string, number>();
+
+  constructor({ contents, intervals }: Trace) {
+    const zero = contents.filter(({ lz4Bytes }) => lz4Bytes === 0).length;
+    this.zeroShare = contents.length === 0 ? 0 : zero / contents.length;
+    this.contentLz4Bytes = mean(
+      contents.filter(({ lz4Bytes }) => lz4Bytes > 0).map(({ lz4Bytes }) => lz4Bytes),
+      PAGE_BYTES,
+    );
+    this.changes = intervals.flatMap(({ changes }) => changes);
+  }
+
+  /** Of a page that was populated when the trace began. */
+  contentBytes(codec: Codec): number {
+    const packed = codec === 'lz4' ? ENTRY_BYTES + this.contentLz4Bytes : RAW_BYTES;
+    return this.zeroShare * ENTRY_BYTES + (1 - this.zeroShare) * packed;
+  }
+
+  /** Of a dirty page that is sent whole. */
+  dirtyBytes(codec: Codec): number {
+    if (codec !== 'lz4') return RAW_BYTES;
+    const sizes = this.changes.map(({ lz4Bytes }) => ENTRY_BYTES + lz4Bytes);
+    return mean(sizes, ENTRY_BYTES + this.contentLz4Bytes);
+  }
+
+  /** Of a dirty page that the cache holds as it was `lag` intervals ago. */
+  deltaBytes(lag: number): number {
+    const bucket = lagBucket(lag);
+    const key = String(bucket);
+    const known = this.lagCosts.get(key);
+    if (known !== undefined) return known;
+    const cost = mean(
+      this.nearest(bucket).map(({ xbzrleBytes }) =>
+        // A page that is found unchanged is not sent at all.
+        xbzrleBytes === 0 ? 0 : ENTRY_BYTES + xbzrleBytes,
+      ),
+      RAW_BYTES,
+    );
+    this.lagCosts.set(key, cost);
+    return cost;
+  }
+
+  /** Share of a page that changes from one look to the next, 0 to 1; undefined without a sample. */
+  get changedShare(): number | undefined {
+    if (this.changes.length === 0) return undefined;
+    return mean(
+      this.changes.map(({ changedBytes }) => changedBytes / PAGE_BYTES),
+      1,
+    );
+  }
+
+  get zeroPagesShare(): number {
+    return this.zeroShare;
+  }
+
+  /** How small LZ4 makes what lies in RAM, 0 to 1. */
+  get lz4Share(): number {
+    return this.contentLz4Bytes / PAGE_BYTES;
+  }
+
+  private nearest(bucket: number): readonly ChangeSample[] {
+    const distance = ({ lag }: ChangeSample) => Math.abs(lagBucket(lag) - bucket);
+    const least = Math.min(...new Set(this.changes.map(distance)));
+    return this.changes.filter((change) => distance(change) === least);
+  }
+}
+
+function lagBucket(lag: number): number {
+  return Math.floor(Math.log2(Math.max(1, lag)));
+}
+
+function mean(values: readonly number[], otherwise: number): number {
+  if (values.length === 0) return otherwise;
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

@@ -1,0 +1,51 @@
+import { PAGE_BYTES } from '../../../../src/base/index.ts';
+import type { ChangeSample, Trace } from '../../../../src/guestmem/index.ts';
+
+export interface SweepOptions {
+  readonly ramPages: number;
+  readonly hotPages: number;
+  /** Of each interval of 10 ms. */
+  readonly pagesPerInterval: number;
+  readonly intervals?: number;
+  /** Bytes that a write changes in its page, as an XBZRLE delta. */
+  readonly deltaBytes?: number;
+  readonly zeroShare?: number;
+}
+
+/** The trace of a guest that sweeps over its hot pages. */
+export function sweep(options: SweepOptions): Trace {
+  const { ramPages, hotPages, pagesPerInterval, intervals = 100 } = options;
+  const { deltaBytes = PAGE_BYTES, zeroShare = 0 } = options;
+  const change: ChangeSample = {
+    pfn: 0,
+    lag: 1,
+    changedBytes: deltaBytes,
+    xbzrleBytes: deltaBytes,
+    lz4Bytes: PAGE_BYTES,
+    deltaLz4Bytes: deltaBytes,
+  };
+  return {
+    header: {
+      ramBlocks: [{ name: 'ram0', bytes: ramPages * PAGE_BYTES }],
+      vcpuCount: 1,
+      workload: 'sweep',
+      intervalMs: 10,
+    },
+    populated: new Uint8Array(ramPages / 8).fill(0xff),
+    contents: Array.from({ length: 100 }, (_, index) => ({
+      pfn: index,
+      lz4Bytes: index < zeroShare * 100 ? 0 : PAGE_BYTES,
+    })),
+    intervals: Array.from({ length: intervals }, (_, interval) => {
+      const pages = Array.from(
+        { length: pagesPerInterval },
+        (_page, index) => (interval * pagesPerInterval + index) % hotPages,
+      );
+      return {
+        spanMs: 10,
+        pages: Uint32Array.from(new Set(pages)).sort(),
+        changes: pagesPerInterval > 0 ? [change] : [],
+      };
+    }),
+  };
+}
