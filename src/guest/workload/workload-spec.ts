@@ -5,16 +5,18 @@ import { formatBytes, PAGE_BYTES, parseBytes, SternaError } from '../../base/ind
  */
 export type WorkloadSpec = IdleSpec | MemwriteSpec | AbSpec;
 
-/** Does nothing but tick; optionally fills memory with noise first. */
+/** Does nothing but tick; optionally fills memory first. */
 export interface IdleSpec {
   readonly kind: 'idle';
   readonly fillBytes: number;
+  readonly content: FillContent;
 }
 
-/** Fills memory with noise, then writes its hot range in a loop. */
+/** Fills memory, then writes its hot range in a loop. */
 export interface MemwriteSpec {
   readonly kind: 'memwrite';
   readonly fillBytes: number;
+  readonly content: FillContent;
   readonly hotBytes: number;
   readonly pattern: WritePattern;
   /** Of all vCPUs together; 0: as fast as they can. */
@@ -24,6 +26,14 @@ export interface MemwriteSpec {
   readonly stepBytes: number;
   /** Share of the accesses that only read. */
   readonly readPercent: number;
+}
+
+/** What memory is filled with. Noise does not get shorter by any codec, text to less than half. */
+export const FILL_CONTENTS = ['noise', 'text'] as const;
+export type FillContent = (typeof FILL_CONTENTS)[number];
+
+export function contentOf(spec: WorkloadSpec): FillContent {
+  return spec.kind === 'ab' ? 'noise' : spec.content;
 }
 
 /** QEMU's migration test guest. */
@@ -73,7 +83,11 @@ export function parseWorkloadSpec(text: string): WorkloadSpec {
 /** The text from which `parseWorkloadSpec` makes an equal SPEC. */
 export function formatWorkloadSpec(spec: WorkloadSpec): string {
   if (spec.kind === 'ab') return 'ab';
-  if (spec.kind === 'idle') return spec.fillBytes === 0 ? 'idle' : `idle,fill=${spec.fillBytes}`;
+  const content = spec.content === 'noise' ? [] : [`content=${spec.content}`];
+  if (spec.kind === 'idle') {
+    const fill = spec.fillBytes === 0 ? [] : [`fill=${spec.fillBytes}`];
+    return ['idle', ...fill, ...content].join(',');
+  }
   return [
     'memwrite',
     `fill=${spec.fillBytes}`,
@@ -83,6 +97,7 @@ export function formatWorkloadSpec(spec: WorkloadSpec): string {
     `words=${spec.words}`,
     `step=${spec.stepBytes}`,
     `read=${spec.readPercent}`,
+    ...content,
   ].join(',');
 }
 
@@ -113,15 +128,16 @@ export function checkWorkloadFits(spec: WorkloadSpec, ramBytes: number): void {
  * own.
  */
 const KEYS: ReadonlyMap<string, readonly string[]> = new Map([
-  ['idle', ['fill']],
-  ['memwrite', ['fill', 'hot', 'pattern', 'rate', 'words', 'step', 'read']],
+  ['idle', ['fill', 'content']],
+  ['memwrite', ['fill', 'hot', 'pattern', 'rate', 'words', 'step', 'read', 'content']],
   ['ab', []],
 ]);
 
 function buildSpec(kind: string, values: ReadonlyMap<string, string>): WorkloadSpec {
   if (kind === 'ab') return { kind: 'ab' };
   const fillBytes = pagesOf(values, 'fill', 0, 0);
-  if (kind === 'idle') return { kind: 'idle', fillBytes };
+  const content = choiceOf('content', FILL_CONTENTS, values.get('content') ?? 'noise');
+  if (kind === 'idle') return { kind: 'idle', fillBytes, content };
   const words = wholeNumber(values, 'words', 1, 1, PAGE_BYTES / 4);
   const stepBytes = wholeNumber(values, 'step', 64, 4, PAGE_BYTES);
   if (stepBytes % 4 !== 0) {
@@ -139,8 +155,9 @@ function buildSpec(kind: string, values: ReadonlyMap<string, string>): WorkloadS
   return {
     kind: 'memwrite',
     fillBytes,
+    content,
     hotBytes: pagesOf(values, 'hot', hotDefault, PAGE_BYTES),
-    pattern: patternOf(values.get('pattern') ?? 'seq'),
+    pattern: choiceOf('pattern', WRITE_PATTERNS, values.get('pattern') ?? 'seq'),
     ratePagesPerSecond: wholeNumber(values, 'rate', 0, 0, 1e9),
     words,
     stepBytes,
@@ -200,13 +217,13 @@ function wholeNumber(
   return number;
 }
 
-function patternOf(text: string): WritePattern {
-  const pattern = WRITE_PATTERNS.find((name) => name === text);
-  if (pattern !== undefined) return pattern;
-  throw invalid(`Workload key pattern is unknown: ${JSON.stringify(text)}`, {
-    key: 'pattern',
+function choiceOf<T extends string>(key: string, known: readonly T[], text: string): T {
+  const choice = known.find((name) => name === text);
+  if (choice !== undefined) return choice;
+  throw invalid(`Workload key ${key} is unknown: ${JSON.stringify(text)}`, {
+    key,
     value: text,
-    known: WRITE_PATTERNS,
+    known,
   });
 }
 
