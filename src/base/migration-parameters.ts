@@ -307,7 +307,7 @@ export const MIGRATION_PARAMETERS: Readonly<Record<string, ParameterDefinition>>
   'x-codec': {
     type: 'choice',
     key: 'codec',
-    default: 'auto',
+    default: 'none',
     choices: ['auto', 'none', 'lz4', 'delta-lz4', 'all'],
     live: false,
   },

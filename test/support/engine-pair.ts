@@ -144,13 +144,8 @@ export class EnginePair {
         : { secret: options.secret ?? PAIR_SECRET }),
       migrationId: migrationIdOf(options.secret ?? PAIR_SECRET),
       peer: 'memory:destination',
-      // No rate limit and no codec unless a test asks for one: pages are counted by kind.
-      parameters: {
-        ...defaultParameters(),
-        maxBandwidthBytesPerSecond: 0,
-        codec: 'none',
-        ...options.parameters,
-      },
+      // No rate limit unless a test asks for one.
+      parameters: { ...defaultParameters(), maxBandwidthBytesPerSecond: 0, ...options.parameters },
       codecHelpers: options.codecHelpers,
       capabilities: { ...defaultCapabilities(), ...options.capabilities },
       policyModule: options.policyModule,

@@ -129,7 +129,7 @@ export class Codec {
     if (helpers.ready === 0) return { ...this.compress(block, request), wasBusy: true };
     const wasBusy = helpers.underWay >= helpers.ready;
     return helpers.compress(block, request).then(({ made, ms }) => {
-      this.meter.add(made, ms);
+      this.meter.add(made, ms, this.clock.nowMs());
       return { made, ms: ms / Math.max(1, helpers.ready), wasBusy };
     });
   }
@@ -148,7 +148,7 @@ export class Codec {
     const startMs = this.clock.nowMs();
     const made = compressBody(block, OWN_LANE, request);
     const ms = this.clock.nowMs() - startMs;
-    this.meter.add(made, ms);
+    this.meter.add(made, ms, this.clock.nowMs());
     return { made, ms };
   }
 

@@ -26,7 +26,7 @@ const KEEP_MS = 2000;
  */
 const SILENCE_MS = 5;
 /** An answer comes for so much at once, and may be under way. */
-const UNTOLD_BYTES = 64 * 2 ** 10;
+const UNTOLD_BYTES = 512 * 2 ** 10;
 
 export class LinkUse {
   private waitMs = 0;
