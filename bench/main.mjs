@@ -2,6 +2,7 @@
 // Prints one JSON line for each result, with machine and commit; --record also appends it to bench/results/.
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { codec } from './codec.mjs';
 import { converge } from './converge.mjs';
 import { downtime } from './downtime.mjs';
 import { journal } from './journal.mjs';
@@ -25,6 +26,7 @@ const BENCHES = [
   postcopy,
   spill,
   journal,
+  codec,
 ];
 const options = process.argv.slice(2);
 const smoke = options.includes('--smoke');

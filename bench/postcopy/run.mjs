@@ -8,7 +8,7 @@ import { booted, migrate } from '../migration.mjs';
 export const POSTCOPY = { 'x-mode': 'postcopy' };
 
 /** Resolves with the address of a link of that rate to the address of an agent, and what closes it. */
-async function shapedLink(uri, bytesPerSecond) {
+export async function shapedLink(uri, bytesPerSecond) {
   const port = uri.slice(uri.lastIndexOf(':') + 1);
   const script = fileURLToPath(new URL('shaped-link.mjs', import.meta.url));
   const child = spawn(process.execPath, [script, port, String(bytesPerSecond)], {

@@ -63,6 +63,8 @@ export interface MigrationInfo {
   readonly downtimeParts: Readonly<Record<string, number>>;
   readonly ram: RamCounters;
   readonly xbzrle: XbzrleCounters | undefined;
+  /** Undefined at a destination, and while nothing was compressed. */
+  readonly compression?: CompressionCounters | undefined;
   readonly pageKinds: Readonly<Record<PageKindCounter, PagesAndBytes>>;
   readonly passes: readonly PassRecord[];
   /** Undefined until the guest was handed over with pages missing. */
@@ -183,7 +185,7 @@ export interface BlocktimeInfo {
   readonly latencyP99Ms: number | undefined;
 }
 
-export type PageKindCounter = 'zero' | 'raw' | 'xbzrle' | 'unchanged';
+export type PageKindCounter = 'zero' | 'raw' | 'xbzrle' | 'lz4' | 'lz4-xbzrle' | 'unchanged';
 
 export interface PagesAndBytes {
   readonly pages: number;
@@ -206,6 +208,19 @@ export interface XbzrleCounters {
   readonly encodingRate: number;
 }
 
+/** QEMU's CompressionStats. Pages and their deltas that went as LZ4. */
+export interface CompressionCounters {
+  readonly pages: number;
+  /** Pages in frames for which no helper was free. */
+  readonly busyPages: number;
+  /** Such pages / compressed pages in the last pass. */
+  readonly busyRate: number;
+  /** Payload on the wire. */
+  readonly compressedBytes: number;
+  /** Bytes before / after. */
+  readonly compressionRate: number;
+}
+
 /** One pre-copy pass, or the stop-and-copy (the last record, `stopped: true`). */
 export interface PassRecord {
   readonly pass: number;
@@ -219,6 +234,8 @@ export interface PassRecord {
   readonly zeroPages: number;
   readonly rawPages: number;
   readonly xbzrlePages: number;
+  readonly lz4Pages: number;
+  readonly lz4XbzrlePages: number;
   readonly unchangedPages: number;
   /** Dirty at the sync that ended the pass. */
   readonly dirtiedPages: number;

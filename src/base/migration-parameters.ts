@@ -77,6 +77,11 @@ export interface MigrationParameters {
   vcpuDirtyLimitMegabytesPerSecond: number;
   /** `x-vcpu-dirty-limit-period`: milliseconds from one look at that to the next. */
   vcpuDirtyLimitPeriodMs: number;
+  /**
+   * `x-codec`: what becomes LZ4: whatever arrives sooner by it (`auto`), whole pages, deltas, both,
+   * or nothing.
+   */
+  codec: CodecChoice;
 }
 
 /**
@@ -87,6 +92,7 @@ export type MigrationMode = 'precopy' | 'stop' | 'postcopy' | 'hybrid';
 export type TimeoutAction = 'cancel' | 'suspend' | 'postcopy';
 export type Switch = 'on' | 'off';
 export type PostcopyOrder = 'bubbling' | 'sequential';
+export type CodecChoice = 'auto' | 'none' | 'lz4' | 'delta-lz4' | 'all';
 export type VerifyMode = 'off' | 'after' | 'strict';
 
 export const POLICY_NAMES: readonly string[] = ['auto', 'clark', 'qemu', 'svard'];
@@ -297,6 +303,13 @@ export const MIGRATION_PARAMETERS: Readonly<Record<string, ParameterDefinition>>
     max: 1000,
     unit: 'ms',
     live: true,
+  },
+  'x-codec': {
+    type: 'choice',
+    key: 'codec',
+    default: 'none',
+    choices: ['auto', 'none', 'lz4', 'delta-lz4', 'all'],
+    live: false,
   },
 };
 

@@ -7,6 +7,7 @@ import type { TakeOver } from './take-over.ts';
 const SUPPORTED_CAPABILITIES = [
   ...(['xbzrle', 'validate-uuid', 'postcopy-ram', 'postcopy-preempt'] as const),
   'x-postcopy-journal',
+  'x-lz4',
 ];
 
 /** Those of HELLO that this side has. */

@@ -57,21 +57,30 @@ export class IncomingRecord {
   private rawPages = 0;
   private xbzrlePages = 0;
   private xbzrleBytes = 0;
+  private lz4Pages = 0;
+  private lz4Bytes = 0;
+  private lz4XbzrlePages = 0;
+  private lz4XbzrleBytes = 0;
 
   constructor(startMs: number) {
     this.startMs = startMs;
   }
 
-  applied(result: ApplyResult, bodyBytes: number, tableBytes: number): void {
+  applied(result: ApplyResult, tableBytes: number): void {
     this.batches += 1;
     this.receivedPages += result.newPages;
     this.zeroPages += result.zeroPages;
-    const entries = result.rawPages + result.xbzrlePages;
+    const { rawPages, xbzrlePages, lz4Pages, lz4XbzrlePages } = result;
+    const entries = rawPages + xbzrlePages + lz4Pages + lz4XbzrlePages;
     this.zeroBytes += tableBytes - entries * PAGE_ENTRY_BYTES;
-    this.rawPages += result.rawPages;
-    this.xbzrlePages += result.xbzrlePages;
-    this.xbzrleBytes += Math.max(0, bodyBytes - tableBytes - result.rawPages * PAGE_BYTES);
-    const pages = result.zeroPages + result.rawPages + result.xbzrlePages;
+    this.rawPages += rawPages;
+    this.xbzrlePages += xbzrlePages;
+    this.xbzrleBytes += result.xbzrleBytes;
+    this.lz4Pages += lz4Pages;
+    this.lz4Bytes += result.lz4Bytes;
+    this.lz4XbzrlePages += lz4XbzrlePages;
+    this.lz4XbzrleBytes += result.lz4XbzrleBytes;
+    const pages = result.zeroPages + entries;
     this.appliedPages += pages;
     this.remainingPages = Math.max(0, this.remainingPages - pages);
     if (this.postcopy === undefined) return;
@@ -142,6 +151,11 @@ export class IncomingRecord {
         xbzrle: {
           pages: this.xbzrlePages,
           bytes: this.xbzrleBytes + this.xbzrlePages * PAGE_ENTRY_BYTES,
+        },
+        lz4: { pages: this.lz4Pages, bytes: this.lz4Bytes + this.lz4Pages * PAGE_ENTRY_BYTES },
+        'lz4-xbzrle': {
+          pages: this.lz4XbzrlePages,
+          bytes: this.lz4XbzrleBytes + this.lz4XbzrlePages * PAGE_ENTRY_BYTES,
         },
         unchanged: { pages: 0, bytes: 0 },
       },

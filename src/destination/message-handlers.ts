@@ -222,7 +222,7 @@ export class MessageHandlers {
     const { options, conversation, postcopy, record } = this;
     const isSecond = link !== conversation.link();
     const result = this.loaded().apply(header, isSecond, postcopy !== undefined);
-    record.applied(result, header.bodyBytes, header.checkedBytes);
+    record.applied(result, header.checkedBytes);
     options.reached?.('destination.page-applied');
     postcopy?.pagesCame();
     // Frames of the second connection are in nobody's window.

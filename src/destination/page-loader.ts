@@ -16,6 +16,7 @@ const FAILURES: Readonly<
   'bad-table': ['E_PROTOCOL_BAD_BODY', 'Page batch has a malformed table'],
   'bad-crc': ['E_PROTOCOL_CHECKSUM', 'Page table checksum does not match'],
   'bad-delta': ['E_PROTOCOL_BAD_BODY', 'Page batch has a malformed delta'],
+  'bad-lz4': ['E_PROTOCOL_BAD_BODY', 'Page batch has a malformed LZ4 block'],
   'bad-hash': ['E_PAGE_HASH', 'Page does not have the announced hash'],
 };
 

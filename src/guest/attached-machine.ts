@@ -16,7 +16,7 @@ import { registersOf, type WorkloadMachineHandles } from './shared-state.ts';
 import { PHASE, type VcpuRegisters } from './vcpu-registers.ts';
 import { checkWorkload, type WorkloadCheck } from './workload/workload-check.ts';
 import { instantiatePrograms, strictMmuHost } from './workload/workload-program.ts';
-import type { WorkloadSpec } from './workload/workload-spec.ts';
+import { contentOf, type WorkloadSpec } from './workload/workload-spec.ts';
 import { loadState, saveState } from './workload/workload-state.ts';
 import { workloadConfig } from './workload-description.ts';
 
@@ -154,7 +154,7 @@ export class AttachedMachine implements Machine {
       spec: this.spec,
       memory: this.memory,
       registers: this.registers,
-      programs: instantiatePrograms(this.memory, this.seed, strictMmuHost()),
+      programs: instantiatePrograms(this.memory, this.seed, strictMmuHost(), contentOf(this.spec)),
       clock: this.clock,
     });
   }

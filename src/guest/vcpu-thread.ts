@@ -5,6 +5,7 @@ import {
   GuestMemory,
   MissingPages,
   type MmuSettings,
+  type RamBlock,
   Safepoint,
 } from '../guestmem/index.ts';
 import { ConsoleDevice } from './console-device.ts';
@@ -13,6 +14,7 @@ import type { WorkloadMachineHandles } from './shared-state.ts';
 import { registersOf } from './shared-state.ts';
 import { runVcpu } from './vcpu-loop.ts';
 import { instantiatePrograms, strictMmuHost } from './workload/workload-program.ts';
+import { contentOf } from './workload/workload-spec.ts';
 import { workloadConfig } from './workload-description.ts';
 
 export interface VcpuWorkerData {
@@ -27,10 +29,11 @@ export function runWorkloadVcpu({ vcpu, handles }: VcpuWorkerData): void {
   const control = new ControlBlock(handles.control);
   const { spec, seed } = workloadConfig(handles.description);
   const missing = new MissingPages(control, vcpu, clock);
-  const programs = instantiatePrograms(memory, seed, {
+  const host = {
     guestFault: strictMmuHost().guestFault,
-    pageMissing: (block, pfn) => missing.wait(block, pfn),
-  });
+    pageMissing: (block: RamBlock, pfn: number) => missing.wait(block, pfn),
+  };
+  const programs = instantiatePrograms(memory, seed, host, contentOf(spec));
   const configure = ({ activeMap, postcopy }: MmuSettings): void => {
     for (const [index, { layout }] of memory.blocks.entries()) {
       programs[index]?.mmuSelectMap(dirtyMapAddress(layout, vcpu, activeMap));

@@ -12,6 +12,7 @@ import {
  *   0x1000  kernel context and results      (kernels/context.ts mirrors the offsets)
  *   0x2000  CRC32C tables, 16 KiB           0x8000  scratch page
  *   0x10000 list of page numbers            0x20000 page entries of the batch being made
+ *   0x30000 lanes of the codec: counters, hash table and output of each
  *   then    dirty, populated and scratch bitmap · received map · heat · page hashes
  *   then    dirty maps of the vCPUs
  *   then    staging slots
@@ -50,7 +51,13 @@ export const CRC_TABLE = 0x2000;
 export const SCRATCH_PAGE = 0x8000;
 export const PFN_LIST = 0x10000;
 export const ENTRY_SCRATCH = 0x20000;
-const FIXED_BYTES = 0x30000;
+const LANES = 0x30000;
+/** One for the thread of the migration, one for each helper; kernels/compress.ts has its parts. */
+export const LANE_COUNT = 4;
+const LANE_BYTES = 0x4000;
+/** Of results at its beginning, u32 each. */
+export const LANE_WORDS = 16;
+const FIXED_BYTES = LANES + LANE_COUNT * LANE_BYTES;
 
 /**
  * A byte for each page that a 32-bit address can name: an access outside RAM finds a zero there and
@@ -61,10 +68,10 @@ export const PAGE_MAP_BYTES = 2 ** 20;
 
 /**
  * A sender has slots 0 and 1: two keep the socket busy while the next batch is made, more gain
- * nothing (docs/adr/0003). A loader has slot 0, and slot 2 for a second connection. Slot 3 is cut
- * into the urgent slots.
+ * nothing (docs/adr/0003); and slots 3 and 4 while helpers of the codec have some. A loader has
+ * slot 0, and slot 2 for a second connection. Slot 5 is cut into the urgent slots.
  */
-export const SLOT_COUNT = 4;
+export const SLOT_COUNT = 6;
 /**
  * Header in front, body behind, and room for the next frame's header, which the reader reads in the
  * same call.
@@ -130,6 +137,12 @@ export function blockLayout(shape: BlockShape): BlockLayout {
     cachePagesMax,
     memoryBytes: roundUp(cache + cachePagesMax * (PAGE_BYTES + 8) + PAGE_BYTES, WASM_PAGE_BYTES),
   };
+}
+
+/** What one caller of the codec's kernel writes beside the body. */
+export function laneAddress(lane: number): number {
+  assert(lane >= 0 && lane < LANE_COUNT, 'The lane exists');
+  return LANES + lane * LANE_BYTES;
 }
 
 /** One of the two dirty maps of a log. */

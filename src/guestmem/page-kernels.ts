@@ -16,6 +16,14 @@ export interface PageKernels {
   gather(slot: number, count: number, mode: number, age: number): number;
   gatherEmpty(slot: number, from: number, max: number): number;
   gatherZeros(slot: number, from: number, max: number): number;
+  compress(
+    body: number,
+    bodyBytes: number,
+    tableBytes: number,
+    lane: number,
+    mode: number,
+    maxTries: number,
+  ): number;
   hashPages(first: number, count: number, to: number): void;
   apply(
     body: number,
@@ -30,14 +38,27 @@ export interface PageKernels {
   hashPage(page: number, pfn: number): bigint;
   xbzrleEncode(oldPage: number, newPage: number, to: number, limit: number): number;
   xbzrleDecode(page: number, from: number, length: number): number;
+  lz4Encode(from: number, length: number, to: number, limit: number, table: number): number;
+  lz4Decode(from: number, length: number, to: number, limit: number): number;
 }
 
 /** Bits of `mode` of `gather`. */
 export const GATHER_ENCODE = 1;
 export const GATHER_KEEP = 2;
 
+/** Bits of `mode` of `compress`. */
+export const COMPRESS_PAGES = 1;
+export const COMPRESS_DELTAS = 2;
+
 /** What `apply` returns. */
-export const APPLY_OUTCOMES = ['ok', 'bad-table', 'bad-crc', 'bad-delta', 'bad-hash'] as const;
+export const APPLY_OUTCOMES = [
+  'ok',
+  'bad-table',
+  'bad-crc',
+  'bad-delta',
+  'bad-hash',
+  'bad-lz4',
+] as const;
 export type ApplyOutcome = (typeof APPLY_OUTCOMES)[number];
 
 /** Instantiates the kernels over one block's memory. */

@@ -13,50 +13,14 @@ import {
   URGENT_SLOT_BYTES,
   URGENT_SLOT_COUNT,
 } from './block-layout.ts';
+import type { ApplyResult, GatherResult, TakenPages } from './kernel-results.ts';
 import {
   APPLY_OUTCOMES,
-  type ApplyOutcome,
   GATHER_ENCODE,
   GATHER_KEEP,
   instantiatePageKernels,
   type PageKernels,
 } from './page-kernels.ts';
-
-/** What one gather made and counted. */
-export interface GatherResult {
-  /** 0: nothing has to be sent. */
-  readonly bodyBytes: number;
-  readonly tableBytes: number;
-  readonly tableCrc: number;
-  readonly zeroPages: number;
-  readonly rawPages: number;
-  readonly xbzrlePages: number;
-  readonly unchangedPages: number;
-  readonly xbzrleBytes: number;
-  readonly hitPages: number;
-  readonly missPages: number;
-  readonly conflictPages: number;
-  readonly overflowPages: number;
-}
-
-export interface ApplyResult {
-  readonly outcome: ApplyOutcome;
-  /** Page at which it failed. */
-  readonly errorPfn: number;
-  /** Pages that had not come before. */
-  readonly newPages: number;
-  /** Pages that were skipped because they had come already. */
-  readonly duplicatePages: number;
-  readonly zeroPages: number;
-  readonly rawPages: number;
-  readonly xbzrlePages: number;
-}
-
-/** Pages that were put on the list of the next gather, and where to go on. */
-export interface TakenPages {
-  readonly count: number;
-  readonly next: number;
-}
 
 /** Index of the kernels' context; the XBZRLE cache's four words are before it. */
 const HEAT_MAP = 14;
@@ -82,7 +46,7 @@ export class RamBlock {
     this.memory = memory;
     this.kernels = instantiatePageKernels(memory);
     this.bytes = Buffer.from(memory.buffer);
-    this.results = new Uint32Array(memory.buffer, RESULTS, 16);
+    this.results = new Uint32Array(memory.buffer, RESULTS, 32);
   }
 
   /** Writes the context and the tables; once, by the thread that allocated the memory. */
@@ -327,6 +291,11 @@ export class RamBlock {
       zeroPages: this.result(4),
       rawPages: this.result(5),
       xbzrlePages: this.result(6),
+      xbzrleBytes: this.result(8),
+      lz4Pages: this.result(16),
+      lz4XbzrlePages: this.result(17),
+      lz4Bytes: this.result(18),
+      lz4XbzrleBytes: this.result(19),
     };
   }
 
@@ -394,7 +363,7 @@ export class RamBlock {
 
   /** `index` counts u32 from RESULTS, as in kernels/context.ts. */
   private result(index: number): number {
-    // The view has 16 entries and callers pass constants below that.
+    // The view has 32 entries and callers pass constants below that.
     return this.results[index] as number;
   }
 }

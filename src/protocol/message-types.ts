@@ -126,8 +126,7 @@ export function carriesPageTable(type: number): boolean {
 }
 
 /**
- * How the bytes of a page travel (u8 in its table entry). Numbers for later kinds are already
- * assigned.
+ * How the bytes of a page travel (u8 in its table entry). CONTENT_REFERENCE is for later.
  */
 export const PAGE_KINDS = {
   ZERO_RUN: 1,

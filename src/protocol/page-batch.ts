@@ -2,22 +2,34 @@ import { BATCH_PAGES_MAX, PAGE_BYTES } from '../base/index.ts';
 import { type BodyResult, malformedBody } from './body/body-reader.ts';
 import { PAGE_ENTRY_BYTES, PAGE_KINDS } from './message-types.ts';
 
+/** Of entries that have a payload: the page, its delta, or an LZ4 block of either. */
+export type PayloadKind = 'RAW' | 'XBZRLE' | 'LZ4' | 'LZ4_XBZRLE';
+
 /** One row of the table of a PAGE_BATCH. */
 export type PageEntry =
   | { readonly kind: 'ZERO_RUN'; readonly pfn: number; readonly pages: number }
   | {
-      readonly kind: 'RAW' | 'XBZRLE';
+      readonly kind: PayloadKind;
       readonly pfn: number;
       /** Of the page as it will be, its number included. */
       readonly hash: bigint;
-      /** The page, or its delta: a view into the body. */
+      /** A view into the body. */
       readonly payload: Uint8Array;
     };
 
-/** The shortest XBZRLE: two lengths and a byte. */
-const XBZRLE_BYTES_MIN = 3;
-/** An encoding that is not shorter than the page is sent RAW. */
-const XBZRLE_BYTES_MAX = PAGE_BYTES - 1;
+/**
+ * How long a payload may be. The shortest XBZRLE is two lengths and a byte, the shortest LZ4 a
+ * token and a literal; an encoding that is not shorter than the page is sent RAW.
+ */
+const PAYLOAD_BYTES: Readonly<Record<PayloadKind, readonly [number, number]>> = {
+  RAW: [PAGE_BYTES, PAGE_BYTES],
+  XBZRLE: [3, PAGE_BYTES - 1],
+  LZ4: [2, PAGE_BYTES - 1],
+  LZ4_XBZRLE: [2, PAGE_BYTES - 1],
+};
+const KIND_BY_NUMBER: ReadonlyMap<number, PayloadKind> = new Map(
+  (Object.keys(PAYLOAD_BYTES) as PayloadKind[]).map((name) => [PAGE_KINDS[name], name]),
+);
 const ZERO_RUN_PAGES_MAX = 65_535;
 const PAGE_ENTRIES_MAX = BATCH_PAGES_MAX;
 
@@ -97,15 +109,12 @@ function readEntry(view: DataView, at: number, rest: Uint8Array): PageEntry | st
     if (hash !== 0n) return 'a zero run has a hash';
     return { kind: 'ZERO_RUN', pfn, pages: length };
   }
-  if (kind !== PAGE_KINDS.RAW && kind !== PAGE_KINDS.XBZRLE)
-    return `kind ${kind} was not agreed on`;
-  if (kind === PAGE_KINDS.RAW && length !== PAGE_BYTES) return `a raw page has ${length} bytes`;
-  if (kind === PAGE_KINDS.XBZRLE && (length < XBZRLE_BYTES_MIN || length > XBZRLE_BYTES_MAX)) {
-    return `a delta has ${length} bytes`;
-  }
+  const name = KIND_BY_NUMBER.get(kind);
+  if (name === undefined) return `kind ${kind} was not agreed on`;
+  const [min, max] = PAYLOAD_BYTES[name];
+  if (length < min || length > max) return `a payload of kind ${name} has ${length} bytes`;
   if (length > rest.length) return 'the payload is too short';
-  const payload = rest.subarray(0, length);
-  return { kind: kind === PAGE_KINDS.RAW ? 'RAW' : 'XBZRLE', pfn, hash, payload };
+  return { kind: name, pfn, hash, payload: rest.subarray(0, length) };
 }
 
 function roundUp8(bytes: number): number {

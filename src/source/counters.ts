@@ -1,5 +1,11 @@
-import { PAGE_BYTES, type PassRecord, type XbzrleCounters } from '../base/index.ts';
-import type { GatherResult } from '../guestmem/index.ts';
+import {
+  type CompressionCounters,
+  type MigrationInfo,
+  PAGE_BYTES,
+  type PassRecord,
+  type XbzrleCounters,
+} from '../base/index.ts';
+import type { CompressResult, GatherResult } from '../guestmem/index.ts';
 import { FRAME_HEADER_BYTES, PAGE_ENTRY_BYTES } from '../protocol/index.ts';
 
 /** Sums over frames of a pass, or of the migration. */
@@ -13,6 +19,14 @@ export interface PageTotals {
   /** Table entries of zero runs. */
   zeroBytes: number;
   xbzrleBytes: number;
+  lz4Pages: number;
+  lz4Bytes: number;
+  /** Deltas that went as LZ4, and what they were before. */
+  lz4XbzrlePages: number;
+  lz4XbzrleBytes: number;
+  lz4XbzrleBytesBefore: number;
+  /** Pages and deltas in frames for which no helper was free. */
+  busyPages: number;
   hitPages: number;
   missPages: number;
   conflictPages: number;
@@ -30,6 +44,12 @@ export function emptyTotals(): PageTotals {
     unchangedPages: 0,
     zeroBytes: 0,
     xbzrleBytes: 0,
+    lz4Pages: 0,
+    lz4Bytes: 0,
+    lz4XbzrlePages: 0,
+    lz4XbzrleBytes: 0,
+    lz4XbzrleBytesBefore: 0,
+    busyPages: 0,
     hitPages: 0,
     missPages: 0,
     conflictPages: 0,
@@ -38,8 +58,13 @@ export function emptyTotals(): PageTotals {
   };
 }
 
+function sentPages(totals: PageTotals): number {
+  const { zeroPages, rawPages, xbzrlePages, lz4Pages, lz4XbzrlePages } = totals;
+  return zeroPages + rawPages + xbzrlePages + lz4Pages + lz4XbzrlePages;
+}
+
 export function handledPages(totals: PageTotals): number {
-  return totals.zeroPages + totals.rawPages + totals.xbzrlePages + totals.unchangedPages;
+  return sentPages(totals) + totals.unchangedPages;
 }
 
 export function addFrame(totals: PageTotals, frame: GatherResult, encodeMs: number): void {
@@ -57,6 +82,25 @@ export function addFrame(totals: PageTotals, frame: GatherResult, encodeMs: numb
   totals.missPages += frame.missPages;
   totals.conflictPages += frame.conflictPages;
   totals.overflowPages += frame.overflowPages;
+  totals.encodeMs += encodeMs;
+}
+
+/** What the codec made of a frame that was counted as it was before. */
+export function addCompressed(
+  totals: PageTotals,
+  frame: GatherResult,
+  made: CompressResult,
+  encodeMs: number,
+): void {
+  totals.wireBytes -= frame.bodyBytes - made.bodyBytes;
+  totals.rawPages -= made.lz4Pages;
+  totals.lz4Pages += made.lz4Pages;
+  totals.lz4Bytes += made.lz4Bytes;
+  totals.xbzrlePages -= made.lz4Deltas;
+  totals.xbzrleBytes -= made.lz4DeltaBytesBefore;
+  totals.lz4XbzrlePages += made.lz4Deltas;
+  totals.lz4XbzrleBytes += made.lz4DeltaBytes;
+  totals.lz4XbzrleBytesBefore += made.lz4DeltaBytesBefore;
   totals.encodeMs += encodeMs;
 }
 
@@ -88,15 +132,58 @@ export function passRecord(
     startMs: counters.startMs,
     durationMs,
     dirtyPages: counters.dirtyPages,
-    sentPages: pages - totals.unchangedPages,
+    sentPages: sentPages(totals),
     sentBytes: totals.wireBytes,
     zeroPages: totals.zeroPages,
     rawPages: totals.rawPages,
     xbzrlePages: totals.xbzrlePages,
+    lz4Pages: totals.lz4Pages,
+    lz4XbzrlePages: totals.lz4XbzrlePages,
     unchangedPages: totals.unchangedPages,
     dirtiedPages,
     effectiveBytesPerSecond: durationMs > 0 ? (pages * PAGE_BYTES * 1000) / durationMs : 0,
     expectedDowntimeMs: expectedDowntimeMs ?? Number.NaN,
+  };
+}
+
+/** Of all deltas on the wire, whatever became of them. */
+function deltaBytes(totals: PageTotals): number {
+  const pages = totals.xbzrlePages + totals.lz4XbzrlePages;
+  return totals.xbzrleBytes + totals.lz4XbzrleBytes + pages * PAGE_ENTRY_BYTES;
+}
+
+/** Undefined while nothing was compressed: QEMU's reply has none then, either. */
+export function compressionCounters(
+  all: PageTotals,
+  last: PageTotals,
+): CompressionCounters | undefined {
+  const pages = all.lz4Pages + all.lz4XbzrlePages;
+  if (pages === 0) return undefined;
+  const before = all.lz4Pages * PAGE_BYTES + all.lz4XbzrleBytesBefore;
+  const compressedBytes = all.lz4Bytes + all.lz4XbzrleBytes;
+  const lastPages = last.lz4Pages + last.lz4XbzrlePages;
+  return {
+    pages,
+    busyPages: all.busyPages,
+    busyRate: lastPages === 0 ? 0 : last.busyPages / lastPages,
+    compressedBytes,
+    compressionRate: before / compressedBytes,
+  };
+}
+
+/** On the wire, page table entries included. */
+export function pageKinds(all: PageTotals): MigrationInfo['pageKinds'] {
+  const kind = (pages: number, bytes: number) => ({
+    pages,
+    bytes: bytes + pages * PAGE_ENTRY_BYTES,
+  });
+  return {
+    zero: { pages: all.zeroPages, bytes: all.zeroBytes },
+    raw: kind(all.rawPages, all.rawPages * PAGE_BYTES),
+    xbzrle: kind(all.xbzrlePages, all.xbzrleBytes),
+    lz4: kind(all.lz4Pages, all.lz4Bytes),
+    'lz4-xbzrle': kind(all.lz4XbzrlePages, all.lz4XbzrleBytes),
+    unchanged: { pages: all.unchangedPages, bytes: 0 },
   };
 }
 
@@ -106,15 +193,16 @@ export function xbzrleCounters(
   last: PageTotals,
 ): XbzrleCounters {
   const lookups = last.hitPages + last.missPages;
-  const deltaWireBytes = last.xbzrleBytes + last.xbzrlePages * PAGE_ENTRY_BYTES;
+  const deltaPages = last.xbzrlePages + last.lz4XbzrlePages;
+  const deltaWireBytes = deltaBytes(last);
   return {
     cacheBytes,
-    encodedBytes: all.xbzrleBytes + all.xbzrlePages * PAGE_ENTRY_BYTES,
+    encodedBytes: deltaBytes(all),
     hitPages: all.hitPages,
     missPages: all.missPages,
     conflictPages: all.conflictPages,
     overflowPages: all.overflowPages,
     missRate: lookups === 0 ? 0 : last.missPages / lookups,
-    encodingRate: deltaWireBytes === 0 ? 0 : (last.xbzrlePages * PAGE_BYTES) / deltaWireBytes,
+    encodingRate: deltaWireBytes === 0 ? 0 : (deltaPages * PAGE_BYTES) / deltaWireBytes,
   };
 }

@@ -1,3 +1,5 @@
+export { type CodecDecision, type CodecMeasurements, chooseCodec } from './codec/choose-codec.ts';
+export type { CodecHelpers, TimedResult } from './codec/codec-helpers.ts';
 export { DirtyLimiter } from './dirty-limit/dirty-limiter.ts';
 export type {
   Connect,

@@ -8,6 +8,7 @@ import type {
 } from '../base/index.ts';
 import type { Channel } from '../channel/index.ts';
 import type { Machine } from '../guestmem/index.ts';
+import type { Codec } from './codec/codec.ts';
 import type { Interrupt } from './interrupt.ts';
 import type { LinkMeter } from './link-meter.ts';
 import type { OutgoingRecord } from './outgoing-record.ts';
@@ -32,6 +33,8 @@ export interface OutgoingContext {
   readonly peer: Peer;
   readonly sender: PageSender;
   readonly record: OutgoingRecord;
+  /** One for all connections of this migration. */
+  readonly codec: Codec;
   /** On all connections of this migration so far. */
   readonly sentBytes: () => number;
   /** Shown again by further connections of this migration. */

@@ -10,6 +10,7 @@ import type {
 } from '../base/index.ts';
 import type { Channel } from '../channel/index.ts';
 import type { Machine } from '../guestmem/index.ts';
+import type { CodecHelpers } from './codec/codec-helpers.ts';
 import type { PolicyModule } from './policy/policy-module.ts';
 import type { Spill } from './postcopy/spill/spill.ts';
 
@@ -36,6 +37,8 @@ export interface OutgoingOptions {
   readonly secret?: string;
   /** Where pages that are missing at the hand-over are kept, should this process be lost. */
   readonly spill?: Spill | undefined;
+  /** Threads that compress pages; without them, and without `x-codec=none`, the engine's does. */
+  readonly codecHelpers?: CodecHelpers | undefined;
   /** The peer as the user named it, for records and errors. */
   readonly peer: string;
   readonly parameters: MigrationParameters;

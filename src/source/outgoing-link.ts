@@ -17,9 +17,10 @@ export type OutgoingLink = Pick<
 /** `before`: what the migration had until now; `sentBytes` goes on counting. */
 export function openLink(
   channel: Channel,
-  before: Pick<OutgoingContext, 'clock' | 'machine' | 'parameters'> & Partial<OutgoingLink>,
+  before: Pick<OutgoingContext, 'clock' | 'machine' | 'parameters' | 'codec'> &
+    Partial<OutgoingLink>,
 ): OutgoingLink {
-  const { clock, machine, parameters } = before;
+  const { clock, machine, parameters, codec } = before;
   const interrupt = new Interrupt(clock);
   const meter = new LinkMeter();
   const limit = parameters.maxBandwidthBytesPerSecond;
@@ -29,7 +30,7 @@ export function openLink(
     interrupt,
     meter,
     peer: new Peer(channel, clock, interrupt, meter),
-    sender: new PageSender(machine.memory, channel, clock, interrupt, meter, limit),
+    sender: new PageSender(machine.memory, channel, clock, interrupt, meter, codec, limit),
     sentBytes: () => sentBefore + channel.sentBytes,
   };
 }

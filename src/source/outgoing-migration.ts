@@ -8,6 +8,7 @@ import {
   SternaError,
   toSternaError,
 } from '../base/index.ts';
+import { Codec } from './codec/codec.ts';
 import { tellPeer } from './farewell.ts';
 import { startLinkTimers } from './link-timers.ts';
 import type { OutgoingContext } from './outgoing-context.ts';
@@ -67,8 +68,10 @@ export class OutgoingMigration {
     const impliesPostcopy = mode === 'postcopy' || mode === 'hybrid';
     const postcopyRam = impliesPostcopy || options.capabilities['postcopy-ram'];
     const needs = missingNeeds(this.parameters.policy, options.capabilities);
+    const codec = new Codec(clock, this.parameters.codec, options.codecHelpers);
     this.context = {
-      ...openLink(channel, { clock, machine, parameters: this.parameters }),
+      ...openLink(channel, { clock, machine, parameters: this.parameters, codec }),
+      codec,
       machine,
       clock,
       ledger,
@@ -115,6 +118,7 @@ export class OutgoingMigration {
     } finally {
       stopTimers();
       this.policy.close();
+      await this.context.codec.close();
       this.context.record.end(clock.nowMs());
       this.context.publish();
     }

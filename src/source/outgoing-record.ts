@@ -13,13 +13,14 @@ import {
   type ThrottleInfo,
   type VerifyReport,
 } from '../base/index.ts';
-import { PAGE_ENTRY_BYTES } from '../protocol/index.ts';
 import {
   addTotals,
+  compressionCounters,
   emptyTotals,
   handledPages,
   type PageTotals,
   type PassCounters,
+  pageKinds,
   passRecord,
   xbzrleCounters,
 } from './counters.ts';
@@ -149,15 +150,8 @@ export class OutgoingRecord {
       downtimeParts: { ...this.downtimeParts },
       ram: this.ramCounters(nowMs, sentBytes, all),
       xbzrle: this.cacheBytes === 0 ? undefined : xbzrleCounters(this.cacheBytes, all, last),
-      pageKinds: {
-        zero: { pages: all.zeroPages, bytes: all.zeroBytes },
-        raw: { pages: all.rawPages, bytes: all.rawPages * (PAGE_BYTES + PAGE_ENTRY_BYTES) },
-        xbzrle: {
-          pages: all.xbzrlePages,
-          bytes: all.xbzrleBytes + all.xbzrlePages * PAGE_ENTRY_BYTES,
-        },
-        unchanged: { pages: all.unchangedPages, bytes: 0 },
-      },
+      compression: compressionCounters(all, last),
+      pageKinds: pageKinds(all),
       passes: [...this.finished],
       postcopy: this.postcopy?.info(nowMs),
       verify: this.verify,

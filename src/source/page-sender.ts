@@ -1,4 +1,4 @@
-import { assert, BATCH_PAGES_MAX, type Clock, PAGE_BYTES } from '../base/index.ts';
+import { assert, BATCH_PAGES_MAX, type Clock, PAGE_BYTES, toSternaError } from '../base/index.ts';
 import { type Channel, RateLimiter } from '../channel/index.ts';
 import {
   type GatherResult,
@@ -7,15 +7,20 @@ import {
   URGENT_SLOT_COUNT,
 } from '../guestmem/index.ts';
 import { FRAME_HEADER_BYTES, MESSAGE_TYPES, type MessageType } from '../protocol/index.ts';
-import { addFrame, type PageTotals } from './counters.ts';
+import type { Codec, CodedBody } from './codec/codec.ts';
+import { FrameOrder } from './codec/frame-order.ts';
+import type { LinkState } from './codec/link-use.ts';
+import { addCompressed, addFrame, type PageTotals } from './counters.ts';
 import type { Interrupt } from './interrupt.ts';
 import type { LinkMeter } from './link-meter.ts';
 
+/** The sender's staging slots, the last one first to be used. */
+const SLOTS = [4, 3, 1, 0];
 /**
  * Two slots keep the socket busy while the next batch is made; a ring of more gained nothing
- * (docs/adr/0003).
+ * (docs/adr/0003), unless helpers of the codec have some.
  */
-const SLOTS_PER_BLOCK = 2;
+const SLOTS_IN_USE_MAX = 2;
 /**
  * A frame takes about 2 ms of a limited link, or the limit would come in bursts (docs/adr/0003).
  */
@@ -54,6 +59,8 @@ export class PageSender {
   private readonly clock: Clock;
   private readonly interrupt: Interrupt;
   private readonly meter: LinkMeter;
+  private readonly codec: Codec;
+  private readonly order = new FrameOrder();
   private readonly limiter: RateLimiter;
   /** What holds: the lower one of the two below. */
   private limitBytesPerSecond: number;
@@ -64,6 +71,9 @@ export class PageSender {
   private readonly freeUrgentSlots: number[][];
   private isPushing = false;
   private batchCount = 0;
+  /** What the frame that is being made has waited for the link, and since when it is made. */
+  private waitedMs = 0;
+  private turnMs = 0;
 
   constructor(
     memory: GuestMemory,
@@ -71,6 +81,7 @@ export class PageSender {
     clock: Clock,
     interrupt: Interrupt,
     meter: LinkMeter,
+    codec: Codec,
     limitBytesPerSecond: number,
   ) {
     this.memory = memory;
@@ -78,10 +89,11 @@ export class PageSender {
     this.clock = clock;
     this.interrupt = interrupt;
     this.meter = meter;
+    this.codec = codec;
     this.limitBytesPerSecond = limitBytesPerSecond;
     this.userBytesPerSecond = limitBytesPerSecond;
     this.limiter = new RateLimiter(clock, limitBytesPerSecond);
-    this.freeSlots = memory.blocks.map(() => range(SLOTS_PER_BLOCK));
+    this.freeSlots = memory.blocks.map(() => [...SLOTS]);
     this.freeUrgentSlots = memory.blocks.map(() => range(URGENT_SLOT_COUNT));
   }
 
@@ -119,7 +131,7 @@ export class PageSender {
         const slot = await this.turn(block, false);
         const frame = block.gatherEmpty(bodyAddress(block, slot), next, EMPTY_RUN_ENTRIES_MAX);
         next = frame.next;
-        this.submit(block, slot, MESSAGE_TYPES.PAGE_BATCH, frame, totals, 0);
+        this.submit(block, slot, frame, totals);
       }
     }
   }
@@ -134,7 +146,7 @@ export class PageSender {
   ): Promise<void> {
     for (const block of this.memory.blocks) {
       for (let next = 0; next < block.layout.pageCount; ) {
-        if (options.until?.()) return;
+        if (options.until?.()) return this.flush();
         const slot = await this.turn(block, options.limited);
         const taken = block.takeDirty(next, this.batchPages(options.limited));
         next = taken.next;
@@ -145,11 +157,12 @@ export class PageSender {
         const startMs = this.clock.nowMs();
         const address = bodyAddress(block, slot);
         const frame = block.gather(address, taken.count, options.encode, options.keep, options.age);
-        const encodeMs = this.clock.nowMs() - startMs;
-        this.submit(block, slot, MESSAGE_TYPES.PAGE_BATCH, frame, totals, encodeMs);
+        const gatherMs = this.clock.nowMs() - startMs;
+        this.compress(block, slot, frame, totals, { gatherMs, limited: options.limited });
         pageSent(taken.count);
       }
     }
+    await this.flush();
   }
 
   /**
@@ -163,7 +176,7 @@ export class PageSender {
         const address = bodyAddress(block, slot);
         const frame = block.gatherZeros(address, next, EMPTY_RUN_ENTRIES_MAX);
         next = frame.next;
-        this.submit(block, slot, MESSAGE_TYPES.PAGE_BATCH, frame, totals, 0);
+        this.submit(block, slot, frame, totals);
         pagesSent(frame.zeroPages);
       }
     }
@@ -190,8 +203,10 @@ export class PageSender {
       this.release(block, slot);
       return 0;
     }
+    const startMs = this.clock.nowMs();
     const frame = block.gather(bodyAddress(block, slot), count, false, false, 0);
-    this.submit(block, slot, MESSAGE_TYPES.PAGE_BATCH, frame, totals, 0);
+    const gatherMs = this.clock.nowMs() - startMs;
+    this.compress(block, slot, frame, totals, { gatherMs, limited: true, alone: true });
     return count;
   }
 
@@ -210,8 +225,15 @@ export class PageSender {
     assert(slot !== undefined && free !== undefined, 'The caller has asked for a small slot');
     const address = block.urgentSlotAddress(slot) + FRAME_HEADER_BYTES;
     const frame = block.gather(address, 1, false, false, 0);
-    const { bodyBytes, tableBytes, tableCrc } = frame;
     addFrame(totals, frame, 0);
+    const body = { block, address, frame, gatherMs: 0 };
+    // It was asked for alone, so this is not a promise.
+    const coded = this.codec.encode(body, () => this.linkState(false), true) as
+      | CodedBody
+      | undefined;
+    if (coded !== undefined) addCompressed(totals, frame, coded.made, coded.ms);
+    const { tableBytes } = frame;
+    const { bodyBytes, tableCrc } = coded?.made ?? frame;
     this.batchCount += 1;
     const sent = channel.sendSlot(block.urgentSlot(slot), {
       type: MESSAGE_TYPES.PAGE_BATCH,
@@ -251,15 +273,27 @@ export class PageSender {
     assert(free !== undefined, 'Slots exist for each block');
     await this.clock.yieldToLoop();
     this.interrupt.throwIfRaised();
-    while (free.length === 0 || this.windowIsFull()) await this.interrupt.wait();
+    const startMs = this.clock.nowMs();
+    // Where all slots are with helpers it is not the link that is waited for.
+    const isForLink = this.order.isEmpty || this.windowIsFull();
+    while (!this.hasSlot(free) || this.windowIsFull()) await this.interrupt.wait();
+    const waitedMs = isForLink ? this.clock.nowMs() - startMs : 0;
+    const limitedMs = this.clock.nowMs();
     while (limited) {
       const waitMs = this.limiter.waitMs();
       if (waitMs <= 0) break;
       await this.interrupt.waitFor(waitMs);
     }
+    this.turnMs = this.clock.nowMs();
+    this.waitedMs = waitedMs + this.turnMs - limitedMs;
     const slot = free.pop();
     assert(slot !== undefined, 'Only this loop takes slots');
     return slot;
+  }
+
+  private hasSlot(free: readonly number[]): boolean {
+    const max = this.codec.isAhead ? SLOTS.length : SLOTS_IN_USE_MAX;
+    return SLOTS.length - free.length < max;
   }
 
   private windowIsFull(): boolean {
@@ -280,19 +314,64 @@ export class PageSender {
     return Math.min(max, Math.max(min, pages));
   }
 
-  private submit(
+  /** A frame of pages goes out as it is, or as the codec makes it. */
+  private compress(
     block: RamBlock,
     slot: number,
-    type: MessageType,
     frame: GatherResult,
     totals: PageTotals,
-    encodeMs: number,
+    how: { gatherMs: number; limited: boolean; alone?: boolean },
   ): void {
-    addFrame(totals, frame, encodeMs);
+    const body = { block, address: bodyAddress(block, slot), frame, gatherMs: how.gatherMs };
+    const coded = this.codec.encode(body, () => this.linkState(how.limited), how.alone);
+    addFrame(totals, frame, how.gatherMs);
+    const writes = (made: CodedBody | undefined) => () => {
+      if (made !== undefined) addCompressed(totals, frame, made.made, made.ms);
+      if (made?.wasBusy) totals.busyPages += made.made.lz4Pages + made.made.lz4Deltas;
+      const { bodyBytes, tableCrc } = made?.made ?? frame;
+      this.writeBatch(block, slot, { bodyBytes, tableCrc, tableBytes: frame.tableBytes });
+    };
+    if (frame.bodyBytes === 0) this.release(block, slot);
+    else if (coded instanceof Promise)
+      this.order.pending(coded.then(writes), (thrown) =>
+        this.interrupt.raise(toSternaError(thrown, 'E_WORKER_DIED', 'Helper of the codec died')),
+      );
+    else this.order.ready(writes(coded));
+    this.codec.use.frame(this.turnMs, this.waitedMs, this.clock.nowMs() - this.turnMs);
+  }
+
+  /** Waits until every frame has been given to the channel. */
+  private async flush(): Promise<void> {
+    while (!this.order.isEmpty) await this.interrupt.wait();
+  }
+
+  private linkState(limited: boolean): LinkState {
+    const { meter, limitBytesPerSecond } = this;
+    const isLimited = limited && limitBytesPerSecond > 0;
+    return {
+      nowMs: this.clock.nowMs(),
+      measuredBytesPerMs: meter.bytesPerMs,
+      limitBytesPerMs: isLimited ? limitBytesPerSecond / 1000 : undefined,
+      acknowledgedBytes: meter.acknowledgedBytes,
+      roundTripMs: meter.roundTripMs,
+    };
+  }
+
+  private submit(block: RamBlock, slot: number, frame: GatherResult, totals: PageTotals): void {
+    addFrame(totals, frame, 0);
     if (frame.bodyBytes === 0) return this.release(block, slot);
+    this.order.ready(() => this.writeBatch(block, slot, frame));
+  }
+
+  private writeBatch(
+    block: RamBlock,
+    slot: number,
+    frame: Pick<GatherResult, 'bodyBytes' | 'tableBytes' | 'tableCrc'>,
+  ): void {
     this.batchCount += 1;
     const { bodyBytes, tableBytes, tableCrc } = frame;
-    this.write(block, slot, type, { bodyBytes, checkedBytes: tableBytes, checkedCrc: tableCrc });
+    const checked = { bodyBytes, checkedBytes: tableBytes, checkedCrc: tableCrc };
+    this.write(block, slot, MESSAGE_TYPES.PAGE_BATCH, checked);
   }
 
   private write(

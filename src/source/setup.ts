@@ -3,6 +3,8 @@ import { encodeHello, PROTOCOL_VERSION, rehearseSwitch } from '../protocol/index
 import type { OutgoingContext } from './outgoing-context.ts';
 
 export const SOFTWARE = 'sterna';
+/** A capability of the wire alone: `x-codec` says whether a user wants it. */
+const LZ4 = 'x-lz4';
 /**
  * The destination says nothing while it builds the machine, which takes a few seconds for 16 GiB
  * and 16 vCPUs on a small host: so much longer than any other silence may be its answer to HELLO.
@@ -17,7 +19,10 @@ export async function setUp(context: OutgoingContext): Promise<void> {
   const { channel, peer, record, parameters } = context;
   await peer.send('HELLO', encodeHello(hello(context)));
   context.reached('source.hello-sent');
-  if (!channel.duplex) return peer.assumeAnswer();
+  if (!channel.duplex) {
+    if (wantsLz4(context)) context.codec.agree();
+    return peer.assumeAnswer();
+  }
   const limitMs = HELLO_STALL_TIMEOUTS * parameters.stallTimeoutMs;
   await answered(context, limitMs, 'answer to HELLO', () => peer.state !== 'greeting');
   const acknowledged = await peer.helloAck.promise;
@@ -27,6 +32,8 @@ export async function setUp(context: OutgoingContext): Promise<void> {
       detail: { supported: acknowledged.capabilities },
     });
   }
+  // An older destination does not read LZ4: `auto` does without it.
+  if (acknowledged.capabilities.includes(LZ4)) context.codec.agree();
   await rehearse(context);
   await measureRoundTrip(context);
   context.log.info({
@@ -69,9 +76,19 @@ async function measureRoundTrip(context: OutgoingContext): Promise<void> {
   }
 }
 
-function wantedCapabilities({ capabilities }: OutgoingContext): readonly string[] {
+/** Those that the destination must have. */
+function wantedCapabilities({ capabilities, parameters }: OutgoingContext): readonly string[] {
   const onWire = ['xbzrle', 'validate-uuid', 'postcopy-ram', 'postcopy-preempt'] as const;
-  return [...onWire, 'x-postcopy-journal' as const].filter((name) => capabilities[name]);
+  const names = [...onWire, 'x-postcopy-journal' as const].filter((name) => capabilities[name]);
+  return isLz4Forced(parameters) ? [...names, LZ4] : names;
+}
+
+function isLz4Forced({ codec }: OutgoingContext['parameters']): boolean {
+  return codec !== 'auto' && codec !== 'none';
+}
+
+function wantsLz4({ parameters }: OutgoingContext): boolean {
+  return parameters.codec !== 'none';
 }
 
 function hello(context: OutgoingContext): Parameters<typeof encodeHello>[0] {
@@ -84,7 +101,9 @@ function hello(context: OutgoingContext): Parameters<typeof encodeHello>[0] {
     guest: { epoch: record.epoch },
     pageBytes: PAGE_BYTES,
     machine: machine.description,
-    capabilities: wantedCapabilities(context),
+    capabilities: [
+      ...new Set([...wantedCapabilities(context), ...(wantsLz4(context) ? [LZ4] : [])]),
+    ],
     parameters: {
       'x-mode': parameters.mode,
       'x-verify': parameters.verify,

@@ -1,6 +1,7 @@
 import { PAGE_BYTES } from '../../src/base/index.ts';
 import type { ApplyOutcome } from '../../src/guestmem/index.ts';
 import { crc32c, decodePageTable, type PageEntry } from '../../src/protocol/index.ts';
+import { decodeLz4 } from './lz4.ts';
 import { pageHash } from './page-hash.ts';
 import { decodeXbzrle } from './xbzrle.ts';
 
@@ -73,7 +74,15 @@ export class ReferencePageDestination {
     const page = this.page(pfn);
     this.populated[pfn] = true;
     if (entry.kind === 'RAW') page.set(payload);
-    else if (!this.received[pfn] || !decodeXbzrle(page, payload)) return 'bad-delta';
+    else if (entry.kind === 'LZ4') {
+      const decoded = decodeLz4(payload, PAGE_BYTES);
+      if (decoded?.length !== PAGE_BYTES) return 'bad-lz4';
+      page.set(decoded);
+    } else {
+      const delta = entry.kind === 'XBZRLE' ? payload : decodeLz4(payload, PAGE_BYTES - 1);
+      if (delta === undefined || delta.length < 3) return 'bad-lz4';
+      if (!this.received[pfn] || !decodeXbzrle(page, delta)) return 'bad-delta';
+    }
     if (pageHash(page, pfn) !== hash) return 'bad-hash';
     this.hashes[pfn] = hash;
     this.received[pfn] = true;

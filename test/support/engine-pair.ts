@@ -23,6 +23,7 @@ import { IncomingMigration, type IncomingOutcome } from '../../src/destination/i
 import type { Machine, MachineRefusal } from '../../src/guestmem/index.ts';
 import { type MessageName, messageName, migrationIdOf } from '../../src/protocol/index.ts';
 import {
+  type CodecHelpers,
   type MigrationOutcome,
   OutgoingMigration,
   type PolicyModule,
@@ -56,6 +57,7 @@ export interface PairOptions {
   readonly onFrame?: (frame: SentFrame, pair: EnginePair) => FrameFate | undefined;
   readonly sourceLedger?: OwnershipLedger;
   readonly destinationLedger?: OwnershipLedger;
+  readonly codecHelpers?: CodecHelpers;
   readonly expectedUuid?: string;
   readonly startPaused?: boolean;
   readonly refusal?: MachineRefusal;
@@ -144,6 +146,7 @@ export class EnginePair {
       peer: 'memory:destination',
       // No rate limit unless a test asks for one.
       parameters: { ...defaultParameters(), maxBandwidthBytesPerSecond: 0, ...options.parameters },
+      codecHelpers: options.codecHelpers,
       capabilities: { ...defaultCapabilities(), ...options.capabilities },
       policyModule: options.policyModule,
       observer: { info: (info) => this.published.push(info) },

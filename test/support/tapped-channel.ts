@@ -16,6 +16,10 @@ export interface PageTruth {
   rawPages: number;
   xbzrlePages: number;
   xbzrleBytes: number;
+  lz4Pages: number;
+  lz4Bytes: number;
+  lz4XbzrlePages: number;
+  lz4XbzrleBytes: number;
 }
 
 /** Passes everything through, and reads every page batch on its way with the plain decoder. */
@@ -28,6 +32,10 @@ export class TappedChannel implements Channel {
     rawPages: 0,
     xbzrlePages: 0,
     xbzrleBytes: 0,
+    lz4Pages: 0,
+    lz4Bytes: 0,
+    lz4XbzrlePages: 0,
+    lz4XbzrleBytes: 0,
   };
   /** Called before a page batch or a list of hashes goes out, with its body. */
   onSlot: ((frame: SlotFrame, body: Uint8Array) => void) | undefined;
@@ -91,9 +99,15 @@ export class TappedChannel implements Channel {
         truth.zeroRuns += 1;
         truth.zeroPages += entry.pages;
       } else if (entry.kind === 'RAW') truth.rawPages += 1;
-      else {
+      else if (entry.kind === 'XBZRLE') {
         truth.xbzrlePages += 1;
         truth.xbzrleBytes += entry.payload.length;
+      } else if (entry.kind === 'LZ4') {
+        truth.lz4Pages += 1;
+        truth.lz4Bytes += entry.payload.length;
+      } else {
+        truth.lz4XbzrlePages += 1;
+        truth.lz4XbzrleBytes += entry.payload.length;
       }
     }
   }

@@ -1,5 +1,5 @@
 import { CommanderError, Option } from 'commander';
-import type { MigrationMode } from '../../base/index.ts';
+import type { CodecChoice, MigrationMode } from '../../base/index.ts';
 import {
   parseCacheSize,
   parseInteger,
@@ -37,6 +37,7 @@ interface MigrateOptions extends QmpOption, PostcopyOptions {
   readonly timeoutSuspend?: true;
   readonly compMethods?: 'none' | 'xbzrle';
   readonly compXbzrleCache?: number;
+  readonly codec?: CodecChoice;
   readonly verify?: 'after' | 'strict' | 'off';
   readonly policy?: string;
   readonly postcopySpill?: string;
@@ -75,6 +76,11 @@ export const addMigrate: AddCommand = (program, context, run) => {
     )
     .option('--comp-xbzrle-cache <size>', 'cache of the delta compression', parseCacheSize)
     .addOption(
+      new Option('--codec <what>', 'what is sent as LZ4').choices([
+        ...(['none', 'auto', 'lz4', 'delta-lz4', 'all'] as const),
+      ]),
+    )
+    .addOption(
       new Option('--verify <when>', 'compare the RAM of both sides').choices([
         'after',
         'strict',
@@ -107,6 +113,7 @@ function requestOf(uri: string, options: MigrateOptions): MigrationRequest {
     timeoutAction: timeoutActionOf(options),
     compression: options.compMethods,
     xbzrleCacheBytes: options.compXbzrleCache,
+    codec: options.codec,
     verify: options.verify,
     policy: options.policy,
     autoConverge: options.autoConverge,

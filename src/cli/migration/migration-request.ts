@@ -1,4 +1,4 @@
-import type { MigrationMode, TimeoutAction } from '../../base/index.ts';
+import type { CodecChoice, MigrationMode, TimeoutAction } from '../../base/index.ts';
 import type { QmpClient } from '../../control/client/index.ts';
 import { readMigration } from './migration-view.ts';
 
@@ -15,6 +15,7 @@ export interface MigrationRequest {
   readonly timeoutAction: TimeoutAction;
   readonly compression?: 'none' | 'xbzrle' | undefined;
   readonly xbzrleCacheBytes?: number | undefined;
+  readonly codec?: CodecChoice | undefined;
   /** Whether post-copy may follow; `preempt`: with a connection for what vCPUs wait for. */
   readonly postcopy?: 'off' | 'on' | 'preempt' | undefined;
   readonly postcopyBandwidthMebibytes?: number | undefined;
@@ -74,7 +75,7 @@ export function capabilitiesOf(request: MigrationRequest): readonly CapabilitySt
 
 /** The arguments of `migrate-set-parameters`. */
 export function parametersOf(request: MigrationRequest): Readonly<Record<string, number | string>> {
-  const { bandwidthMebibytes, downtimeMs, xbzrleCacheBytes, verify } = request;
+  const { bandwidthMebibytes, downtimeMs, xbzrleCacheBytes, codec, verify } = request;
   const { postcopyBandwidthMebibytes, postcopyAfterPasses, postcopySpill } = request;
   return {
     // Mode and timeout belong to one migration: a retry must not inherit those of the last one
@@ -94,6 +95,7 @@ export function parametersOf(request: MigrationRequest): Readonly<Record<string,
     ...(downtimeMs === undefined ? {} : { 'downtime-limit': downtimeMs }),
     ...(xbzrleCacheBytes === undefined ? {} : { 'xbzrle-cache-size': xbzrleCacheBytes }),
     ...(request.policy === undefined ? {} : { 'x-policy': request.policy }),
+    ...(codec === undefined ? {} : { 'x-codec': codec }),
     ...(verify === undefined ? {} : { 'x-verify': verify }),
     ...(postcopySpill === undefined ? {} : { 'x-postcopy-spill': postcopySpill }),
     ...journalParametersOf(request),

@@ -73,6 +73,15 @@ function xbzrleRows(view: MigrationView): [string, string][] {
   ];
 }
 
+/** Shown where something became LZ4. */
+function lz4Rows({ pageKinds }: MigrationView): [string, string][] {
+  const pages = pageKinds.get('lz4')?.pages ?? 0;
+  const deltas = pageKinds.get('lz4-xbzrle')?.pages ?? 0;
+  if (pages + deltas === 0) return [];
+  const bytes = (pageKinds.get('lz4')?.bytes ?? 0) + (pageKinds.get('lz4-xbzrle')?.bytes ?? 0);
+  return [['LZ4', `${pages} pages, ${deltas} deltas, ${size(bytes)}`]];
+}
+
 /** What domjobinfo does not have. */
 function ownRows(view: MigrationView): [string, string | undefined][] {
   const { guestDowntimeUs, verify } = view;
@@ -84,6 +93,7 @@ function ownRows(view: MigrationView): [string, string | undefined][] {
       verify.pages === 0 ? verify.status : `${verify.status}, ${verify.pages} pages`,
     ],
     ...convergenceRows(view),
+    ...lz4Rows(view),
     ...postcopyRows(view),
     ['Guest owner', view.owner],
     ['Error', view.error?.message ?? view.errorText],

@@ -57,7 +57,14 @@ export function initialInfo(start: InfoStart): MigrationInfo {
       postcopyBytes: 0,
     },
     xbzrle: undefined,
-    pageKinds: { zero: none, raw: none, xbzrle: none, unchanged: none },
+    pageKinds: {
+      zero: none,
+      raw: none,
+      xbzrle: none,
+      lz4: none,
+      'lz4-xbzrle': none,
+      unchanged: none,
+    },
     passes: [],
     postcopy: undefined,
     verify: over

@@ -26,6 +26,7 @@ import { OutgoingMigration, type Spill, TakenUpMigration } from '../../source/in
 import { FileSpill, spillPath } from '../half-image/file-spill.ts';
 import { UserPolicy } from '../policy/user-policy.ts';
 import { systemWallClock } from '../wall-clock.ts';
+import { CodecPool } from './codec-pool.ts';
 import { initialInfo } from './initial-info.ts';
 import type { CancelOutcome, OutgoingRequest, TakeUpRequest } from './migration-messages.ts';
 
@@ -144,6 +145,7 @@ export class OutgoingJob {
     const engine = new OutgoingMigration({
       ...this.engineOptions(),
       channel,
+      codecHelpers: new CodecPool(this.options.machine.memory),
       spill: this.spill(),
       policyModule: this.policyModule(),
     });

@@ -54,6 +54,7 @@ function counterFields(info: MigrationInfo): Json {
   return {
     ram: ramReply(info),
     'xbzrle-cache': xbzrleReply(info),
+    compression: compressionReply(info),
     'total-time': Math.round(info.totalTimeMs),
     'setup-time': Math.round(info.setupTimeMs),
     'cpu-throttle-percentage': info.throttle?.percent || undefined,
@@ -97,6 +98,17 @@ function xbzrleReply(info: MigrationInfo): Json | undefined {
     'encoding-rate': xbzrle.encodingRate,
     overflow: xbzrle.overflowPages,
     'x-conflict': xbzrle.conflictPages,
+  };
+}
+
+function compressionReply({ compression }: MigrationInfo): Json | undefined {
+  if (compression === undefined) return undefined;
+  return {
+    pages: compression.pages,
+    busy: compression.busyPages,
+    'busy-rate': compression.busyRate,
+    'compressed-size': compression.compressedBytes,
+    'compression-rate': compression.compressionRate,
   };
 }
 
@@ -185,6 +197,8 @@ function passReply(pass: PassRecord): Json {
     'zero-pages': pass.zeroPages,
     'raw-pages': pass.rawPages,
     'xbzrle-pages': pass.xbzrlePages,
+    'lz4-pages': pass.lz4Pages,
+    'lz4-xbzrle-pages': pass.lz4XbzrlePages,
     'unchanged-pages': pass.unchangedPages,
     'dirtied-pages': pass.dirtiedPages,
     'effective-bytes-per-second': Math.round(pass.effectiveBytesPerSecond),

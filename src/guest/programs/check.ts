@@ -1,7 +1,7 @@
 // Tells whether pages of a paused guest hold exactly what its program must have left there. These
 // only look, so they read RAM directly.
 import { mmuRamBase } from '../../guestmem/soft-mmu/soft-mmu';
-import { increment, noiseNext, noiseStart } from './noise';
+import { contentOf, increment, noiseNext, noiseStart } from './noise';
 import { blockFirstPfn, seed } from './slice';
 
 let offset: u32 = 0;
@@ -82,10 +82,11 @@ function checkPage(pfn: u32, noise: bool, words: u32, step: u32): bool {
   let next: usize = words == 0 ? 4096 : 0;
   for (let at: usize = 0; at < 4096; at += 8) {
     if (noise) x = noiseNext(x);
-    let wanted = x;
+    const filled = noise ? contentOf(x) : 0;
+    let wanted = filled;
     for (let half: usize = 0; half < 8; half += 4) {
       if (at + half != next) continue;
-      const base = <u32>(x >> (half << 3));
+      const base = <u32>(filled >> (half << 3));
       if (word == 0) version = (load<u32>(page) - base) * inverse(increment(0));
       wanted = (wanted & ~(<u64>0xffffffff << (half << 3)))
         | (<u64>(base + version * increment(word)) << (half << 3));

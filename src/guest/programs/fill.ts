@@ -1,9 +1,9 @@
 import { mayWaitToWrite, pageForWrite } from '../../guestmem/soft-mmu/soft-mmu';
-import { noiseNext, noiseStart } from './noise';
+import { contentOf, noiseNext, noiseStart } from './noise';
 import { blockFirstPfn, blockPages, keepProgress, seed } from './slice';
 
-// Fills up to `count` pages from guest page `first` on with noise, and stops at the end of the
-// block. Returns how many.
+// Fills up to `count` pages from guest page `first` on with its content, and stops at the end of
+// the block. Returns how many.
 export function fillRun(first: u32, count: u32): u32 {
   const local = first - blockFirstPfn;
   const pages: u32 = local >= blockPages ? 0 : min(count, blockPages - local);
@@ -14,7 +14,7 @@ export function fillRun(first: u32, count: u32): u32 {
     let x = noiseStart(seed, first + i);
     for (let at: usize = 0; at < 4096; at += 8) {
       x = noiseNext(x);
-      store<u64>(page + at, x);
+      store<u64>(page + at, contentOf(x));
     }
   }
   keepProgress(pages, first + pages, 0, 0);

@@ -17,6 +17,18 @@ export function noiseStart(seed: u32, pfn: u32): u64 {
   return x ^ (x << 17);
 }
 
+let isText: bool = false;
+
+// What RAM is filled with: noise, or text, which LZ4 makes less than half as long.
+export function programContent(text: bool): void {
+  isText = text;
+}
+
+// Of the page, where its noise is `x`: text is made of sixteen words.
+@inline export function contentOf(x: u64): u64 {
+  return isText ? ((x & 15) + 1) * 0x9e3779b97f4a7c15 : x;
+}
+
 // What one write adds to word i: odd, so that no number of writes below 2^32 leaves the word as it
 // was, and different for each word, so that words of two versions never fit together.
 @inline export function increment(word: u32): u32 {

@@ -3,6 +3,7 @@
 export { mmuConfigure, mmuSelectMap, mmuPostcopy } from '../../guestmem/soft-mmu/soft-mmu';
 export { programConfigure, pagesDone, nextPfn, nextRandom, readCount } from './slice';
 export { fillRun } from './fill';
+export { programContent } from './noise';
 export { memwriteConfigure, memwriteRun, memwriteSeen } from './memwrite';
 export { abRun } from './ab';
 export { lmbenchConfigure, lmbenchRun } from './lmbench';

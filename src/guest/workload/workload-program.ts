@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { artifactUrl } from '../../base/index.ts';
 import type { GuestMemory, RamBlock } from '../../guestmem/index.ts';
+import type { FillContent } from './workload-spec.ts';
 
 /**
  * What `programs/workload-programs.ts` exports. Pages are guest page numbers unless they are called
@@ -11,6 +12,7 @@ export interface WorkloadProgram {
   mmuSelectMap(dirtyMap: number): void;
   mmuPostcopy(on: boolean): void;
   programConfigure(firstPfn: number, pages: number, seed: number): void;
+  programContent(text: boolean): void;
   /** After a slice, also one that was thrown out of. */
   pagesDone(): number;
   nextPfn(): number;
@@ -86,6 +88,7 @@ export function instantiatePrograms(
   memory: GuestMemory,
   seed: number,
   host: MmuHost,
+  content: FillContent = 'noise',
 ): WorkloadProgram[] {
   const bytes = readFileSync(artifactUrl('../workload-programs.wasm', import.meta.url));
   const module = new WebAssembly.Module(bytes);
@@ -103,6 +106,7 @@ export function instantiatePrograms(
     const { ram, pageCount, receivedMap, firstPfn } = block.layout;
     program.mmuConfigure(ram, pageCount, receivedMap);
     program.programConfigure(firstPfn, pageCount, seed);
+    program.programContent(content === 'text');
     return program;
   });
 }

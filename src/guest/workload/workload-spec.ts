@@ -24,16 +24,18 @@ import { WRITE_PATTERNS, type WritePattern } from './write-pattern.ts';
  */
 export type WorkloadSpec = IdleSpec | MemwriteSpec | AbSpec | LmbenchSpec | StreamSpec | ErpSpec;
 
-/** Does nothing but tick; optionally fills memory with noise first. */
+/** Does nothing but tick; optionally fills memory first. */
 export interface IdleSpec {
   readonly kind: 'idle';
   readonly fillBytes: number;
+  readonly content: FillContent;
 }
 
-/** Fills memory with noise, then writes its hot range in a loop. */
+/** Fills memory, then writes its hot range in a loop. */
 export interface MemwriteSpec {
   readonly kind: 'memwrite';
   readonly fillBytes: number;
+  readonly content: FillContent;
   readonly hotBytes: number;
   readonly pattern: WritePattern;
   /** Of all vCPUs together; 0: as fast as they can. */
@@ -43,6 +45,14 @@ export interface MemwriteSpec {
   readonly stepBytes: number;
   /** Share of the accesses that only read. */
   readonly readPercent: number;
+}
+
+/** What memory is filled with. Noise does not get shorter by any codec, text to less than half. */
+export const FILL_CONTENTS = ['noise', 'text'] as const;
+export type FillContent = (typeof FILL_CONTENTS)[number];
+
+export function contentOf(spec: WorkloadSpec): FillContent {
+  return spec.kind === 'idle' || spec.kind === 'memwrite' ? spec.content : 'noise';
 }
 
 /** QEMU's migration test guest. */
@@ -63,11 +73,11 @@ interface WorkloadKind {
 
 /** A map, because the name comes from outside and an object has names of its own. */
 const KINDS: ReadonlyMap<string, WorkloadKind> = new Map<string, WorkloadKind>([
-  ['idle', { keys: ['fill'], build: buildIdle }],
+  ['idle', { keys: ['fill', 'content'], build: buildIdle }],
   [
     'memwrite',
     {
-      keys: ['fill', 'hot', 'pattern', 'rate', 'words', 'step', 'read'],
+      keys: ['fill', 'hot', 'pattern', 'rate', 'words', 'step', 'read', 'content'],
       build: buildMemwrite,
     },
   ],
@@ -99,7 +109,7 @@ export function formatWorkloadSpec(spec: WorkloadSpec): string {
     case 'ab':
       return 'ab';
     case 'idle':
-      return spec.fillBytes === 0 ? 'idle' : `idle,fill=${spec.fillBytes}`;
+      return formatIdle(spec);
     case 'memwrite':
       return formatMemwrite(spec);
     case 'lmbench':
@@ -150,7 +160,21 @@ function sizesOf(spec: WorkloadSpec, vcpuCount: number): Readonly<Record<string,
 }
 
 function buildIdle(values: WorkloadKeys): IdleSpec {
-  return { kind: 'idle', fillBytes: pagesOf(values, 'fill', 0, 0) };
+  return { kind: 'idle', fillBytes: pagesOf(values, 'fill', 0, 0), content: contentFrom(values) };
+}
+
+function contentFrom(values: WorkloadKeys): FillContent {
+  return oneOf(values, 'content', FILL_CONTENTS, 'noise');
+}
+
+/** Noise is not told: a machine of an earlier version reads the text too. */
+function formatContent(content: FillContent): readonly string[] {
+  return content === 'noise' ? [] : [`content=${content}`];
+}
+
+function formatIdle({ fillBytes, content }: IdleSpec): string {
+  const fill = fillBytes === 0 ? [] : [`fill=${fillBytes}`];
+  return ['idle', ...fill, ...formatContent(content)].join(',');
 }
 
 function buildMemwrite(values: WorkloadKeys): MemwriteSpec {
@@ -159,6 +183,7 @@ function buildMemwrite(values: WorkloadKeys): MemwriteSpec {
   return {
     kind: 'memwrite',
     fillBytes,
+    content: contentFrom(values),
     hotBytes: pagesOf(values, 'hot', hotDefault, PAGE_BYTES),
     pattern: oneOf(values, 'pattern', WRITE_PATTERNS, 'seq'),
     ratePagesPerSecond: wholeNumber(values, 'rate', 0, 0, 1e9),
@@ -177,5 +202,6 @@ function formatMemwrite(spec: MemwriteSpec): string {
     `words=${spec.words}`,
     `step=${spec.stepBytes}`,
     `read=${spec.readPercent}`,
+    ...formatContent(spec.content),
   ].join(',');
 }

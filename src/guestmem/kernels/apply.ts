@@ -1,10 +1,12 @@
 // Destination: one call checks one PAGE_BATCH body and writes its pages into RAM.
 import {
-  ENTRY, KIND_RAW, KIND_XBZRLE, KIND_ZERO_RUN, PAGE, PAGE_SHIFT,
-  RESULT_DUPLICATES, RESULT_ERROR_PFN, RESULT_NEW_PAGES, RESULT_RAW, RESULT_XBZRLE, RESULT_ZERO,
-  clearResults, hashTable, pageCount, populatedBitmap, ramBase, receivedMap, setBit, testBit,
+  ENTRY, KIND_LZ4, KIND_LZ4_XBZRLE, KIND_RAW, KIND_XBZRLE, KIND_ZERO_RUN, PAGE, PAGE_SHIFT,
+  RESULT_DUPLICATES, RESULT_ERROR_PFN, RESULT_LZ4, RESULT_LZ4_BYTES, RESULT_LZ4_XBZRLE, RESULT_LZ4_XBZRLE_BYTES, RESULT_NEW_PAGES, RESULT_RAW, RESULT_XBZRLE, RESULT_XBZRLE_BYTES,
+  RESULT_ZERO,
+  clearResults, hashTable, pageCount, populatedBitmap, ramBase, receivedMap, scratchPage, setBit, testBit,
 } from './context';
 import { crc32c } from './crc32c';
+import { decode as decodeLz4 } from './lz4';
 import { copyAndHash, hashPage } from './page-hash';
 import { decode } from './xbzrle';
 
@@ -14,9 +16,12 @@ const BAD_TABLE: i32 = 1; // an entry out of range, an unknown kind, lengths tha
 const BAD_CRC: i32 = 2;
 const BAD_DELTA: i32 = 3; // malformed XBZRLE, or for a page that never came
 const BAD_HASH: i32 = 4;
+const BAD_LZ4: i32 = 5; // malformed, or of another length than a page; of a delta's, too
 
 // The shortest delta: two lengths and a byte.
 const XBZRLE_BYTES_MIN: u32 = 3;
+// A token and a literal.
+const LZ4_BYTES_MIN: u32 = 2;
 // BATCH_PAGES_MAX of src/base/limits.ts entries.
 const TABLE_BYTES_MAX: usize = 256 * ENTRY;
 
@@ -39,6 +44,9 @@ function checkTable(table: usize, end: usize, payload: usize): i32 {
       at += PAGE;
     } else if (kind == KIND_XBZRLE) {
       if (length < XBZRLE_BYTES_MIN || length >= <u32>PAGE) return fail(BAD_TABLE, pfn);
+      at += length;
+    } else if (kind == KIND_LZ4 || kind == KIND_LZ4_XBZRLE) {
+      if (length < LZ4_BYTES_MIN || length >= <u32>PAGE) return fail(BAD_TABLE, pfn);
       at += length;
     } else return fail(BAD_TABLE, pfn);
     if (at > table) return fail(BAD_TABLE, pfn);
@@ -82,6 +90,7 @@ export function apply(body: usize, bodyBytes: usize, tableBytes: usize, tableCrc
   if (checked != OK) return checked;
   const ram = ramBase(), received = receivedMap(), hashes = hashTable(), populated = populatedBitmap();
   let fresh: u32 = 0, zero: u32 = 0, raw: u32 = 0, delta: u32 = 0, duplicates: u32 = 0;
+  let deltaBytes: u32 = 0, lz4: u32 = 0, lz4Bytes: u32 = 0, lz4Delta: u32 = 0, lz4DeltaBytes: u32 = 0;
   for (let entry = table, payload = body; entry < end; entry += ENTRY) {
     const pfn = load<u32>(entry), kind = load<u8>(entry, 4), length = <u32>load<u16>(entry, 6), hash = load<u64>(entry, 8);
     if (kind == KIND_ZERO_RUN) {
@@ -103,10 +112,24 @@ export function apply(body: usize, bodyBytes: usize, tableBytes: usize, tableCrc
     if (kind == KIND_RAW) {
       if (copyAndHash(payload, page, pfn) != hash) return fail(BAD_HASH, pfn);
       raw++;
+    } else if (kind == KIND_LZ4) {
+      // Beside RAM: a block that is malformed leaves no part of it there.
+      if (decodeLz4(payload, length, scratchPage(), PAGE) != <i32>PAGE) return fail(BAD_LZ4, pfn);
+      if (copyAndHash(scratchPage(), page, pfn) != hash) return fail(BAD_HASH, pfn);
+      lz4++;
+      lz4Bytes += length;
+    } else if (kind == KIND_LZ4_XBZRLE) {
+      const deltaLength = decodeLz4(payload, length, scratchPage(), PAGE - 1);
+      if (deltaLength < <i32>XBZRLE_BYTES_MIN) return fail(BAD_LZ4, pfn);
+      if (load<u8>(received + pfn) == 0 || !decode(page, scratchPage(), deltaLength)) return fail(BAD_DELTA, pfn);
+      if (hashPage(page, pfn) != hash) return fail(BAD_HASH, pfn);
+      lz4Delta++;
+      lz4DeltaBytes += length;
     } else {
       if (load<u8>(received + pfn) == 0 || !decode(page, payload, length)) return fail(BAD_DELTA, pfn);
       if (hashPage(page, pfn) != hash) return fail(BAD_HASH, pfn);
       delta++;
+      deltaBytes += length;
     }
     payload += length;
     store<u64>(hashes + (<usize>pfn << 3), hash);
@@ -117,6 +140,11 @@ export function apply(body: usize, bodyBytes: usize, tableBytes: usize, tableCrc
   store<u32>(RESULT_RAW, raw);
   store<u32>(RESULT_XBZRLE, delta);
   store<u32>(RESULT_DUPLICATES, duplicates);
+  store<u32>(RESULT_XBZRLE_BYTES, deltaBytes);
+  store<u32>(RESULT_LZ4, lz4);
+  store<u32>(RESULT_LZ4_BYTES, lz4Bytes);
+  store<u32>(RESULT_LZ4_XBZRLE, lz4Delta);
+  store<u32>(RESULT_LZ4_XBZRLE_BYTES, lz4DeltaBytes);
   return OK;
 }
 

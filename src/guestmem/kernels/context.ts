@@ -41,15 +41,21 @@ export const RESULT_OVERFLOWS: usize = 0x1130;
 export const RESULT_NEW_PAGES: usize = 0x1134;
 export const RESULT_ERROR_PFN: usize = 0x1138;
 export const RESULT_DUPLICATES: usize = 0x113c;
+export const RESULT_LZ4: usize = 0x1140;
+export const RESULT_LZ4_XBZRLE: usize = 0x1144;
+export const RESULT_LZ4_BYTES: usize = 0x1148;
+export const RESULT_LZ4_XBZRLE_BYTES: usize = 0x114c;
 
 export function clearResults(): void {
-  memory.fill(RESULT_CURSOR, 0, 0x40);
+  memory.fill(RESULT_CURSOR, 0, 0x80);
 }
 
 // Kinds of a page entry: PAGE_KINDS of src/protocol/message-types.ts.
 export const KIND_ZERO_RUN: u8 = 1;
 export const KIND_RAW: u8 = 2;
 export const KIND_XBZRLE: u8 = 3;
+export const KIND_LZ4: u8 = 4;
+export const KIND_LZ4_XBZRLE: u8 = 5;
 export const ENTRY: usize = 16;
 
 @inline export function storeEntry(at: usize, pfn: u32, kind: u8, length: u32, hash: u64): void {

@@ -5,6 +5,8 @@ export {
 } from './bitmap';
 export { crcInitialize, crc32c } from './crc32c';
 export { gather, gatherEmpty, gatherZeros, hashPages } from './gather';
+export { compress } from './compress';
 export { apply, compareHashes, forget } from './apply';
 export { copyAndHash, hashPage } from './page-hash';
 export { encode as xbzrleEncode, decode as xbzrleDecode } from './xbzrle';
+export { encode as lz4Encode, decode as lz4Decode } from './lz4';

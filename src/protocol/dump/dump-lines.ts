@@ -14,27 +14,50 @@ export function describeBody(body: object): string {
   return text.length <= BODY_TEXT_MAX ? text : `${text.slice(0, BODY_TEXT_MAX)}...`;
 }
 
+/** Pages by kind. */
+export interface KindCounts {
+  zeroPages: number;
+  rawPages: number;
+  xbzrlePages: number;
+  lz4Pages: number;
+  lz4XbzrlePages: number;
+}
+
+export function emptyCounts(): KindCounts {
+  return { zeroPages: 0, rawPages: 0, xbzrlePages: 0, lz4Pages: 0, lz4XbzrlePages: 0 };
+}
+
+const COUNTERS = {
+  ZERO_RUN: 'zeroPages',
+  RAW: 'rawPages',
+  XBZRLE: 'xbzrlePages',
+  LZ4: 'lz4Pages',
+  LZ4_XBZRLE: 'lz4XbzrlePages',
+} as const satisfies Record<PageEntry['kind'], keyof KindCounts>;
+
+/** Returns the pages of the entry. */
+export function countEntry(counts: KindCounts, entry: PageEntry): number {
+  const pages = entry.kind === 'ZERO_RUN' ? entry.pages : 1;
+  counts[COUNTERS[entry.kind]] += pages;
+  return pages;
+}
+
 /** What a page batch holds: entries of each kind, the range of page numbers, bytes of payload. */
 export function describePages(block: number, entries: readonly PageEntry[]): string {
-  let zeroPages = 0;
-  let rawPages = 0;
-  let xbzrlePages = 0;
+  const counts = emptyCounts();
   let payloadBytes = 0;
   let firstPfn = Number.POSITIVE_INFINITY;
   let lastPfn = 0;
   for (const entry of entries) {
-    const pages = entry.kind === 'ZERO_RUN' ? entry.pages : 1;
-    if (entry.kind === 'ZERO_RUN') zeroPages += pages;
-    else {
-      payloadBytes += entry.payload.length;
-      if (entry.kind === 'RAW') rawPages += 1;
-      else xbzrlePages += 1;
-    }
+    const pages = countEntry(counts, entry);
+    if (entry.kind !== 'ZERO_RUN') payloadBytes += entry.payload.length;
     firstPfn = Math.min(firstPfn, entry.pfn);
     lastPfn = Math.max(lastPfn, entry.pfn + pages - 1);
   }
   const range = entries.length === 0 ? '' : ` pfn ${firstPfn}-${lastPfn}`;
-  const kinds = `zero ${zeroPages} raw ${rawPages} xbzrle ${xbzrlePages}`;
+  const { zeroPages, rawPages, xbzrlePages, lz4Pages, lz4XbzrlePages } = counts;
+  const lz4 = lz4Pages + lz4XbzrlePages > 0 ? ` lz4 ${lz4Pages} lz4-xbzrle ${lz4XbzrlePages}` : '';
+  const kinds = `zero ${zeroPages} raw ${rawPages} xbzrle ${xbzrlePages}${lz4}`;
   return `block ${block}${range} ${kinds} payload ${payloadBytes} B`;
 }
 

@@ -4,10 +4,17 @@ import type { FrameHeader } from '../frame.ts';
 import { type MessageName, messageName } from '../message-types.ts';
 import { CONTROL_DECODERS } from '../messages/control-decoders.ts';
 import type { HelloBody, JoinBody, SwitchoverBody } from '../messages/index.ts';
-import { decodePageTable, type PageEntry } from '../page-batch.ts';
+import { decodePageTable } from '../page-batch.ts';
 import { countPages, decodePageMap } from '../page-map.ts';
 import { decodeVerifyHashes } from '../verify-hashes.ts';
-import { describeBody, describeEntry, describePages } from './dump-lines.ts';
+import {
+  countEntry,
+  describeBody,
+  describeEntry,
+  describePages,
+  emptyCounts,
+  type KindCounts,
+} from './dump-lines.ts';
 import { StreamOrder } from './stream-order.ts';
 
 export interface DumpOptions {
@@ -20,14 +27,11 @@ export interface DumpOptions {
   readonly pages?: boolean;
 }
 
-export interface DumpSummary {
+export interface DumpSummary extends Readonly<KindCounts> {
   readonly frames: number;
   readonly skippedFrames: number;
   readonly bytes: number;
   readonly messages: Readonly<Partial<Record<MessageName, number>>>;
-  readonly zeroPages: number;
-  readonly rawPages: number;
-  readonly xbzrlePages: number;
   /** The first ones, in the order of the stream. */
   readonly problems: readonly DumpProblem[];
 }
@@ -67,9 +71,7 @@ class StreamDump {
   private readonly problems: DumpProblem[] = [];
   private frames = 0;
   private skippedFrames = 0;
-  private zeroPages = 0;
-  private rawPages = 0;
-  private xbzrlePages = 0;
+  private readonly counts = emptyCounts();
   private stopped = false;
 
   constructor(write: (line: string) => void, options: DumpOptions) {
@@ -108,9 +110,7 @@ class StreamDump {
       skippedFrames: this.skippedFrames,
       bytes: this.decoder.streamOffset,
       messages: this.messages,
-      zeroPages: this.zeroPages,
-      rawPages: this.rawPages,
-      xbzrlePages: this.xbzrlePages,
+      ...this.counts,
       problems: this.problems,
     };
     this.summarise(summary);
@@ -161,7 +161,7 @@ class StreamDump {
     const text = describePages(header.block, entries);
     this.line(offset, header.sequence, name, header.bodyBytes, text);
     if (decoded.kind === 'malformed') this.report(offset, decoded.error);
-    for (const entry of entries) this.count(entry);
+    for (const entry of entries) countEntry(this.counts, entry);
     if (this.listsPages) for (const entry of entries) this.write(`    ${describeEntry(entry)}`);
     this.reportIf(offset, this.order.pages(header.block, entries));
   }
@@ -193,12 +193,6 @@ class StreamDump {
     if (decoded.kind === 'malformed') this.report(offset, decoded.error);
   }
 
-  private count(entry: PageEntry): void {
-    if (entry.kind === 'ZERO_RUN') this.zeroPages += entry.pages;
-    else if (entry.kind === 'RAW') this.rawPages += 1;
-    else this.xbzrlePages += 1;
-  }
-
   private line(offset: number, sequence: number, name: string, bytes: number, text: string): void {
     const at = offset.toString(16).padStart(10, '0');
     const number = `#${sequence}`.padEnd(7);
@@ -225,7 +219,7 @@ class StreamDump {
       `${summary.frames} frames, ${summary.bytes} bytes: ${counts.join(', ') || 'nothing'}`,
     );
     this.write(
-      `pages: ${summary.zeroPages} zero, ${summary.rawPages} raw, ${summary.xbzrlePages} xbzrle`,
+      `pages: ${summary.zeroPages} zero, ${summary.rawPages} raw, ${summary.xbzrlePages} xbzrle, ${summary.lz4Pages} lz4, ${summary.lz4XbzrlePages} lz4-xbzrle`,
     );
     const count = summary.problems.length;
     this.write(

@@ -10,7 +10,13 @@ import {
   MESSAGE_TYPES,
   type MessageName,
 } from '../../../src/protocol/index.ts';
-import { PAGE_MAP, sampleFrame } from '../../unit/protocol/message-samples.ts';
+import { decodeLz4 } from '../../reference/lz4.ts';
+import {
+  LZ4_ENTRIES,
+  lz4Frame,
+  PAGE_MAP,
+  sampleFrame,
+} from '../../unit/protocol/message-samples.ts';
 
 /**
  * The bytes of every message of protocol version 1. Round trips alone would not notice if both
@@ -33,6 +39,28 @@ if (process.env.GOLDEN_RECORD === '1') {
 describe('protocol version 1', () => {
   test.each(NAMES)('encode of %s emits the recorded bytes', (name) => {
     expect(toText(sampleFrame(name, SEQUENCE))).toBe(readFileSync(fileOf(name), 'utf8'));
+  });
+
+  test('encode of a batch of LZ4 emits the recorded bytes, and they decode', () => {
+    const frame = lz4Frame(SEQUENCE);
+    const file = new URL('page-batch.lz4', FOLDER);
+    if (process.env.GOLDEN_RECORD === '1' && !existsSync(file)) writeFileSync(file, toText(frame));
+    expect(toText(frame)).toBe(readFileSync(file, 'utf8'));
+    const decoder = decoderAt(SEQUENCE);
+    decoder.push(fromText(readFileSync(file, 'utf8')));
+    const result = decoder.next();
+    if (result.kind !== 'frame') throw new Error(result.kind);
+    const decoded = decodePageTable(result.body, result.header.checkedBytes);
+    if (decoded.kind !== 'ok') throw decoded.error;
+    const entries = decoded.body.map((entry) =>
+      entry.kind === 'ZERO_RUN' ? entry : { ...entry, payload: Uint8Array.from(entry.payload) },
+    );
+    expect(entries).toEqual(LZ4_ENTRIES);
+    const [page, delta] = LZ4_ENTRIES.map((entry) =>
+      entry.kind === 'ZERO_RUN' ? undefined : decodeLz4(entry.payload, 4096),
+    );
+    expect(page).toEqual(new Uint8Array(4096).fill(0x61));
+    expect(Buffer.from(delta ?? []).toString('hex')).toBe('7f0101');
   });
 
   const files = readdirSync(FOLDER).filter((name) => name.endsWith('.hex'));

@@ -46,6 +46,18 @@ const CASES: readonly Case[] = [
   { name: 'ab', workload: 'ab', vcpus: 1 },
   { name: 'ab with XBZRLE on 2 vCPUs', workload: 'ab', vcpus: 2, xbzrle: true },
   { name: 'idle', workload: 'idle,fill=5M' },
+  {
+    name: 'text and its deltas as LZ4',
+    workload: `memwrite,fill=8M,hot=3M,rate=30000,words=64,step=64,content=text`,
+    xbzrle: true,
+    parameters: { 'x-codec': 'all' },
+  },
+  {
+    name: 'text as LZ4, cold',
+    workload: 'idle,fill=8M,content=text',
+    mode: 'stop',
+    parameters: { 'x-codec': 'auto' },
+  },
   { name: 'memwrite, cold', workload: `memwrite,fill=8M,${HOT}`, vcpus: 2, mode: 'stop' },
 ];
 
@@ -108,7 +120,8 @@ async function move(source: Site, uri: string, { workload, mode }: Case): Promis
  * That the migration did what the case is about: a comparison after a single pass would prove
  * little.
  */
-function expectTelling(reply: MigrationReply, { workload, mode, xbzrle }: Case): void {
+function expectTelling(reply: MigrationReply, run: Case): void {
+  const { workload, mode, xbzrle, parameters } = run;
   const { passes, verify, 'page-kinds': kinds } = reply['x-sterna'];
   expect(verify.status).toBe('skipped');
   expect(passes.at(-1)?.stopped).toBe(true);
@@ -116,4 +129,6 @@ function expectTelling(reply: MigrationReply, { workload, mode, xbzrle }: Case):
   else if (!workload.startsWith('idle')) expect(passes.length).toBeGreaterThanOrEqual(4);
   if (xbzrle) expect(kinds.xbzrle?.pages).toBeGreaterThan(100);
   else expect(kinds.xbzrle?.pages).toBe(0);
+  if (parameters?.['x-codec'] === undefined) expect(kinds.lz4?.pages).toBe(0);
+  else expect(kinds.lz4?.pages).toBeGreaterThan(1500);
 }

@@ -14,4 +14,6 @@ export const pageEntry: fc.Arbitrary<PageEntry> = fc.oneof(
   }),
   fc.record({ kind: fc.constant('RAW' as const), pfn, hash, payload: payload(4096, 4096) }),
   fc.record({ kind: fc.constant('XBZRLE' as const), pfn, hash, payload: payload(3, 4095) }),
+  fc.record({ kind: fc.constant('LZ4' as const), pfn, hash, payload: payload(2, 4095) }),
+  fc.record({ kind: fc.constant('LZ4_XBZRLE' as const), pfn, hash, payload: payload(2, 4095) }),
 );

@@ -53,6 +53,8 @@ const base: MigrationInfo = {
       zeroPages: 6,
       rawPages: 7,
       xbzrlePages: 8,
+      lz4Pages: 12,
+      lz4XbzrlePages: 13,
       unchangedPages: 9,
       dirtiedPages: 10,
       effectiveBytesPerSecond: 11.4,

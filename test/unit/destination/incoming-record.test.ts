@@ -11,23 +11,29 @@ const BATCH: ApplyResult = {
   zeroPages: 5,
   rawPages: 2,
   xbzrlePages: 1,
+  xbzrleBytes: 96,
+  lz4Pages: 3,
+  lz4Bytes: 1000,
+  lz4XbzrlePages: 1,
+  lz4XbzrleBytes: 50,
 };
-const TABLE_BYTES = 4 * 16;
-const BODY_BYTES = 2 * PAGE_BYTES + 96 + TABLE_BYTES;
+const TABLE_BYTES = 8 * 16;
 
 describe('IncomingRecord', () => {
   test('applied() counts pages by kind, repetitions and new pages apart', () => {
     const record = new IncomingRecord(1000);
     record.totalPages = 100;
-    record.remainingPages = 20;
-    record.applied(BATCH, BODY_BYTES, TABLE_BYTES);
-    record.applied({ ...BATCH, newPages: 0 }, BODY_BYTES, TABLE_BYTES);
-    expect([record.batches, record.appliedPages, record.receivedPages]).toEqual([2, 16, 6]);
+    record.remainingPages = 28;
+    record.applied(BATCH, TABLE_BYTES);
+    record.applied({ ...BATCH, newPages: 0 }, TABLE_BYTES);
+    expect([record.batches, record.appliedPages, record.receivedPages]).toEqual([2, 24, 6]);
     const info = record.info(2000, 50_000);
     expect(info.pageKinds).toEqual({
       zero: { pages: 10, bytes: 2 * 16 },
       raw: { pages: 4, bytes: 4 * (PAGE_BYTES + 16) },
       xbzrle: { pages: 2, bytes: 2 * (96 + 16) },
+      lz4: { pages: 6, bytes: 2 * (1000 + 3 * 16) },
+      'lz4-xbzrle': { pages: 2, bytes: 2 * (50 + 16) },
       unchanged: { pages: 0, bytes: 0 },
     });
     expect(info.ram).toMatchObject({
@@ -37,14 +43,14 @@ describe('IncomingRecord', () => {
       normalPages: 4,
       zeroPages: 10,
       bitsPerSecond: 400_000,
-      pagesPerSecond: 16,
+      pagesPerSecond: 24,
     });
   });
 
   test('remaining never falls below zero when more comes than was announced', () => {
     const record = new IncomingRecord(0);
     record.remainingPages = 3;
-    record.applied(BATCH, BODY_BYTES, TABLE_BYTES);
+    record.applied(BATCH, TABLE_BYTES);
     expect(record.info(1, 0).ram.remainingBytes).toBe(0);
   });
 

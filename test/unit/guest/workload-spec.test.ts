@@ -16,6 +16,7 @@ const MEMWRITE = {
   words: 1,
   stepBytes: 64,
   readPercent: 0,
+  content: 'noise',
 };
 
 const LMBENCH = {
@@ -48,8 +49,9 @@ const ERP = {
 };
 
 const GOOD = [
-  ['idle', { kind: 'idle', fillBytes: 0 }],
-  ['idle,fill=1M', { kind: 'idle', fillBytes: MIB }],
+  ['idle', { kind: 'idle', fillBytes: 0, content: 'noise' }],
+  ['idle,fill=1M', { kind: 'idle', fillBytes: MIB, content: 'noise' }],
+  ['idle,fill=1M,content=text', { kind: 'idle', fillBytes: MIB, content: 'text' }],
   ['ab', { kind: 'ab' }],
   ['memwrite', MEMWRITE],
   ['memwrite,fill=32M', { ...MEMWRITE, fillBytes: 32 * MIB, hotBytes: 32 * MIB }],
@@ -65,6 +67,7 @@ const GOOD = [
       stepBytes: 512,
     },
   ],
+  ['memwrite,content=text', { ...MEMWRITE, content: 'text' }],
   ['memwrite,pattern=walk', { ...MEMWRITE, pattern: 'walk' }],
   [' memwrite,pattern=zipf,read=30 ', { ...MEMWRITE, pattern: 'zipf', readPercent: 30 }],
   ['memwrite,words=1024,step=4', { ...MEMWRITE, words: 1024, stepBytes: 4 }],
@@ -128,6 +131,7 @@ const BAD = [
   ['memwrite,fill=-1M', 'key fill is not a size'],
   ['memwrite,hot=0', 'key hot is out of range'],
   ['memwrite,pattern=gauss', 'key pattern is unknown'],
+  ['memwrite,content=music', 'key content is unknown'],
   ['memwrite,rate=fast', 'key rate is out of range'],
   ['memwrite,rate=1e3', 'key rate is out of range'],
   ['memwrite,rate=1000000001', 'key rate is out of range'],
@@ -189,7 +193,10 @@ describe('parseWorkloadSpec()', () => {
       value: '200',
       allowed: 'a whole number from 0 to 100',
     });
-    expect(errorOf(() => parseWorkloadSpec('idle,hot=1M')).detail.known).toEqual(['fill']);
+    expect(errorOf(() => parseWorkloadSpec('idle,hot=1M')).detail.known).toEqual([
+      'fill',
+      'content',
+    ]);
   });
 });
 

@@ -11,7 +11,7 @@ import {
   type MessageName,
   type PageEntry,
 } from '../../../src/protocol/index.ts';
-import { HELLO, sampleFrame, sampleStream } from './message-samples.ts';
+import { HELLO, lz4Frame, sampleFrame, sampleStream } from './message-samples.ts';
 
 /** A whole migration into a file. */
 const STORY: readonly MessageName[] = [
@@ -63,6 +63,15 @@ describe('dumpStream()', () => {
       '    pfn 16 RAW 4096 B hash 0123456789abcdef',
       '    pfn 300 XBZRLE 3 B hash fedcba9876543210',
     ]);
+  });
+
+  test('dumpStream() tells what came as LZ4', async () => {
+    const stream = Buffer.concat([sampleFrame('HELLO', 0), lz4Frame(1)]);
+    const { lines, summary } = await dump(stream, { pages: true });
+    expect(lines[1]).toContain('zero 0 raw 0 xbzrle 0 lz4 1 lz4-xbzrle 1 payload 30 B');
+    expect(lines[2]).toBe('    pfn 17 LZ4 26 B hash 1111222233334444');
+    expect(lines[3]).toBe('    pfn 301 LZ4_XBZRLE 4 B hash 0000000000000007');
+    expect(summary).toMatchObject({ lz4Pages: 1, lz4XbzrlePages: 1, rawPages: 0 });
   });
 
   test('dumpStream() names the offset and stops when a frame is damaged', async () => {

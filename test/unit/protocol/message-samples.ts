@@ -155,6 +155,28 @@ export const PAGE_ENTRIES: readonly PageEntry[] = [
   { kind: 'XBZRLE', pfn: 300, hash: 0xfedcba9876543210n, payload: new Uint8Array([0x7f, 1, 1]) },
 ];
 
+/** A page of one letter, and the delta of above. */
+export const LZ4_ENTRIES: readonly PageEntry[] = [
+  {
+    kind: 'LZ4',
+    pfn: 17,
+    hash: 0x1111222233334444n,
+    // A literal, a match of 4090 octets, five literals.
+    payload: Uint8Array.from([
+      ...[0x1f, 0x61, 1, 0],
+      ...new Uint8Array(15).fill(255),
+      ...[246, 0x50],
+      ...new Uint8Array(5).fill(0x61),
+    ]),
+  },
+  { kind: 'LZ4_XBZRLE', pfn: 301, hash: 7n, payload: Uint8Array.of(0x30, 0x7f, 1, 1) },
+];
+
+export function lz4Frame(sequence: number): Uint8Array {
+  const { body, checkedBytes } = encodePageBatch(LZ4_ENTRIES);
+  return encodePagesFrame(MESSAGE_TYPES.PAGE_BATCH, sequence, 1, body, checkedBytes);
+}
+
 /** The whole frame of the example of `name`. */
 export function sampleFrame(name: MessageName, sequence: number): Uint8Array {
   const type = MESSAGE_TYPES[name];

@@ -21,6 +21,12 @@ describe('decodePageTable()', () => {
     );
   });
 
+  /** Makes the delta, which has three bytes, something else. */
+  function relabel(view: DataView, kind: number, length: number): void {
+    view.setUint8(TABLE_AT + 32 + 4, kind);
+    view.setUint16(TABLE_AT + 32 + 6, length, true);
+  }
+
   test.each<[string, (view: DataView) => void]>([
     ['a reserved byte is set', (view) => view.setUint8(TABLE_AT + 5, 1)],
     ['a zero run has no pages', (view) => view.setUint16(TABLE_AT + 6, 0, true)],
@@ -31,7 +37,10 @@ describe('decodePageTable()', () => {
     ['a delta has 4096 bytes', (view) => view.setUint16(TABLE_AT + 32 + 6, 4096, true)],
     ['a delta is longer than what is left', (view) => view.setUint16(TABLE_AT + 38, 9, true)],
     ['kind is zero', (view) => view.setUint8(TABLE_AT + 4, 0)],
-    ['kind is of the future', (view) => view.setUint8(TABLE_AT + 4, PAGE_KINDS.LZ4)],
+    ['kind is of the future', (view) => view.setUint8(TABLE_AT + 4, PAGE_KINDS.CONTENT_REFERENCE)],
+    ['an LZ4 block has one byte', (view) => relabel(view, PAGE_KINDS.LZ4, 1)],
+    ['an LZ4 block has 4096 bytes', (view) => relabel(view, PAGE_KINDS.LZ4, 4096)],
+    ['an LZ4 delta has one byte', (view) => relabel(view, PAGE_KINDS.LZ4_XBZRLE, 1)],
     ['a padding byte is set', (view) => view.setUint8(TABLE_AT - 1, 1)],
   ])('decodePageTable() says malformed when %s', (_what, change) => {
     const { body, checkedBytes } = encodePageBatch(PAGE_ENTRIES);

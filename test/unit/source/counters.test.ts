@@ -1,11 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { PAGE_BYTES } from '../../../src/base/index.ts';
-import type { GatherResult } from '../../../src/guestmem/index.ts';
+import type { CompressResult, GatherResult } from '../../../src/guestmem/index.ts';
 import {
+  addCompressed,
   addFrame,
   addTotals,
+  compressionCounters,
   emptyTotals,
   handledPages,
+  pageKinds,
   passRecord,
   xbzrleCounters,
 } from '../../../src/source/counters.ts';
@@ -54,6 +57,12 @@ describe('addFrame()', () => {
       unchangedPages: 8,
       zeroBytes: 32,
       xbzrleBytes: 600,
+      lz4Pages: 0,
+      lz4Bytes: 0,
+      lz4XbzrlePages: 0,
+      lz4XbzrleBytes: 0,
+      lz4XbzrleBytesBefore: 0,
+      busyPages: 0,
       hitPages: 16,
       missPages: 4,
       conflictPages: 2,
@@ -96,6 +105,8 @@ describe('passRecord()', () => {
       zeroPages: 5,
       rawPages: 2,
       xbzrlePages: 3,
+      lz4Pages: 0,
+      lz4XbzrlePages: 0,
       unchangedPages: 4,
       dirtiedPages: 6,
       effectiveBytesPerSecond: (14 * PAGE_BYTES * 1000) / 7,
@@ -128,5 +139,57 @@ describe('xbzrleCounters()', () => {
   test('xbzrleCounters() divides by nothing when nothing was looked up', () => {
     const counters = xbzrleCounters(4096, emptyTotals(), emptyTotals());
     expect([counters.missRate, counters.encodingRate]).toEqual([0, 0]);
+  });
+});
+
+describe('addCompressed()', () => {
+  const MADE: CompressResult = {
+    bodyBytes: 5000,
+    tableCrc: 2,
+    triedPages: 2,
+    lz4Pages: 1,
+    lz4Bytes: 700,
+    triedDeltas: 3,
+    triedDeltaBytes: 300,
+    lz4Deltas: 2,
+    lz4DeltaBytesBefore: 250,
+    lz4DeltaBytes: 100,
+  };
+
+  test('addCompressed() moves what became shorter to its new kind, and loses no page', () => {
+    const totals = totalsOf(FRAME);
+    const handled = handledPages(totals);
+    addCompressed(totals, FRAME, MADE, 2.5);
+    expect(handledPages(totals)).toBe(handled);
+    expect(totals).toMatchObject({
+      wireBytes: 32 + 5000,
+      rawPages: 1,
+      lz4Pages: 1,
+      lz4Bytes: 700,
+      xbzrlePages: 1,
+      xbzrleBytes: 50,
+      lz4XbzrlePages: 2,
+      lz4XbzrleBytes: 100,
+      encodeMs: 4,
+    });
+    expect(pageKinds(totals)).toMatchObject({
+      zero: { pages: 5, bytes: 16 },
+      lz4: { pages: 1, bytes: 716 },
+      'lz4-xbzrle': { pages: 2, bytes: 132 },
+    });
+  });
+
+  test('compressionCounters() has the names and the ratio of QEMU, and nothing before', () => {
+    const totals = totalsOf(FRAME);
+    expect(compressionCounters(totals, totals)).toBeUndefined();
+    addCompressed(totals, FRAME, MADE, 0);
+    totals.busyPages = 3;
+    expect(compressionCounters(totals, totals)).toEqual({
+      pages: 3,
+      busyPages: 3,
+      busyRate: 1,
+      compressedBytes: 800,
+      compressionRate: (PAGE_BYTES + 250) / 800,
+    });
   });
 });

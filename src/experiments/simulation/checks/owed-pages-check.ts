@@ -47,7 +47,8 @@ export class OwedPagesCheck implements Checker {
   private sendsPages({ block, body, checkedBytes }: Frame): void {
     for (const entry of this.read(decodePageTable(body, checkedBytes)) ?? []) {
       const count = entry.kind === 'ZERO_RUN' ? entry.pages : 1;
-      if (entry.kind === 'XBZRLE') this.log.violation('a delta was sent in post-copy');
+      const isDelta = entry.kind === 'XBZRLE' || entry.kind === 'LZ4_XBZRLE';
+      if (isDelta) this.log.violation('a delta was sent in post-copy');
       for (let pfn = entry.pfn; pfn < entry.pfn + count; pfn += 1) this.sendsPage(block, pfn);
     }
   }

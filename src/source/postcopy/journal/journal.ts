@@ -167,7 +167,9 @@ export class Journal {
     const { pfn } = entry;
     const count = entry.kind === 'ZERO_RUN' ? entry.pages : 1;
     const detail = pageDetail(block, pfn);
-    if (entry.kind === 'XBZRLE') throw badJournal('Journal has a delta', detail);
+    if (entry.kind !== 'ZERO_RUN' && entry.kind !== 'RAW') {
+      throw badJournal('Journal has a page that is not whole', detail);
+    }
     if (pfn + count > block.layout.pageCount) throw badJournal('Journal is beyond RAM', detail);
     for (let page = pfn; page < pfn + count; page += 1) {
       if (!block.isDirty(page)) continue;

@@ -7,6 +7,7 @@ import {
   SternaError,
   toSternaError,
 } from '../../../base/index.ts';
+import { Codec } from '../../codec/codec.ts';
 import { startLinkTimers } from '../../link-timers.ts';
 import type { OutgoingContext } from '../../outgoing-context.ts';
 import type { Connect, MigrationOutcome, OutgoingOptions } from '../../outgoing-contract.ts';
@@ -118,8 +119,11 @@ export class TakenUpMigration {
     const { machine, clock, ledger, migrationId, peer, secret, epoch, observer } = this.options;
     const { uuid } = machine.description;
     const channel = unlinkedChannel(peer);
+    // What the lost process had agreed on with the destination is not known here.
+    const codec = new Codec(clock, 'none');
     return {
-      ...openLink(channel, { clock, machine, parameters: this.parameters }),
+      ...openLink(channel, { clock, machine, parameters: this.parameters, codec }),
+      codec,
       ...{ machine, clock, ledger, migrationId, secret },
       journal: undefined,
       log: this.options.log.child({ uuid, migrationId }),

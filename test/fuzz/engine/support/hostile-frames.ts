@@ -178,6 +178,12 @@ function pageFrames(): Uint8Array[] {
       new Uint8Array([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]),
     ),
     batch(0, entry(0, PAGE_KINDS.XBZRLE, 4095)),
+    // LZ4: a match that goes on for ever, an offset to before the page, half a page, and a delta.
+    batch(0, entry(3, PAGE_KINDS.LZ4, 8, 1n), Uint8Array.of(0x1f, 1, 1, 0, 255, 255, 255, 255)),
+    batch(0, entry(3, PAGE_KINDS.LZ4, 8, 1n), Uint8Array.of(0x1f, 1, 0xff, 0xff, 9, 0x10, 7, 0)),
+    batch(0, entry(3, PAGE_KINDS.LZ4, 8, 1n), Uint8Array.of(0x70, 1, 2, 3, 4, 5, 6, 7)),
+    batch(0, entry(3, PAGE_KINDS.LZ4, 4095, 1n), new Uint8Array(4096).fill(255)),
+    batch(0, entry(0, PAGE_KINDS.LZ4_XBZRLE, 8, 1n), Uint8Array.of(0x70, 0, 8, 1, 2, 3, 4, 5)),
     ...[0, 4, 5, 6, 255].map((kind) => batch(0, entry(0, kind, 16), new Uint8Array(16))),
     batch(2, entry(0, PAGE_KINDS.ZERO_RUN, 1)),
     batch(65_535, entry(0, PAGE_KINDS.ZERO_RUN, 1)),

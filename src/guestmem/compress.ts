@@ -1,0 +1,47 @@
+import { LANE_WORDS, laneAddress } from './block-layout.ts';
+import type { CompressResult } from './kernel-results.ts';
+import { COMPRESS_DELTAS, COMPRESS_PAGES } from './page-kernels.ts';
+import type { RamBlock } from './ram-block.ts';
+
+/** The body of a PAGE_BATCH that `gather` has made, and what of it is to become LZ4. */
+export interface CompressRequest {
+  /** Of the body in the block's memory. */
+  readonly address: number;
+  readonly bodyBytes: number;
+  readonly tableBytes: number;
+  readonly pages: boolean;
+  readonly deltas: boolean;
+  /** Of both; the rest stays as it is. */
+  readonly maxTries: number;
+}
+
+/**
+ * Rewrites the body in place, with LZ4 for each page and delta that is shorter by it. Any thread
+ * may do that while another one makes another frame: nothing is written but the body and the
+ * `lane`, which belongs to one caller.
+ */
+export function compressBody(
+  block: RamBlock,
+  lane: number,
+  request: CompressRequest,
+): CompressResult {
+  const { address, bodyBytes, tableBytes, pages, deltas, maxTries } = request;
+  const mode = (pages ? COMPRESS_PAGES : 0) | (deltas ? COMPRESS_DELTAS : 0);
+  const at = laneAddress(lane);
+  block.kernels.compress(address, bodyBytes, tableBytes, at, mode, maxTries);
+  const words = new Uint32Array(block.memory.buffer, at, LANE_WORDS);
+  // The view has that many.
+  const word = (index: number) => words[index] as number;
+  return {
+    bodyBytes: word(0),
+    tableCrc: word(1),
+    triedPages: word(2),
+    lz4Pages: word(3),
+    lz4Bytes: word(4),
+    triedDeltas: word(5),
+    triedDeltaBytes: word(6),
+    lz4Deltas: word(7),
+    lz4DeltaBytesBefore: word(8),
+    lz4DeltaBytes: word(9),
+  };
+}

@@ -1,0 +1,82 @@
+// Source: rewrites the body of a PAGE_BATCH in place, its pages and deltas as LZ4 where that is
+// shorter. It may run in another thread than gather(): all that it writes is the body and the lane,
+// a part of the memory that belongs to one caller.
+import { ENTRY, KIND_LZ4, KIND_LZ4_XBZRLE, KIND_RAW, KIND_XBZRLE, KIND_ZERO_RUN } from './context';
+import { crc32c } from './crc32c';
+import { encode } from './lz4';
+
+// Bits of `mode`.
+const PAGES: u32 = 1;
+const DELTAS: u32 = 2;
+
+// What a lane holds; src/guestmem/block-layout.ts has its size. Results first, u32 each.
+const BODY_BYTES: usize = 0;
+const TABLE_CRC: usize = 4;
+const TRIED_PAGES: usize = 8;
+const LZ4_PAGES: usize = 12;
+const LZ4_BYTES: usize = 16;
+const TRIED_DELTAS: usize = 20;
+const TRIED_DELTA_BYTES: usize = 24;
+const LZ4_DELTAS: usize = 28;
+const LZ4_DELTA_BYTES_BEFORE: usize = 32;
+const LZ4_DELTA_BYTES: usize = 36;
+const RESULTS_BYTES: usize = 64;
+const HASH_TABLE: usize = 0x400;
+const OUTPUT: usize = 0x1400;
+
+// Fewer bytes than these are not worth the peer's time.
+const GAIN_MIN: u32 = 64;
+const DELTA_GAIN_MIN: u32 = 16;
+// Of a shorter delta nothing can be gained.
+const DELTA_MIN: u32 = 64;
+
+@inline function add(counter: usize, by: u32): void {
+  store<u32>(counter, load<u32>(counter) + by);
+}
+
+// At most `maxTries` pages and deltas are tried, the rest stays as it is. Returns the new length of
+// the body.
+export function compress(body: usize, bodyBytes: u32, tableBytes: u32, lane: usize, mode: u32, maxTries: u32): u32 {
+  memory.fill(lane, 0, RESULTS_BYTES);
+  const end = body + bodyBytes, table = end - tableBytes;
+  const hashTable = lane + HASH_TABLE, output = lane + OUTPUT;
+  let from = body, to = body, tries: u32 = 0;
+  for (let entry = table; entry < end; entry += ENTRY) {
+    const kind = load<u8>(entry, 4), length = <u32>load<u16>(entry, 6);
+    if (kind == KIND_ZERO_RUN) continue;
+    const isDelta = kind == KIND_XBZRLE;
+    const isTried = tries < maxTries && (isDelta ? (mode & DELTAS) != 0 && length >= DELTA_MIN : kind == KIND_RAW && (mode & PAGES) != 0);
+    let encoded: u32 = 0;
+    if (isTried) {
+      tries++;
+      encoded = encode(from, length, output, length - (isDelta ? DELTA_GAIN_MIN : GAIN_MIN), hashTable);
+      add(lane + (isDelta ? TRIED_DELTAS : TRIED_PAGES), 1);
+      if (isDelta) add(lane + TRIED_DELTA_BYTES, length);
+    }
+    if (encoded == 0) {
+      if (to != from) memory.copy(to, from, length);
+      to += length;
+    } else {
+      memory.copy(to, output, encoded);
+      to += encoded;
+      store<u8>(entry, isDelta ? KIND_LZ4_XBZRLE : KIND_LZ4, 4);
+      store<u16>(entry, <u16>encoded, 6);
+      if (isDelta) {
+        add(lane + LZ4_DELTAS, 1);
+        add(lane + LZ4_DELTA_BYTES_BEFORE, length);
+        add(lane + LZ4_DELTA_BYTES, encoded);
+      } else {
+        add(lane + LZ4_PAGES, 1);
+        add(lane + LZ4_BYTES, encoded);
+      }
+    }
+    from += length;
+  }
+  const newTable = (to + 7) & ~7;
+  while (to < newTable) store<u8>(to++, 0);
+  memory.copy(newTable, table, tableBytes);
+  const newBytes = <u32>(newTable + tableBytes - body);
+  store<u32>(lane + BODY_BYTES, newBytes);
+  store<u32>(lane + TABLE_CRC, crc32c(newTable, tableBytes));
+  return newBytes;
+}

@@ -1,0 +1,178 @@
+import type { Clock, CodecChoice } from '../../base/index.ts';
+import {
+  type CompressRequest,
+  compressBody,
+  type GatherResult,
+  type RamBlock,
+} from '../../guestmem/index.ts';
+import { type CodecDecision, chooseCodec } from './choose-codec.ts';
+import type { CodecHelpers, TimedResult } from './codec-helpers.ts';
+import { EncoderMeter } from './encoder-meter.ts';
+import { type LinkState, LinkUse } from './link-use.ts';
+
+/** Of the memory of a block: for the thread of the migration. */
+const OWN_LANE = 0;
+/** The trip to another thread and back takes as long as so many pages. */
+const HELPER_PAGES_MIN = 32;
+/** While LZ4 does not pay, so few pages are tried now and then, in case the guest has changed. */
+const SAMPLE_PAGES = 8;
+const SAMPLE_MS = 50;
+/** In post-copy a requested page must not wait for more than these to be compressed. */
+const URGENT_PAGES_MAX = 32;
+/** In the mean of a frame; kernels/compress.ts asks the same of each. */
+const DELTA_BYTES_MIN = 64;
+const NOTHING: CodecDecision = { pages: false, deltas: false };
+
+/** A body that was made at `address` of a block, before it goes out. */
+export interface MadeBody {
+  readonly block: RamBlock;
+  readonly address: number;
+  readonly frame: GatherResult;
+  readonly gatherMs: number;
+}
+
+/**
+ * What a compressed frame is; the time is what the sender would wait for it if it was the slowest.
+ */
+export interface CodedBody extends TimedResult {
+  /** No helper was free. */
+  readonly wasBusy: boolean;
+}
+
+/**
+ * LZ4 for the pages and deltas of one migration, where that pays. Bodies are rewritten in place, in
+ * this thread or in a helper's; whoever sends them keeps them in order.
+ */
+export class Codec {
+  readonly use = new LinkUse();
+  private readonly clock: Clock;
+  private readonly choice: CodecChoice;
+  private readonly helpers: CodecHelpers | undefined;
+  private readonly meter = new EncoderMeter();
+  private isAgreed = false;
+  private decision: CodecDecision = NOTHING;
+  private sampledMs = Number.NEGATIVE_INFINITY;
+  private isLinkMeasured = false;
+  private gatheredPages = 0;
+  private gatheredMs = 0;
+
+  constructor(clock: Clock, choice: CodecChoice, helpers?: CodecHelpers) {
+    this.clock = clock;
+    this.choice = choice;
+    this.helpers = helpers;
+  }
+
+  /** The destination has said that it reads LZ4. */
+  agree(): void {
+    this.isAgreed = true;
+  }
+
+  /** Helpers have bodies, so there is reason to make more of them ahead. */
+  get isAhead(): boolean {
+    return this.helpers !== undefined && this.helpers.underWay > 0;
+  }
+
+  /** Ends the helpers; afterwards nobody but the guest writes to its memory. */
+  async close(): Promise<void> {
+    await this.helpers?.close();
+  }
+
+  /**
+   * Undefined: the body stays as it is. A promise: a helper has it. `alone`: in this thread, and no
+   * longer than a vCPU may wait.
+   */
+  encode(
+    body: MadeBody,
+    link: () => LinkState,
+    alone = false,
+  ): CodedBody | Promise<CodedBody> | undefined {
+    const { frame } = body;
+    if (!this.isAgreed || this.choice === 'none' || frame.bodyBytes === 0) return undefined;
+    this.noteGather(frame, body.gatherMs);
+    const decision = this.decide(link);
+    const pages = decision.pages ? frame.rawPages : 0;
+    const tries = pages + (decision.deltas && hasLongDeltas(frame) ? frame.xbzrlePages : 0);
+    if (tries === 0) return this.sample(body, alone);
+    const request = requestOf(body, decision, alone ? URGENT_PAGES_MAX : tries);
+    if (alone || tries < HELPER_PAGES_MIN || !this.helpers?.count) {
+      return { ...this.compress(body.block, request), wasBusy: false };
+    }
+    return this.delegate(body.block, request, this.helpers);
+  }
+
+  private decide(link: () => LinkState): CodecDecision {
+    const { choice } = this;
+    if (choice !== 'auto') {
+      return { pages: choice !== 'delta-lz4', deltas: choice !== 'lz4' };
+    }
+    const ready = this.helpers?.ready ?? 0;
+    const state = link();
+    this.isLinkMeasured = state.measuredBytesPerMs !== undefined;
+    const measured = {
+      linkBytesPerMs: this.use.bytesPerMs(state),
+      gatherMsPerPage: this.gatheredMs / Math.max(1, this.gatheredPages),
+      helpers: ready > 0 ? ready : (this.helpers?.count ?? 0),
+      pages: this.meter.pages,
+      deltas: this.meter.deltas,
+    };
+    this.decision = chooseCodec(measured, this.decision);
+    return this.decision;
+  }
+
+  private delegate(
+    block: RamBlock,
+    request: CompressRequest,
+    helpers: CodecHelpers,
+  ): CodedBody | Promise<CodedBody> {
+    // A short migration, or one over a fast link, would be over before they run.
+    if (this.isLinkMeasured || this.choice !== 'auto') helpers.prepare();
+    if (helpers.ready === 0) return { ...this.compress(block, request), wasBusy: true };
+    const wasBusy = helpers.underWay >= helpers.ready;
+    return helpers.compress(block, request).then(({ made, ms }) => {
+      this.meter.add(made, ms, this.clock.nowMs());
+      return { made, ms: ms / Math.max(1, helpers.ready), wasBusy };
+    });
+  }
+
+  private sample(body: MadeBody, alone: boolean): CodedBody | undefined {
+    if (this.choice !== 'auto' || body.frame.rawPages + body.frame.xbzrlePages === 0)
+      return undefined;
+    const nowMs = this.clock.nowMs();
+    if (alone || nowMs - this.sampledMs < SAMPLE_MS) return undefined;
+    this.sampledMs = nowMs;
+    const both = { pages: true, deltas: true };
+    return { ...this.compress(body.block, requestOf(body, both, SAMPLE_PAGES)), wasBusy: false };
+  }
+
+  private compress(block: RamBlock, request: CompressRequest): TimedResult {
+    const startMs = this.clock.nowMs();
+    const made = compressBody(block, OWN_LANE, request);
+    const ms = this.clock.nowMs() - startMs;
+    this.meter.add(made, ms, this.clock.nowMs());
+    return { made, ms };
+  }
+
+  private noteGather({ rawPages, xbzrlePages, unchangedPages }: GatherResult, ms: number): void {
+    const pages = rawPages + xbzrlePages + unchangedPages;
+    if (this.gatheredPages > 1024) {
+      this.gatheredPages /= 2;
+      this.gatheredMs /= 2;
+    }
+    this.gatheredPages += pages;
+    this.gatheredMs += ms;
+  }
+}
+
+/** Short ones, of a few words each, do not get shorter. */
+function hasLongDeltas({ xbzrlePages, xbzrleBytes }: GatherResult): boolean {
+  return xbzrleBytes >= xbzrlePages * DELTA_BYTES_MIN;
+}
+
+function requestOf(
+  { address, frame }: MadeBody,
+  { pages, deltas }: CodecDecision,
+  maxTries: number,
+): CompressRequest {
+  const { bodyBytes, tableBytes } = frame;
+  return { address, bodyBytes, tableBytes, pages, deltas, maxTries };
+}

@@ -1,0 +1,81 @@
+/**
+ * Whether the link is what the sender waits for, and how fast it is then.
+ *
+ * Only a link that is waited for shows its rate: what a sender that is busy with something else
+ * brings over it says nothing. Taken for the link's, the rate of a sender that is busy with
+ * compressing would look like a slow link, for which it should compress.
+ */
+export interface LinkState {
+  readonly nowMs: number;
+  /** Highest rate of late, whatever set it; undefined until there was one. */
+  readonly measuredBytesPerMs: number | undefined;
+  /** Undefined: no limit. */
+  readonly limitBytesPerMs: number | undefined;
+  readonly acknowledgedBytes: number;
+  readonly roundTripMs: number;
+}
+
+/** Of the sender's time; more is waiting that matters. */
+const WAIT_SHARE_MIN = 0.2;
+/** Over about so much of the sender's time. */
+const SHARE_MS = 20;
+/** A rate that the link once showed holds so long without being shown again. */
+const KEEP_MS = 2000;
+/**
+ * Silence of a link that is faster than it seems. A guess from the first answers holds after it.
+ */
+const SILENCE_MS = 5;
+/** An answer comes for so much at once, and may be under way. */
+const UNTOLD_BYTES = 512 * 2 ** 10;
+
+export class LinkUse {
+  private waitMs = 0;
+  private workMs = 0;
+  private startMs: number | undefined;
+  private shown: { readonly bytesPerMs: number; readonly atMs: number } | undefined;
+
+  /** A frame of which the sender waited so long for the link, and which took so long to make. */
+  frame(startMs: number, waitMs: number, workMs: number): void {
+    this.startMs ??= startMs;
+    if (this.waitMs + this.workMs > SHARE_MS) {
+      this.waitMs /= 2;
+      this.workMs /= 2;
+    }
+    this.waitMs += waitMs;
+    this.workMs += workMs;
+  }
+
+  /**
+   * For `chooseCodec`: undefined while nothing is known, infinite when the link is not waited for.
+   */
+  bytesPerMs(state: LinkState): number | undefined {
+    const { limitBytesPerMs } = state;
+    const rate = this.rate(state);
+    return limitBytesPerMs === undefined ? rate : Math.min(limitBytesPerMs, rate ?? Infinity);
+  }
+
+  private rate(state: LinkState): number | undefined {
+    const { nowMs, measuredBytesPerMs: measured } = state;
+    if (measured === undefined) return this.guess(state);
+    if (this.isWaitedFor) {
+      this.shown = { bytesPerMs: measured, atMs: nowMs };
+      return measured;
+    }
+    if (this.shown !== undefined && nowMs - this.shown.atMs <= KEEP_MS) {
+      return Math.max(this.shown.bytesPerMs, measured);
+    }
+    return Infinity;
+  }
+
+  /** From how little was answered by now. */
+  private guess({ nowMs, acknowledgedBytes, roundTripMs }: LinkState): number | undefined {
+    if (this.startMs === undefined) return undefined;
+    const elapsedMs = nowMs - this.startMs - roundTripMs;
+    if (elapsedMs < SILENCE_MS) return undefined;
+    return Math.max(acknowledgedBytes, UNTOLD_BYTES) / elapsedMs;
+  }
+
+  private get isWaitedFor(): boolean {
+    return this.waitMs > WAIT_SHARE_MIN * (this.waitMs + this.workMs);
+  }
+}

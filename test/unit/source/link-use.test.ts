@@ -1,0 +1,53 @@
+import { describe, expect, test } from 'vitest';
+import { type LinkState, LinkUse } from '../../../src/source/codec/link-use.ts';
+
+const STATE: LinkState = {
+  nowMs: 1000,
+  measuredBytesPerMs: 5000,
+  limitBytesPerMs: undefined,
+  acknowledgedBytes: 0,
+  roundTripMs: 0,
+};
+
+function used(waitMs: number, workMs: number): LinkUse {
+  const use = new LinkUse();
+  use.frame(1000, waitMs, workMs);
+  return use;
+}
+
+describe('LinkUse', () => {
+  test('a link that is waited for has the rate that was measured', () => {
+    expect(used(8, 2).bytesPerMs(STATE)).toBe(5000);
+  });
+
+  test('a link that is not waited for has no rate: the sender is what is slow', () => {
+    expect(used(0, 10).bytesPerMs(STATE)).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test('a rate that the link has shown holds for two seconds, and then must show again', () => {
+    const use = used(8, 2);
+    use.bytesPerMs(STATE);
+    for (let n = 0; n < 10; n += 1) use.frame(1000, 0, 30);
+    const slower = { ...STATE, measuredBytesPerMs: 700 };
+    expect(use.bytesPerMs({ ...slower, nowMs: 2900 })).toBe(5000);
+    expect(use.bytesPerMs({ ...slower, nowMs: 3100 })).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test('a limit of the user is a link of that rate, whatever is known of the real one', () => {
+    const limited = { ...STATE, limitBytesPerMs: 300 };
+    expect(used(0, 10).bytesPerMs(limited)).toBe(300);
+    expect(new LinkUse().bytesPerMs({ ...limited, measuredBytesPerMs: undefined })).toBe(300);
+    expect(used(8, 2).bytesPerMs({ ...limited, limitBytesPerMs: 9000 })).toBe(5000);
+  });
+
+  test('before a measurement the first answers tell a slow link from a fast one', () => {
+    const unmeasured = { ...STATE, measuredBytesPerMs: undefined };
+    const use = used(0, 1);
+    expect(use.bytesPerMs({ ...unmeasured, nowMs: 1004 })).toBeUndefined();
+    expect(use.bytesPerMs({ ...unmeasured, nowMs: 1104, roundTripMs: 100 })).toBeUndefined();
+    const silent = use.bytesPerMs({ ...unmeasured, nowMs: 1010 });
+    expect(silent).toBeLessThan(60_000);
+    const fast = use.bytesPerMs({ ...unmeasured, nowMs: 1010, acknowledgedBytes: 20e6 });
+    expect(fast).toBe(2e6);
+  });
+});
