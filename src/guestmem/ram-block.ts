@@ -1,4 +1,5 @@
 import { assert, BATCH_PAGES_MAX, PAGE_BYTES, SternaError } from '../base/index.ts';
+import { BlockCache } from './block-cache.ts';
 import {
   type BlockLayout,
   CONTEXT,
@@ -13,11 +14,13 @@ import {
   URGENT_SLOT_BYTES,
   URGENT_SLOT_COUNT,
 } from './block-layout.ts';
+import { BlockOrder } from './block-order.ts';
 import {
   APPLY_OUTCOMES,
   type ApplyOutcome,
   GATHER_ENCODE,
   GATHER_KEEP,
+  GATHER_PRIME_SHIFT,
   instantiatePageKernels,
   type PageKernels,
 } from './page-kernels.ts';
@@ -37,6 +40,8 @@ export interface GatherResult {
   readonly missPages: number;
   readonly conflictPages: number;
   readonly overflowPages: number;
+  /** Inserted into the cache without a lookup, because they are hot. */
+  readonly primedPages: number;
 }
 
 export interface ApplyResult {
@@ -58,8 +63,6 @@ export interface TakenPages {
   readonly next: number;
 }
 
-/** Index of the kernels' context; the XBZRLE cache's four words are before it. */
-const HEAT_MAP = 14;
 /** The staging slot that is cut into small ones. */
 const URGENT_SLOT = SLOT_COUNT - 1;
 
@@ -73,6 +76,8 @@ export class RamBlock {
   readonly layout: BlockLayout;
   readonly memory: WebAssembly.Memory;
   readonly kernels: PageKernels;
+  readonly order: BlockOrder;
+  readonly cache: BlockCache;
   /** The whole memory as bytes. */
   readonly bytes: Buffer;
   private readonly results: Uint32Array;
@@ -82,7 +87,9 @@ export class RamBlock {
     this.memory = memory;
     this.kernels = instantiatePageKernels(memory);
     this.bytes = Buffer.from(memory.buffer);
-    this.results = new Uint32Array(memory.buffer, RESULTS, 16);
+    this.order = new BlockOrder(memory, this.kernels);
+    this.cache = new BlockCache(layout, memory, this.kernels);
+    this.results = new Uint32Array(memory.buffer, RESULTS, 32);
   }
 
   /** Writes the context and the tables; once, by the thread that allocated the memory. */
@@ -99,22 +106,14 @@ export class RamBlock {
       SCRATCH_PAGE,
       PFN_LIST,
       ENTRY_SCRATCH,
+      layout.heatMap,
+      layout.weightMap,
+      layout.pendingBitmap,
+      layout.writtenBitmap,
+      layout.bucketBitmaps,
+      layout.orderBitmapBytes,
     ]);
-    this.context()[HEAT_MAP] = layout.heatMap;
     this.kernels.crcInitialize();
-  }
-
-  /** Sizes the XBZRLE cache (0: none) and empties it. Returns the pages it holds. */
-  resetCache(pages: number): number {
-    const { layout } = this;
-    const sets = Math.floor(Math.min(pages, layout.cachePagesMax) / 2);
-    const ways = sets * 2;
-    const tags = layout.cache;
-    const ages = tags + ways * 4;
-    const data = Math.ceil((ages + ways * 4) / PAGE_BYTES) * PAGE_BYTES;
-    this.bytes.fill(0, tags, data);
-    this.context().set([tags, ages, data, sets], 10);
-    return ways;
   }
 
   get ram(): Buffer {
@@ -259,15 +258,20 @@ export class RamBlock {
     return BigInt.asUintN(64, this.kernels.hashPage(this.layout.ram + pfn * PAGE_BYTES, pfn));
   }
 
-  /** Makes the body of a PAGE_BATCH at `address` of the `count` listed pages. */
+  /**
+   * Makes the body of a PAGE_BATCH at `address` of the `count` listed pages. Without `encode`, pages
+   * whose weight is in bucket `primeBucket` or a hotter one are inserted into the cache; 0: none.
+   */
   gather(
     address: number,
     count: number,
     encode: boolean,
     keep: boolean,
     age: number,
+    primeBucket = 0,
   ): GatherResult {
-    const mode = (encode ? GATHER_ENCODE : 0) | (keep ? GATHER_KEEP : 0);
+    const prime = primeBucket << GATHER_PRIME_SHIFT;
+    const mode = (encode ? GATHER_ENCODE : 0) | (keep ? GATHER_KEEP : 0) | prime;
     this.kernels.gather(address, count, mode, age);
     return this.gatherResult();
   }
@@ -383,12 +387,13 @@ export class RamBlock {
       missPages: this.result(10),
       conflictPages: this.result(11),
       overflowPages: this.result(12),
+      primedPages: this.result(24),
     };
   }
 
   /** `index` counts u32 from RESULTS, as in kernels/context.ts. */
   private result(index: number): number {
-    // The view has 16 entries and callers pass constants below that.
+    // The view has 32 entries and callers pass constants below that.
     return this.results[index] as number;
   }
 }

@@ -1,4 +1,9 @@
-import { PAGE_BYTES, type PassRecord, type XbzrleCounters } from '../base/index.ts';
+import {
+  type GhostCache,
+  PAGE_BYTES,
+  type PassRecord,
+  type XbzrleCounters,
+} from '../base/index.ts';
 import type { GatherResult } from '../guestmem/index.ts';
 import { FRAME_HEADER_BYTES, PAGE_ENTRY_BYTES } from '../protocol/index.ts';
 
@@ -17,6 +22,7 @@ export interface PageTotals {
   missPages: number;
   conflictPages: number;
   overflowPages: number;
+  primedPages: number;
   encodeMs: number;
 }
 
@@ -34,6 +40,7 @@ export function emptyTotals(): PageTotals {
     missPages: 0,
     conflictPages: 0,
     overflowPages: 0,
+    primedPages: 0,
     encodeMs: 0,
   };
 }
@@ -57,6 +64,7 @@ export function addFrame(totals: PageTotals, frame: GatherResult, encodeMs: numb
   totals.missPages += frame.missPages;
   totals.conflictPages += frame.conflictPages;
   totals.overflowPages += frame.overflowPages;
+  totals.primedPages += frame.primedPages;
   totals.encodeMs += encodeMs;
 }
 
@@ -71,12 +79,22 @@ export interface PassCounters {
   readonly startMs: number;
   readonly dirtyPages: number;
   readonly totals: PageTotals;
+  /** Bitmap syncs within the pass. */
+  syncs: number;
+}
+
+/** Of a pass, or since the last sync that ended one. */
+export interface DirtiedPages {
+  /** Pages that were clean and are dirty. */
+  readonly dirtied: number;
+  /** Different pages that were written, before or after their turn. */
+  readonly written: number;
 }
 
 export function passRecord(
   counters: PassCounters,
   nowMs: number,
-  dirtiedPages: number,
+  dirtied: DirtiedPages,
   expectedDowntimeMs: number | undefined,
 ): PassRecord {
   const { totals } = counters;
@@ -94,26 +112,39 @@ export function passRecord(
     rawPages: totals.rawPages,
     xbzrlePages: totals.xbzrlePages,
     unchangedPages: totals.unchangedPages,
-    dirtiedPages,
+    dirtiedPages: dirtied.dirtied,
+    writtenPages: dirtied.written,
+    syncs: counters.syncs,
     effectiveBytesPerSecond: durationMs > 0 ? (pages * PAGE_BYTES * 1000) / durationMs : 0,
     expectedDowntimeMs: expectedDowntimeMs ?? Number.NaN,
   };
 }
 
+/** The XBZRLE cache as it is sized, over all blocks. */
+export interface CacheShape {
+  readonly cacheBytes: number;
+  readonly ways: number;
+  readonly ghosts: readonly GhostCache[];
+}
+
 export function xbzrleCounters(
-  cacheBytes: number,
+  shape: CacheShape,
   all: PageTotals,
   last: PageTotals,
 ): XbzrleCounters {
   const lookups = last.hitPages + last.missPages;
   const deltaWireBytes = last.xbzrleBytes + last.xbzrlePages * PAGE_ENTRY_BYTES;
+  const wholeBytes = (all.xbzrlePages + all.unchangedPages) * (PAGE_BYTES + PAGE_ENTRY_BYTES);
+  const encodedBytes = all.xbzrleBytes + all.xbzrlePages * PAGE_ENTRY_BYTES;
   return {
-    cacheBytes,
-    encodedBytes: all.xbzrleBytes + all.xbzrlePages * PAGE_ENTRY_BYTES,
+    ...shape,
+    encodedBytes,
     hitPages: all.hitPages,
     missPages: all.missPages,
     conflictPages: all.conflictPages,
     overflowPages: all.overflowPages,
+    primedPages: all.primedPages,
+    savedBytes: wholeBytes - encodedBytes,
     missRate: lookups === 0 ? 0 : last.missPages / lookups,
     encodingRate: deltaWireBytes === 0 ? 0 : (last.xbzrlePages * PAGE_BYTES) / deltaWireBytes,
   };

@@ -13,6 +13,8 @@ import {
 import { PAGE_ENTRY_BYTES } from '../protocol/index.ts';
 import {
   addTotals,
+  type CacheShape,
+  type DirtiedPages,
   emptyTotals,
   handledPages,
   type PageTotals,
@@ -43,6 +45,7 @@ export class OutgoingRecord {
   error: SternaError | undefined;
   epoch: number;
   remainingPages = 0;
+  /** Syncs that begin or end a pass. */
   dirtySyncCount = 0;
   dirtyPagesPerSecond = 0;
   setupTimeMs = 0;
@@ -56,8 +59,8 @@ export class OutgoingRecord {
   guestHasStarted = false;
   downtimeParts: Record<string, number> = {};
   verify: VerifyReport = { status: 'pending', pages: 0, mismatches: [] };
-  /** 0: XBZRLE is off. */
-  cacheBytes = 0;
+  /** Of the XBZRLE cache, as it is now; undefined: it is off. */
+  cacheShape: (() => CacheShape) | undefined;
   /** Bytes that were on the wire when the guest was paused. */
   precopyBytes: number | undefined;
   /**
@@ -91,7 +94,7 @@ export class OutgoingRecord {
   }
 
   beginPass(pass: number, stopped: boolean, dirtyPages: number, nowMs: number): PassCounters {
-    this.current = { pass, stopped, dirtyPages, startMs: nowMs, totals: emptyTotals() };
+    this.current = { pass, stopped, dirtyPages, startMs: nowMs, totals: emptyTotals(), syncs: 0 };
     this.remainingPages = dirtyPages;
     return this.current;
   }
@@ -105,11 +108,11 @@ export class OutgoingRecord {
     return this.sum;
   }
 
-  endPass(nowMs: number, dirtiedPages: number): void {
+  endPass(nowMs: number, dirtied: DirtiedPages = { dirtied: 0, written: 0 }): void {
     if (this.current === undefined) return;
     this.lastTotals = this.current.totals;
     addTotals(this.sum, this.current.totals);
-    this.finished.push(passRecord(this.current, nowMs, dirtiedPages, this.expectedDowntimeMs));
+    this.finished.push(passRecord(this.current, nowMs, dirtied, this.expectedDowntimeMs));
     if (this.finished.length > PASS_RECORDS_MAX) this.finished.shift();
     this.current = undefined;
   }
@@ -139,7 +142,7 @@ export class OutgoingRecord {
       guestDowntimeErrorUs: this.guestDowntimeErrorUs,
       downtimeParts: { ...this.downtimeParts },
       ram: this.ramCounters(nowMs, sentBytes, all),
-      xbzrle: this.cacheBytes === 0 ? undefined : xbzrleCounters(this.cacheBytes, all, last),
+      xbzrle: this.cacheShape && xbzrleCounters(this.cacheShape(), all, last),
       pageKinds: {
         zero: { pages: all.zeroPages, bytes: all.zeroBytes },
         raw: { pages: all.rawPages, bytes: all.rawPages * (PAGE_BYTES + PAGE_ENTRY_BYTES) },

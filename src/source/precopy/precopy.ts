@@ -1,7 +1,8 @@
 import { type MigrationParameters, SternaError } from '../../base/index.ts';
 import { encodePassBegin } from '../../protocol/index.ts';
-import type { PageTotals } from '../counters.ts';
+import type { DirtiedPages, PageTotals } from '../counters.ts';
 import type { OutgoingContext } from '../outgoing-context.ts';
+import { PageOrder } from './page-order.ts';
 import {
   decidePrecopy,
   expectedDowntimeMs,
@@ -28,6 +29,15 @@ export type AfterPrecopy = 'stop-and-copy' | 'postcopy';
  * E_PRECOPY_TIMEOUT when it gives up.
  */
 export async function precopy(context: OutgoingContext): Promise<AfterPrecopy> {
+  const order = new PageOrder(context);
+  try {
+    return await sendPasses(context, order);
+  } finally {
+    order.end();
+  }
+}
+
+async function sendPasses(context: OutgoingContext, order: PageOrder): Promise<AfterPrecopy> {
   const { record, clock, parameters, channel } = context;
   record.status = 'active';
   context.publish();
@@ -36,11 +46,11 @@ export async function precopy(context: OutgoingContext): Promise<AfterPrecopy> {
   record.dirtySyncCount = 1;
   let lastRemainingPages: number | undefined;
   for (let pass = 1; ; pass += 1) {
-    const totals = await sendPass(context, pass, record.remainingPages);
+    const totals = await sendPass(context, order, pass, record.remainingPages);
     if (pass === 1) context.reached('source.first-pass-sent');
     if (context.wantsPostcopy()) return leaveForPostcopy(context, pass);
     await waitUntil(context, startMsOfPass(context) + PASS_MS_MIN);
-    let dirtiedPages = await syncDirtyBitmap(context);
+    let dirtied = await endPass(context, order);
     const describe = () => ({
       ...describeRound(context, pass, totals, clock.nowMs() - startMs),
       lastRemainingPages,
@@ -53,13 +63,17 @@ export async function precopy(context: OutgoingContext): Promise<AfterPrecopy> {
       drainingPays(round, record.dirtyPagesPerSecond)
     ) {
       await drain(context);
-      dirtiedPages += await syncDirtyBitmap(context);
+      const more = await endPass(context, order);
+      dirtied = {
+        dirtied: dirtied.dirtied + more.dirtied,
+        written: dirtied.written + more.written,
+      };
       round = describe();
       decision = decidePrecopy(round, limitsOf(parameters));
     }
     record.expectedDowntimeMs = expectedDowntimeMs(round);
-    record.endPass(clock.nowMs(), dirtiedPages);
-    context.log.debug({ event: 'precopy.pass', ...round, dirtiedPages, decision: decision.action });
+    record.endPass(clock.nowMs(), dirtied);
+    context.log.debug({ event: 'precopy.pass', ...round, ...dirtied, decision: decision.action });
     context.publish();
     lastRemainingPages = record.remainingPages;
     if (decision.action === 'stop-and-copy' || decision.action === 'postcopy') {
@@ -91,7 +105,7 @@ export async function advisePostcopy(context: OutgoingContext): Promise<void> {
   await peer.send('PASS_BEGIN', encodePassBegin({ pass: 1, dirtyPages: record.remainingPages }));
   await sender.sendEmptyRuns(totals);
   await sendZeros(context, totals);
-  record.endPass(clock.nowMs(), 0);
+  record.endPass(clock.nowMs());
 }
 
 /** The pass was left early: what it had not looked at may hold zeros. */
@@ -99,7 +113,7 @@ async function leaveForPostcopy(context: OutgoingContext, pass: number): Promise
   const { record, clock } = context;
   const { currentPass } = record;
   if (pass === 1 && currentPass !== undefined) await sendZeros(context, currentPass.totals);
-  record.endPass(clock.nowMs(), 0);
+  record.endPass(clock.nowMs());
   return 'postcopy';
 }
 
@@ -131,6 +145,7 @@ export async function markEverythingDirty(context: OutgoingContext): Promise<num
 
 async function sendPass(
   context: OutgoingContext,
+  order: PageOrder,
   pass: number,
   dirtyPages: number,
 ): Promise<PageTotals> {
@@ -138,22 +153,21 @@ async function sendPass(
   const { totals } = record.beginPass(pass, false, dirtyPages, context.clock.nowMs());
   if (sender.inFlightBytes === 0) context.meter.idle(context.clock.nowMs());
   await peer.send('PASS_BEGIN', encodePassBegin({ pass, dirtyPages }));
+  order.beginPass(pass, dirtyPages);
   if (pass === 1) await sender.sendEmptyRuns(totals);
-  // Nothing can be a delta in the first pass: no page was sent before.
-  const encode = capabilities.xbzrle && pass > 1;
-  await sender.sendDirty(
-    totals,
-    {
-      encode,
-      keep: true,
-      age: record.dirtySyncCount,
-      limited: true,
-      until: context.wantsPostcopy,
-    },
-    (pages) => {
-      record.remainingPages -= pages;
-    },
-  );
+  const options = {
+    // Nothing can be a delta in the first pass: no page was sent before.
+    encode: capabilities.xbzrle && pass > 1,
+    keep: true,
+    age: record.dirtySyncCount,
+    limited: true,
+    until: context.wantsPostcopy,
+  };
+  const pagesSent = (pages: number) => {
+    record.remainingPages -= pages;
+  };
+  if (order.isNeeded) await sender.sendSupplied(order, totals, options, pagesSent);
+  else await sender.sendDirty(totals, options, pagesSent);
   return totals;
 }
 
@@ -183,16 +197,17 @@ async function waitUntil({ clock, interrupt }: OutgoingContext, endMs: number): 
   }
 }
 
-/** Reads and clears the vCPUs' logs. Returns the pages that became dirty since the last sync. */
-async function syncDirtyBitmap({ machine, record, clock }: OutgoingContext): Promise<number> {
-  await machine.flipDirtyLogs();
-  const dirtiedPages = machine.memory.mergeRetiredLogs();
-  record.remainingPages += dirtiedPages;
+/** Reads and clears the vCPUs' logs behind the pages that were sent. */
+async function endPass(
+  { record, clock }: OutgoingContext,
+  order: PageOrder,
+): Promise<DirtiedPages> {
+  const pages = await order.endPass();
   record.dirtySyncCount += 1;
   const spanMs = clock.nowMs() - record.lastSyncMs;
-  record.dirtyPagesPerSecond = spanMs > 0 ? (dirtiedPages * 1000) / spanMs : 0;
+  record.dirtyPagesPerSecond = spanMs > 0 ? (pages.written * 1000) / spanMs : 0;
   record.lastSyncMs = clock.nowMs();
-  return dirtiedPages;
+  return pages;
 }
 
 function startMsOfPass({ record, clock }: OutgoingContext): number {

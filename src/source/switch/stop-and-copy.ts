@@ -153,5 +153,5 @@ async function sendLastPages(context: OutgoingContext): Promise<void> {
     await sender.sendDirty(totals, { encode, keep: false, age: pass, limited: false }, (pages) => {
       record.remainingPages -= pages;
     });
-  record.endPass(clock.nowMs(), 0);
+  record.endPass(clock.nowMs());
 }
