@@ -9,7 +9,7 @@ import {
 /**
  * Where things lie in the WebAssembly memory of one RAM block, in bytes:
  *
- *   0x1000  kernel context, results, what kernels remember   (kernels/context.ts mirrors the offsets)
+ *   0x1000  kernel context, results, what kernels remember (kernels/context.ts mirrors the offsets)
  *   0x2000  CRC32C tables, 16 KiB           0x8000  scratch page
  *   0x10000 list of page numbers            0x20000 page entries of the batch being made
  *   then    dirty, populated and scratch bitmap · received map · heat · page hashes

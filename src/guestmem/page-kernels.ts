@@ -44,6 +44,7 @@ export interface PageKernels {
 /** Bits of `mode` of `gather`. */
 export const GATHER_ENCODE = 1;
 export const GATHER_KEEP = 2;
+export const GATHER_KEEP_OTHERS = 4;
 /** The bucket from which on pages are primed, in the bits from here on. */
 export const GATHER_PRIME_SHIFT = 8;
 

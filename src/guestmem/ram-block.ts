@@ -15,53 +15,16 @@ import {
   URGENT_SLOT_COUNT,
 } from './block-layout.ts';
 import { BlockOrder } from './block-order.ts';
+import type { ApplyResult, GatherResult, TakenPages } from './kernel-results.ts';
 import {
   APPLY_OUTCOMES,
-  type ApplyOutcome,
   GATHER_ENCODE,
   GATHER_KEEP,
+  GATHER_KEEP_OTHERS,
   GATHER_PRIME_SHIFT,
   instantiatePageKernels,
   type PageKernels,
 } from './page-kernels.ts';
-
-/** What one gather made and counted. */
-export interface GatherResult {
-  /** 0: nothing has to be sent. */
-  readonly bodyBytes: number;
-  readonly tableBytes: number;
-  readonly tableCrc: number;
-  readonly zeroPages: number;
-  readonly rawPages: number;
-  readonly xbzrlePages: number;
-  readonly unchangedPages: number;
-  readonly xbzrleBytes: number;
-  readonly hitPages: number;
-  readonly missPages: number;
-  readonly conflictPages: number;
-  readonly overflowPages: number;
-  /** Inserted into the cache without a lookup, because they are hot. */
-  readonly primedPages: number;
-}
-
-export interface ApplyResult {
-  readonly outcome: ApplyOutcome;
-  /** Page at which it failed. */
-  readonly errorPfn: number;
-  /** Pages that had not come before. */
-  readonly newPages: number;
-  /** Pages that were skipped because they had come already. */
-  readonly duplicatePages: number;
-  readonly zeroPages: number;
-  readonly rawPages: number;
-  readonly xbzrlePages: number;
-}
-
-/** Pages that were put on the list of the next gather, and where to go on. */
-export interface TakenPages {
-  readonly count: number;
-  readonly next: number;
-}
 
 /** The staging slot that is cut into small ones. */
 const URGENT_SLOT = SLOT_COUNT - 1;
@@ -259,8 +222,9 @@ export class RamBlock {
   }
 
   /**
-   * Makes the body of a PAGE_BATCH at `address` of the `count` listed pages. Without `encode`, pages
-   * whose weight is in bucket `primeBucket` or a hotter one are inserted into the cache; 0: none.
+   * Makes the body of a PAGE_BATCH at `address` of the `count` listed pages. Without `encode`,
+   * pages whose weight is in bucket `primeBucket` or a hotter one are inserted into the cache (0:
+   * none), and with `keepOthers` all others too, where there is room: they give way to hot ones.
    */
   gather(
     address: number,
@@ -269,8 +233,9 @@ export class RamBlock {
     keep: boolean,
     age: number,
     primeBucket = 0,
+    keepOthers = false,
   ): GatherResult {
-    const prime = primeBucket << GATHER_PRIME_SHIFT;
+    const prime = (primeBucket << GATHER_PRIME_SHIFT) | (keepOthers ? GATHER_KEEP_OTHERS : 0);
     const mode = (encode ? GATHER_ENCODE : 0) | (keep ? GATHER_KEEP : 0) | prime;
     this.kernels.gather(address, count, mode, age);
     return this.gatherResult();

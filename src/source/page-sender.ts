@@ -52,6 +52,8 @@ export interface PageSupply {
   take(block: RamBlock, max: number): number;
   /** Pages of this bucket of weights or a hotter one are inserted into the cache; 0: none. */
   readonly primeBucket: number;
+  /** So are all others, where there is room. */
+  readonly keepOthers: boolean;
 }
 
 /**
@@ -142,7 +144,7 @@ export class PageSender {
           this.release(block, slot);
           break;
         }
-        this.sendListed(block, slot, taken.count, totals, options, 0);
+        this.sendListed(block, slot, taken.count, totals, options);
         pageSent(taken.count);
       }
     }
@@ -161,10 +163,9 @@ export class PageSender {
       const block = supply.nextBlock();
       if (block === undefined) return;
       const slot = await this.turn(block, options.limited);
-      const { primeBucket } = supply;
       const count = supply.take(block, this.batchPages(options.limited));
       if (count === 0) this.release(block, slot);
-      else this.sendListed(block, slot, count, totals, options, primeBucket);
+      else this.sendListed(block, slot, count, totals, options, supply);
       pagesSent(count);
     }
   }
@@ -295,12 +296,13 @@ export class PageSender {
     count: number,
     totals: PageTotals,
     options: BatchOptions,
-    primeBucket: number,
+    supply?: PageSupply,
   ): void {
     const { encode, keep, age } = options;
     const startMs = this.clock.nowMs();
+    const { primeBucket = 0, keepOthers = false } = supply ?? {};
     const address = bodyAddress(block, slot);
-    const frame = block.gather(address, count, encode, keep, age, primeBucket);
+    const frame = block.gather(address, count, encode, keep, age, primeBucket, keepOthers);
     const encodeMs = this.clock.nowMs() - startMs;
     this.submit(block, slot, MESSAGE_TYPES.PAGE_BATCH, frame, totals, encodeMs);
   }

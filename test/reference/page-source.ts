@@ -41,15 +41,18 @@ export class ReferencePageSource {
     keep: boolean,
     age: number,
     primeBucket = 0,
+    keepOthers = false,
   ): ReferenceBatch {
     const counts = emptyCounts();
     const entries: PageEntry[] = [];
     for (const pfn of pfns) {
-      const primes = primeBucket > 0 && this.buckets[pfn]! >= primeBucket;
-      if (encode || primes) this.ghosts.see(pfn, age, encode, keep);
-      if (!encode && primes && keep) this.insert(pfn, age, counts, true);
+      const isHot = primeBucket > 0 && this.buckets[pfn]! >= primeBucket;
+      const primes = isHot || keepOthers;
+      const ageNow = encode || isHot ? age : 0;
+      if (encode || primes) this.ghosts.see(pfn, ageNow, encode, keep);
+      if (!encode && primes && keep) this.insert(pfn, ageNow, counts, isHot);
       const entry = encode
-        ? this.encodePage(pfn, keep, age, counts, primes)
+        ? this.encodePage(pfn, keep, age, counts, isHot)
         : wholePage(pfn, this.page(pfn), counts);
       if (entry !== undefined) putEntry(entries, entry);
     }
@@ -83,7 +86,8 @@ export class ReferencePageSource {
   }
 
   private insert(pfn: number, age: number, counts: Counts, primes: boolean): void {
-    if (!this.cache.insert(pfn, this.page(pfn), age)) counts.conflictPages += 1;
+    // A page that only fills room meets no conflict.
+    if (!this.cache.insert(pfn, this.page(pfn), age)) counts.conflictPages += age > 0 ? 1 : 0;
     else if (primes) counts.primedPages += 1;
   }
 

@@ -8,8 +8,8 @@ import { isWeighing, noteMarks, resetOrder } from './page-order';
 }
 
 // Moves a retired dirty map into the dirty and the populated bitmap and clears it; each marked page
-// becomes hotter by one, and while a pass is ordered its weight rises. Returns the pages that were not dirty before. The map is at rest: its vCPU
-// switched to the other one behind a fence.
+// becomes hotter by one, and while a pass is ordered its weight rises. Returns the pages that were
+// not dirty before. The map is at rest: its vCPU switched to the other one behind a fence.
 export function mergeDirtyMap(map: usize): u32 {
   const dirty = dirtyBitmap(), populated = populatedBitmap(), heat = heatMap();
   const pages = pageCount(), weighing = isWeighing();

@@ -15,6 +15,7 @@ import { NO_WAY, claimWay, findWay, touchWay, wayData } from './xbzrle-cache';
 // Bits of `mode`.
 const ENCODE: u32 = 1; // look pages up in the cache and send deltas
 const KEEP: u32 = 2; // insert and update cached pages (not in the stopped stage: nothing is sent after it)
+const KEEP_OTHERS: u32 = 4; // primes: other pages too, in free places, as the first to give way
 // Bits 8 to 11: not looked up, but inserted when the page's bucket is at least this one (0: never).
 const PRIME_SHIFT: u32 = 8;
 
@@ -59,23 +60,26 @@ export function gather(slot: usize, count: u32, mode: u32, age: u32): u32 {
   clearResults();
   const list = pfnList(), ram = ramBase(), entries = entryScratch(), scratch = scratchPage();
   const encoding = (mode & ENCODE) != 0, keeping = (mode & KEEP) != 0;
-  const prime = mode >> PRIME_SHIFT;
+  const prime = (mode >> PRIME_SHIFT) & 15;
   let entry = entries, payload = slot;
   for (let i: u32 = 0; i < count; i++) {
     const pfn = load<u32>(list + (<usize>i << 2));
     const page = ram + (<usize>pfn << PAGE_SHIFT);
-    const priming = prime != 0 && weightBucket(pfn) >= prime;
-    if ((encoding || priming) && isSampled(pfn)) seeGhosts(pfn, age, encoding, keeping);
+    const hot = prime != 0 && weightBucket(pfn) >= prime;
+    const priming = hot || (mode & KEEP_OTHERS) != 0;
+    if ((encoding || priming) && isSampled(pfn)) seeGhosts(pfn, encoding || hot ? age : 0, encoding, keeping);
     let way = encoding ? findWay(pfn) : NO_WAY;
     if (way == NO_WAY) {
       const hash = copyAndHash(page, payload, pfn);
       if (encoding) bump(RESULT_MISSES);
       if (keeping && (encoding || priming)) {
-        way = claimWay(pfn, age);
-        if (way == NO_WAY) bump(RESULT_CONFLICTS);
-        else {
+        // With age 0 it takes no place from any page.
+        way = claimWay(pfn, encoding || hot ? age : 0);
+        if (way == NO_WAY) {
+          if (encoding || hot) bump(RESULT_CONFLICTS);
+        } else {
           memory.copy(wayData(way), payload, PAGE);
-          if (priming) bump(RESULT_PRIMED);
+          if (hot) bump(RESULT_PRIMED);
         }
       }
       if (hash == 0) {

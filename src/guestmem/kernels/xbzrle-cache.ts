@@ -66,8 +66,8 @@ function giveBack(slot: u32): void {
   store<u32>(CACHE_FREE_COUNT, free + 1);
 }
 
-// Fills the table at `to`, of another shape, from the present one. Of pages that meet in a set those
-// stay that were used last, and of equals the first. Returns how many stay.
+// Fills the table at `to`, of another shape, from the present one. Of pages that meet in a set
+// those stay that were used last, and of equals the first. Returns how many stay.
 export function rehashCache(to: usize, sets: u32, ways: u32): u32 {
   if (sets == 0) {
     store<u32>(CACHE_USED_COUNT, 0);

@@ -18,6 +18,11 @@ const SYNC_COST_FACTOR = 64;
  * earlier phase of the guest is forgotten within a pass.
  */
 const SYNCS_PER_HALVING = 8;
+/**
+ * For so many syncs, a quarter of a long first pass, it is not known which pages are hot: a page
+ * that goes in this time is kept where there is room.
+ */
+const LEARNING_SYNCS = 16;
 /** Any page that was dirtied lately; bucket 0 has the others. */
 const HOT_BUCKET = 1;
 /** The hottest. */
@@ -79,6 +84,12 @@ export class PageOrder implements PageSupply {
     const { capabilities } = this.context;
     if (!capabilities.xbzrle || this.pass > 1) return 0;
     return this.isByWeight ? this.hottestThatFit() : HOT_BUCKET;
+  }
+
+  get keepOthers(): boolean {
+    const { capabilities, record } = this.context;
+    const syncs = record.currentPass?.syncs ?? 0;
+    return capabilities.xbzrle && this.pass === 1 && syncs < LEARNING_SYNCS;
   }
 
   /** Syncs when it is time. */
@@ -146,7 +157,7 @@ export class PageOrder implements PageSupply {
     return added;
   }
 
-  /** As long as the pass promises to be: a slow link has long passes, and hot pages of long periods. */
+  /** A slow link has long passes, in which pages of long periods are hot. */
   private intervalMs(): number {
     const { meter, parameters } = this.context;
     const limit = parameters.maxBandwidthBytesPerSecond / 1000;

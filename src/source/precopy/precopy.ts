@@ -159,7 +159,8 @@ async function sendPass(
     // Nothing can be a delta in the first pass: no page was sent before.
     encode: capabilities.xbzrle && pass > 1,
     keep: true,
-    age: record.dirtySyncCount,
+    // Above what the cache keeps with age 0, by more than the age guard.
+    age: record.dirtySyncCount + 1,
     limited: true,
     until: context.wantsPostcopy,
   };

@@ -24,6 +24,7 @@ const round = fc.record({
   keep: fc.boolean(),
   ages: fc.nat({ max: 2 }),
   primeBucket: fc.nat({ max: 3 }),
+  keepOthers: fc.boolean(),
   resize: fc.option(cacheSize, { nil: undefined }),
 });
 const WEIGHTS = [0, 1, 2, 4, 0, 255];
@@ -51,7 +52,7 @@ describe('BlockCache', () => {
         (rounds, pages, setWays) => {
           const reference = begin(pages, setWays);
           let age = 1;
-          for (const { list, encode, keep, ages, primeBucket, resize } of rounds) {
+          for (const { list, encode, keep, ages, primeBucket, keepOthers, resize } of rounds) {
             age += ages;
             if (resize !== undefined) {
               const capacity = source.cache.resize(resize);
@@ -61,7 +62,8 @@ describe('BlockCache', () => {
             const pfns = changePages(reference, list);
             // Without a place for a page nothing is looked up, or kept.
             const isThere = source.cache.capacityPages > 0;
-            const mode = [encode && isThere, keep, age, isThere ? primeBucket : 0] as const;
+            const prime = [isThere ? primeBucket : 0, isThere && keepOthers] as const;
+            const mode = [encode && isThere, keep, age, ...prime] as const;
             expectSameBatch(gather(pfns, ...mode), reference.gather(pfns, ...mode));
             expectSameCache(source.cache.capacityPages, reference);
             expect(source.cache.heldPages).toBe(reference.cache.pages.length);
@@ -82,25 +84,32 @@ describe('BlockCache', () => {
       maxLength: 8,
     });
     fc.assert(
-      fc.property(rounds, sizes, ways, fc.nat({ max: 2 }), (list, pages, setWays, primeBucket) => {
-        const reference = begin(pages, setWays);
-        clearBlock(destination);
-        for (const [index, [changed, resize]] of list.entries()) {
-          const pfns = changePages(reference, changed);
-          if (resize !== undefined) source.cache.resize(resize);
-          const all = Array.from({ length: PAGE_COUNT }, (_, pfn) => pfn);
-          const { body, result } =
-            index === 0
-              ? gather(all, false, true, 1, primeBucket)
-              : gather(pfns, true, true, index + 1);
-          if (body.length > 0) {
-            const applied = apply(destination, body, result.tableBytes, result.tableCrc);
-            expect(applied.outcome).toBe('ok');
+      fc.property(
+        rounds,
+        sizes,
+        ways,
+        fc.nat({ max: 2 }),
+        fc.boolean(),
+        (list, pages, setWays, primeBucket, keepOthers) => {
+          const reference = begin(pages, setWays);
+          clearBlock(destination);
+          for (const [index, [changed, resize]] of list.entries()) {
+            const pfns = changePages(reference, changed);
+            if (resize !== undefined) source.cache.resize(resize);
+            const all = Array.from({ length: PAGE_COUNT }, (_, pfn) => pfn);
+            const { body, result } =
+              index === 0
+                ? gather(all, false, true, 2, primeBucket, keepOthers)
+                : gather(pfns, true, true, index + 2);
+            if (body.length > 0) {
+              const applied = apply(destination, body, result.tableBytes, result.tableCrc);
+              expect(applied.outcome).toBe('ok');
+            }
+            expectCacheHeldByDestination(source.cache.capacityPages);
           }
-          expectCacheHeldByDestination(source.cache.capacityPages);
-        }
-        expect(destination.ram.equals(source.ram)).toBe(true);
-      }),
+          expect(destination.ram.equals(source.ram)).toBe(true);
+        },
+      ),
       { numRuns: 150 },
     );
   });

@@ -1,0 +1,39 @@
+import type { ApplyOutcome } from './page-kernels.ts';
+
+/** What one gather made and counted. */
+export interface GatherResult {
+  /** 0: nothing has to be sent. */
+  readonly bodyBytes: number;
+  readonly tableBytes: number;
+  readonly tableCrc: number;
+  readonly zeroPages: number;
+  readonly rawPages: number;
+  readonly xbzrlePages: number;
+  readonly unchangedPages: number;
+  readonly xbzrleBytes: number;
+  readonly hitPages: number;
+  readonly missPages: number;
+  readonly conflictPages: number;
+  readonly overflowPages: number;
+  /** Inserted into the cache without a lookup, because they are hot. */
+  readonly primedPages: number;
+}
+
+export interface ApplyResult {
+  readonly outcome: ApplyOutcome;
+  /** Page at which it failed. */
+  readonly errorPfn: number;
+  /** Pages that had not come before. */
+  readonly newPages: number;
+  /** Pages that were skipped because they had come already. */
+  readonly duplicatePages: number;
+  readonly zeroPages: number;
+  readonly rawPages: number;
+  readonly xbzrlePages: number;
+}
+
+/** Pages that were put on the list of the next gather, and where to go on. */
+export interface TakenPages {
+  readonly count: number;
+  readonly next: number;
+}
