@@ -3,7 +3,7 @@
 // another. What is dirty stays in the dirty bitmap: this only says whose turn it is.
 import {
   BUCKET_COUNTS, ORDER_MODE, RESULT_CURSOR, bucketBitmaps, clearBit, dirtyBitmap, orderBitmapBytes, pageCount,
-  pendingBitmap, pfnList, setBit, testBit, weightMap, writtenBitmap,
+  pendingBitmap, pfnList, setBit, weightMap, writtenBitmap,
 } from './context';
 
 // Weights 0, 1, 2-3, 4-7, ... 128-255: halving a weight moves its page down by one bucket.
@@ -128,6 +128,14 @@ export function coldestBucket(): u32 {
   return NO_BUCKET;
 }
 
+// At most so many bits of a word, from the lowest on.
+@inline function lowest(word: u64, max: u32): u64 {
+  if (<u32>popcnt(word) <= max) return word;
+  let rest = word;
+  for (let count: u32 = 0; count < max; count++) rest &= rest - 1;
+  return word ^ rest;
+}
+
 // Takes up to `max` pending pages into the list from entry `offset` on, the coldest bucket first,
 // and within a bucket upwards from `from`, around the end of the block. They are neither pending
 // nor dirty after that; one that is not dirty any more is left out. RESULT_CURSOR says where to go
@@ -141,18 +149,21 @@ export function takeColdest(from: u32, max: u32, offset: u32): u32 {
     if (bucket == NO_BUCKET) break;
     const bitmap = bitmapOf(bucket);
     while (count < max && load<u32>(countAt(bucket)) != 0) {
-      const word = load<u64>(bitmap + (<usize>(pfn >> 6) << 3)) >> (pfn & 63);
-      if (word == 0) pfn = (pfn | 63) + 1;
+      // A word at a time: that is half the cost of a page at a time.
+      const word = <usize>(pfn >> 6) << 3;
+      const bits = lowest(load<u64>(bitmap + word) & (~(<u64>0) << (pfn & 63)), max - count);
+      const first = pfn & ~63;
+      if (bits == 0) pfn = first + 64;
       else {
-        pfn += <u32>ctz(word);
-        removeFrom(bucket, pfn);
-        clearBit(pending, pfn);
-        if (testBit(dirty, pfn)) {
-          clearBit(dirty, pfn);
-          store<u32>(list + (<usize>count << 2), pfn);
-          count++;
+        const marks = load<u64>(dirty + word);
+        store<u64>(bitmap + word, load<u64>(bitmap + word) & ~bits);
+        store<u64>(pending + word, load<u64>(pending + word) & ~bits);
+        store<u64>(dirty + word, marks & ~bits);
+        store<u32>(countAt(bucket), load<u32>(countAt(bucket)) - <u32>popcnt(bits));
+        for (let left = bits & marks; left != 0; left &= left - 1, count++) {
+          store<u32>(list + (<usize>count << 2), first + <u32>ctz(left));
         }
-        pfn++;
+        pfn = first + 64 - <u32>clz(bits);
       }
       if (pfn >= pages) pfn = 0;
     }

@@ -168,16 +168,17 @@ export class PageOrder implements PageSupply {
     return Math.max(SYNC_INTERVAL_MS_MIN, wantedMs, this.syncCostMs * SYNC_COST_FACTOR);
   }
 
-  /** The hottest pages that are still to come and have room in the cache. */
+  /**
+   * The lowest bucket for which the hotter pages that are still to come leave room: those that are
+   * kept because nothing was known of them give way.
+   */
   private hottestThatFit(): number {
+    const capacity = this.blocks.reduce((sum, { cache }) => sum + cache.capacityPages, 0);
     const counts = this.blocks.map(({ order }) => order.pendingByBucket);
-    let room = this.blocks.reduce(
-      (sum, { cache }) => sum + cache.capacityPages - cache.heldPages,
-      0,
-    );
+    let room = capacity - (this.context.record.currentPass?.totals.primedPages ?? 0);
     for (let bucket = LAST_BUCKET; bucket >= HOT_BUCKET; bucket -= 1) {
+      if (room <= 0) return bucket + 1;
       room -= counts.reduce((sum, pages) => sum + (pages[bucket] ?? 0), 0);
-      if (room < 0) return Math.min(LAST_BUCKET, bucket + 1);
     }
     return HOT_BUCKET;
   }
