@@ -1,7 +1,7 @@
 // What ordering a pass costs where nothing limits it, and saves where a link does: x-reorder on against off, by turns.
 import { AgentPair } from '../dist/experiments/index.js';
 import { booted, migrate } from './migration.mjs';
-import { orderKernels } from './order-kernels.mjs';
+import { ghostKernels, orderKernels } from './order-kernels.mjs';
 import { median, summary } from './statistics.mjs';
 
 async function once(ram, workload, parameters, xbzrle = false) {
@@ -85,6 +85,7 @@ export const order = {
   name: 'order',
   async run({ smoke, record }) {
     record(orderKernels(smoke));
+    record(ghostKernels(smoke));
     await cost(smoke, record);
     await saving(smoke, record);
   },
