@@ -9,6 +9,7 @@ import { journal } from './journal.mjs';
 import { kernels } from './kernels.mjs';
 import { describeMachine } from './machine.mjs';
 import { memory } from './memory.mjs';
+import { order } from './order.mjs';
 import { postcopy } from './postcopy/postcopy.mjs';
 import { softMmu } from './soft-mmu.mjs';
 import { spill } from './spill.mjs';
@@ -23,6 +24,7 @@ const BENCHES = [
   downtime,
   memory,
   converge,
+  order,
   postcopy,
   spill,
   journal,

@@ -202,6 +202,14 @@ export interface XbzrleCounters {
   readonly conflictPages: number;
   /** Hits whose delta was not smaller than the page. */
   readonly overflowPages: number;
+  /** Pages of a set; 1: direct-mapped. */
+  readonly ways: number;
+  /** Pages that the first pass kept because they were known to be hot. */
+  readonly primedPages: number;
+  /** What deltas and unchanged pages took less than whole pages would have. */
+  readonly savedBytes: number;
+  /** What caches of other sizes would have done, estimated from one page of sixteen. */
+  readonly ghosts: readonly GhostCache[];
   /** Misses / lookups in the last pass. */
   readonly missRate: number;
   /** Uncompressed / encoded bytes in the last pass. */
@@ -219,6 +227,12 @@ export interface CompressionCounters {
   readonly compressedBytes: number;
   /** Bytes before / after. */
   readonly compressionRate: number;
+}
+
+export interface GhostCache {
+  readonly cacheBytes: number;
+  /** Hits / lookups since the cache was sized, 0 to 1. */
+  readonly hitRate: number;
 }
 
 /** One pre-copy pass, or the stop-and-copy (the last record, `stopped: true`). */
@@ -239,6 +253,10 @@ export interface PassRecord {
   readonly unchangedPages: number;
   /** Dirty at the sync that ended the pass. */
   readonly dirtiedPages: number;
+  /** Different pages that the guest wrote meanwhile; some of them before their turn. */
+  readonly writtenPages: number;
+  /** Syncs within the pass; the one that ended it not counted. */
+  readonly syncs: number;
   /** Guest bytes retired per second, by any kind. */
   readonly effectiveBytesPerSecond: number;
   readonly expectedDowntimeMs: number;

@@ -19,6 +19,10 @@ export interface MigrationParameters {
   availSwitchoverBandwidthBytesPerSecond: number;
   /** `xbzrle-cache-size`, bytes, a power of two. */
   xbzrleCacheBytes: number;
+  /** `x-xbzrle-cache-ways`: pages of a set of that cache; 1 is QEMU's direct-mapped one. */
+  xbzrleCacheWays: '1' | '2';
+  /** `x-reorder`: within a pass, the coldest pages first and the hottest last. */
+  reorder: Switch;
   /**
    * `max-postcopy-bandwidth`: bytes per second of pages that nobody waits for, 0 = unlimited. Pages
    * that a vCPU waits for are never held back.
@@ -133,7 +137,21 @@ export const MIGRATION_PARAMETERS: Readonly<Record<string, ParameterDefinition>>
     max: RAM_BYTES_MAX,
     unit: 'B',
     powerOfTwo: true,
+    live: true,
+  },
+  'x-xbzrle-cache-ways': {
+    type: 'choice',
+    key: 'xbzrleCacheWays',
+    default: '2',
+    choices: ['1', '2'],
     live: false,
+  },
+  'x-reorder': {
+    type: 'choice',
+    key: 'reorder',
+    default: 'on',
+    choices: ['on', 'off'],
+    live: true,
   },
   'max-postcopy-bandwidth': {
     type: 'number',

@@ -9,14 +9,15 @@ import {
 /**
  * Where things lie in the WebAssembly memory of one RAM block, in bytes:
  *
- *   0x1000  kernel context and results      (kernels/context.ts mirrors the offsets)
+ *   0x1000  kernel context, results, what kernels remember (kernels/context.ts mirrors the offsets)
  *   0x2000  CRC32C tables, 16 KiB           0x8000  scratch page
  *   0x10000 list of page numbers            0x20000 page entries of the batch being made
  *   0x30000 lanes of the codec: counters, hash table and output of each
  *   then    dirty, populated and scratch bitmap · received map · heat · page hashes
  *   then    dirty maps of the vCPUs
+ *   then    order of a pass: weights · pending and written bitmap · a bitmap for each bucket
  *   then    staging slots
- *   then    guest RAM · XBZRLE cache (tags, ages, pages)
+ *   then    guest RAM · XBZRLE cache (two tables, free slots, ghosts, pages)
  *
  * Memory that nobody touches costs nothing: the system commits pages on first use.
  */
@@ -37,9 +38,24 @@ export interface BlockLayout {
   readonly heatMap: number;
   readonly hashTable: number;
   readonly dirtyMaps: number;
+  /** For each page, a byte: how often it was dirtied lately. */
+  readonly weightMap: number;
+  /** Pages that the pass has still to send. */
+  readonly pendingBitmap: number;
+  /** Pages that were written since somebody asked. */
+  readonly writtenBitmap: number;
+  /** Pending pages by weight: ORDER_BUCKETS bitmaps, `orderBitmapBytes` apart. */
+  readonly bucketBitmaps: number;
+  readonly orderBitmapBytes: number;
   readonly slots: number;
   readonly ram: number;
+  /** Two tables of the XBZRLE cache, one of which is in use. */
   readonly cache: number;
+  /** Bytes of each. */
+  readonly cacheTableBytes: number;
+  readonly cacheFree: number;
+  readonly cacheGhosts: number;
+  readonly cacheData: number;
   /** Pages that the XBZRLE cache can hold at most. */
   readonly cachePagesMax: number;
   readonly memoryBytes: number;
@@ -47,6 +63,8 @@ export interface BlockLayout {
 
 export const CONTEXT = 0x1000;
 export const RESULTS = 0x1100;
+/** What kernels remember from one call to the next. */
+export const KERNEL_STATE = 0x1200;
 export const CRC_TABLE = 0x2000;
 export const SCRATCH_PAGE = 0x8000;
 export const PFN_LIST = 0x10000;
@@ -83,6 +101,16 @@ export const URGENT_SLOT_COUNT = 128;
 /** Header, one page with its entry, and room for the next frame's header. */
 export const URGENT_SLOT_BYTES = roundUp(32 + PAGE_BYTES + 16 + 32, 64);
 
+/** Buckets of weights: 0, 1, 2-3, ... 128-255. */
+export const ORDER_BUCKETS = 9;
+/** Page, age and slot of a way of the XBZRLE cache; kernels/xbzrle-cache.ts has the fields. */
+export const CACHE_ENTRY_BYTES = 16;
+/** Ghosts: five of at most all pages, of which they see a sixteenth; 8 bytes each. */
+const GHOST_BYTES = 4;
+const CACHE_PAGE_BYTES = PAGE_BYTES + 2 * CACHE_ENTRY_BYTES + 4 + GHOST_BYTES;
+/** What rounding the parts of a cache may take. */
+const CACHE_ROUNDING_BYTES = 6 * PAGE_BYTES;
+
 const LOG_COUNT_MAX = VCPU_COUNT_MAX + 1;
 const WASM_PAGE_BYTES = 2 ** 16;
 const MEMORY_BYTES_MAX = 2 ** 32;
@@ -110,14 +138,19 @@ export function blockLayout(shape: BlockShape): BlockLayout {
   const dirtyMaps = hashTable + roundUp(pageCount * 8, PAGE_BYTES);
   // Room for the most vCPUs, so that memory set aside before a guest is known fits any number of
   // them.
-  const slots = dirtyMaps + LOG_COUNT_MAX * 2 * PAGE_MAP_BYTES;
+  const weightMap = dirtyMaps + LOG_COUNT_MAX * 2 * PAGE_MAP_BYTES;
+  const pendingBitmap = weightMap + roundUp(pageCount, PAGE_BYTES);
+  const writtenBitmap = pendingBitmap + bitmapBytes;
+  const bucketBitmaps = writtenBitmap + bitmapBytes;
+  const slots = roundUp(bucketBitmaps + ORDER_BUCKETS * bitmapBytes, PAGE_BYTES);
   const ram = roundUp(slots + SLOT_COUNT * SLOT_BYTES, WASM_PAGE_BYTES);
   const cache = ram + shape.bytes;
-  // Each cached page needs 8 bytes of tag and age.
-  const cachePagesMax = Math.min(
-    pageCount + 2,
-    Math.floor((MEMORY_BYTES_MAX - WASM_PAGE_BYTES - cache) / (PAGE_BYTES + 8)),
-  );
+  const room = MEMORY_BYTES_MAX - WASM_PAGE_BYTES - CACHE_ROUNDING_BYTES - cache;
+  const cachePagesMax = Math.min(pageCount + 2, Math.floor(room / CACHE_PAGE_BYTES));
+  const cacheTableBytes = roundUp(cachePagesMax * CACHE_ENTRY_BYTES, PAGE_BYTES);
+  const cacheFree = cache + 2 * cacheTableBytes;
+  const cacheGhosts = cacheFree + roundUp(cachePagesMax * 4, PAGE_BYTES);
+  const cacheData = cacheGhosts + roundUp(cachePagesMax * GHOST_BYTES, PAGE_BYTES) + PAGE_BYTES;
   return {
     name: shape.name,
     index: shape.index,
@@ -131,11 +164,20 @@ export function blockLayout(shape: BlockShape): BlockLayout {
     heatMap,
     hashTable,
     dirtyMaps,
+    weightMap,
+    pendingBitmap,
+    writtenBitmap,
+    bucketBitmaps,
+    orderBitmapBytes: bitmapBytes,
     slots,
     ram,
     cache,
+    cacheTableBytes,
+    cacheFree,
+    cacheGhosts,
+    cacheData,
     cachePagesMax,
-    memoryBytes: roundUp(cache + cachePagesMax * (PAGE_BYTES + 8) + PAGE_BYTES, WASM_PAGE_BYTES),
+    memoryBytes: roundUp(cacheData + cachePagesMax * PAGE_BYTES, WASM_PAGE_BYTES),
   };
 }
 

@@ -15,6 +15,8 @@ export interface GatherResult {
   readonly missPages: number;
   readonly conflictPages: number;
   readonly overflowPages: number;
+  /** Inserted into the cache without a lookup, because they are hot. */
+  readonly primedPages: number;
 }
 
 export interface ApplyResult {

@@ -11,6 +11,15 @@ export interface PageKernels {
   setDirty(from: number): void;
   countBits(bitmap: number): number;
   dirtyAllPopulated(): number;
+  resetOrder(): void;
+  beginOrder(mode: number): void;
+  endOrder(): void;
+  halveWeights(): void;
+  coldestBucket(): number;
+  takeColdest(from: number, max: number, offset: number): number;
+  takeWritten(): number;
+  rehashCache(to: number, sets: number, ways: number): number;
+  clearGhosts(): void;
   crcInitialize(): void;
   crc32c(from: number, length: number): number;
   gather(slot: number, count: number, mode: number, age: number): number;
@@ -45,6 +54,13 @@ export interface PageKernels {
 /** Bits of `mode` of `gather`. */
 export const GATHER_ENCODE = 1;
 export const GATHER_KEEP = 2;
+export const GATHER_KEEP_OTHERS = 4;
+/** The bucket from which on pages are primed, in the bits from here on. */
+export const GATHER_PRIME_SHIFT = 8;
+
+/** Bits of `mode` of `beginOrder`. */
+export const ORDER_WEIGHING = 1;
+export const ORDER_ORDERED = 2;
 
 /** Bits of `mode` of `compress`. */
 export const COMPRESS_PAGES = 1;

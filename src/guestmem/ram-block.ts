@@ -1,4 +1,5 @@
 import { assert, BATCH_PAGES_MAX, PAGE_BYTES, SternaError } from '../base/index.ts';
+import { BlockCache } from './block-cache.ts';
 import {
   type BlockLayout,
   CONTEXT,
@@ -13,17 +14,18 @@ import {
   URGENT_SLOT_BYTES,
   URGENT_SLOT_COUNT,
 } from './block-layout.ts';
+import { BlockOrder } from './block-order.ts';
 import type { ApplyResult, GatherResult, TakenPages } from './kernel-results.ts';
 import {
   APPLY_OUTCOMES,
   GATHER_ENCODE,
   GATHER_KEEP,
+  GATHER_KEEP_OTHERS,
+  GATHER_PRIME_SHIFT,
   instantiatePageKernels,
   type PageKernels,
 } from './page-kernels.ts';
 
-/** Index of the kernels' context; the XBZRLE cache's four words are before it. */
-const HEAT_MAP = 14;
 /** The staging slot that is cut into small ones. */
 const URGENT_SLOT = SLOT_COUNT - 1;
 
@@ -37,6 +39,8 @@ export class RamBlock {
   readonly layout: BlockLayout;
   readonly memory: WebAssembly.Memory;
   readonly kernels: PageKernels;
+  readonly order: BlockOrder;
+  readonly cache: BlockCache;
   /** The whole memory as bytes. */
   readonly bytes: Buffer;
   private readonly results: Uint32Array;
@@ -46,6 +50,8 @@ export class RamBlock {
     this.memory = memory;
     this.kernels = instantiatePageKernels(memory);
     this.bytes = Buffer.from(memory.buffer);
+    this.order = new BlockOrder(memory, this.kernels);
+    this.cache = new BlockCache(layout, memory, this.kernels);
     this.results = new Uint32Array(memory.buffer, RESULTS, 32);
   }
 
@@ -63,22 +69,14 @@ export class RamBlock {
       SCRATCH_PAGE,
       PFN_LIST,
       ENTRY_SCRATCH,
+      layout.heatMap,
+      layout.weightMap,
+      layout.pendingBitmap,
+      layout.writtenBitmap,
+      layout.bucketBitmaps,
+      layout.orderBitmapBytes,
     ]);
-    this.context()[HEAT_MAP] = layout.heatMap;
     this.kernels.crcInitialize();
-  }
-
-  /** Sizes the XBZRLE cache (0: none) and empties it. Returns the pages it holds. */
-  resetCache(pages: number): number {
-    const { layout } = this;
-    const sets = Math.floor(Math.min(pages, layout.cachePagesMax) / 2);
-    const ways = sets * 2;
-    const tags = layout.cache;
-    const ages = tags + ways * 4;
-    const data = Math.ceil((ages + ways * 4) / PAGE_BYTES) * PAGE_BYTES;
-    this.bytes.fill(0, tags, data);
-    this.context().set([tags, ages, data, sets], 10);
-    return ways;
   }
 
   get ram(): Buffer {
@@ -229,15 +227,22 @@ export class RamBlock {
     return BigInt.asUintN(64, this.kernels.hashPage(this.layout.ram + pfn * PAGE_BYTES, pfn));
   }
 
-  /** Makes the body of a PAGE_BATCH at `address` of the `count` listed pages. */
+  /**
+   * Makes the body of a PAGE_BATCH at `address` of the `count` listed pages. Without `encode`,
+   * pages whose weight is in bucket `primeBucket` or a hotter one are inserted into the cache (0:
+   * none), and with `keepOthers` all others too, where there is room: they give way to hot ones.
+   */
   gather(
     address: number,
     count: number,
     encode: boolean,
     keep: boolean,
     age: number,
+    primeBucket = 0,
+    keepOthers = false,
   ): GatherResult {
-    const mode = (encode ? GATHER_ENCODE : 0) | (keep ? GATHER_KEEP : 0);
+    const prime = (primeBucket << GATHER_PRIME_SHIFT) | (keepOthers ? GATHER_KEEP_OTHERS : 0);
+    const mode = (encode ? GATHER_ENCODE : 0) | (keep ? GATHER_KEEP : 0) | prime;
     this.kernels.gather(address, count, mode, age);
     return this.gatherResult();
   }
@@ -358,6 +363,7 @@ export class RamBlock {
       missPages: this.result(10),
       conflictPages: this.result(11),
       overflowPages: this.result(12),
+      primedPages: this.result(24),
     };
   }
 

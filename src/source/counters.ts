@@ -1,5 +1,6 @@
 import {
   type CompressionCounters,
+  type GhostCache,
   type MigrationInfo,
   PAGE_BYTES,
   type PassRecord,
@@ -31,6 +32,7 @@ export interface PageTotals {
   missPages: number;
   conflictPages: number;
   overflowPages: number;
+  primedPages: number;
   encodeMs: number;
 }
 
@@ -54,6 +56,7 @@ export function emptyTotals(): PageTotals {
     missPages: 0,
     conflictPages: 0,
     overflowPages: 0,
+    primedPages: 0,
     encodeMs: 0,
   };
 }
@@ -82,6 +85,7 @@ export function addFrame(totals: PageTotals, frame: GatherResult, encodeMs: numb
   totals.missPages += frame.missPages;
   totals.conflictPages += frame.conflictPages;
   totals.overflowPages += frame.overflowPages;
+  totals.primedPages += frame.primedPages;
   totals.encodeMs += encodeMs;
 }
 
@@ -115,12 +119,22 @@ export interface PassCounters {
   readonly startMs: number;
   readonly dirtyPages: number;
   readonly totals: PageTotals;
+  /** Bitmap syncs within the pass. */
+  syncs: number;
+}
+
+/** Of a pass, or since the last sync that ended one. */
+export interface DirtiedPages {
+  /** Pages that were clean and are dirty. */
+  readonly dirtied: number;
+  /** Different pages that were written, before or after their turn. */
+  readonly written: number;
 }
 
 export function passRecord(
   counters: PassCounters,
   nowMs: number,
-  dirtiedPages: number,
+  dirtied: DirtiedPages,
   expectedDowntimeMs: number | undefined,
 ): PassRecord {
   const { totals } = counters;
@@ -140,7 +154,9 @@ export function passRecord(
     lz4Pages: totals.lz4Pages,
     lz4XbzrlePages: totals.lz4XbzrlePages,
     unchangedPages: totals.unchangedPages,
-    dirtiedPages,
+    dirtiedPages: dirtied.dirtied,
+    writtenPages: dirtied.written,
+    syncs: counters.syncs,
     effectiveBytesPerSecond: durationMs > 0 ? (pages * PAGE_BYTES * 1000) / durationMs : 0,
     expectedDowntimeMs: expectedDowntimeMs ?? Number.NaN,
   };
@@ -187,21 +203,33 @@ export function pageKinds(all: PageTotals): MigrationInfo['pageKinds'] {
   };
 }
 
+/** The XBZRLE cache as it is sized, over all blocks. */
+export interface CacheShape {
+  readonly cacheBytes: number;
+  readonly ways: number;
+  readonly ghosts: readonly GhostCache[];
+}
+
 export function xbzrleCounters(
-  cacheBytes: number,
+  shape: CacheShape,
   all: PageTotals,
   last: PageTotals,
 ): XbzrleCounters {
   const lookups = last.hitPages + last.missPages;
   const deltaPages = last.xbzrlePages + last.lz4XbzrlePages;
   const deltaWireBytes = deltaBytes(last);
+  const deltas = all.xbzrlePages + all.lz4XbzrlePages;
+  const wholeBytes = (deltas + all.unchangedPages) * (PAGE_BYTES + PAGE_ENTRY_BYTES);
+  const encodedBytes = deltaBytes(all);
   return {
-    cacheBytes,
-    encodedBytes: deltaBytes(all),
+    ...shape,
+    encodedBytes,
     hitPages: all.hitPages,
     missPages: all.missPages,
     conflictPages: all.conflictPages,
     overflowPages: all.overflowPages,
+    primedPages: all.primedPages,
+    savedBytes: wholeBytes - encodedBytes,
     missRate: lookups === 0 ? 0 : last.missPages / lookups,
     encodingRate: deltaWireBytes === 0 ? 0 : (deltaPages * PAGE_BYTES) / deltaWireBytes,
   };

@@ -23,7 +23,7 @@ import { openPreemptLink, PostcopyPhase } from './postcopy/postcopy-phase.ts';
 import type { PreemptLink } from './postcopy/preempt-link.ts';
 import type { Spill } from './postcopy/spill/spill.ts';
 import { advisePostcopy, precopy } from './precopy/precopy.ts';
-import { prepareCache } from './precopy/prepare-cache.ts';
+import { prepareCache, resizeCache } from './precopy/prepare-cache.ts';
 import { refuseCombination, setUp } from './setup.ts';
 import { askForGuest } from './switch/ask.ts';
 import { HandOver } from './switch/hand-over.ts';
@@ -186,7 +186,12 @@ export class OutgoingMigration {
 
   /** Takes effect at once, also for what waits because of the old values. */
   setParameters(changes: Partial<MigrationParameters>): void {
+    const { xbzrleCacheBytes } = this.parameters;
     Object.assign(this.parameters, changes);
+    const isPrepared = this.context.record.cacheShape !== undefined;
+    if (isPrepared && xbzrleCacheBytes !== this.parameters.xbzrleCacheBytes) {
+      resizeCache(this.context);
+    }
     const { maxBandwidthBytesPerSecond, maxPostcopyBandwidthBytesPerSecond } = this.parameters;
     const limit =
       this.postcopy === undefined ? maxBandwidthBytesPerSecond : maxPostcopyBandwidthBytesPerSecond;

@@ -15,7 +15,9 @@ import {
 } from '../base/index.ts';
 import {
   addTotals,
+  type CacheShape,
   compressionCounters,
+  type DirtiedPages,
   emptyTotals,
   handledPages,
   type PageTotals,
@@ -47,6 +49,7 @@ export class OutgoingRecord {
   error: SternaError | undefined;
   epoch: number;
   remainingPages = 0;
+  /** Syncs that begin or end a pass. */
   dirtySyncCount = 0;
   dirtyPagesPerSecond = 0;
   setupTimeMs = 0;
@@ -60,8 +63,8 @@ export class OutgoingRecord {
   guestHasStarted = false;
   downtimeParts: Record<string, number> = {};
   verify: VerifyReport = { status: 'pending', pages: 0, mismatches: [] };
-  /** 0: XBZRLE is off. */
-  cacheBytes = 0;
+  /** Of the XBZRLE cache, as it is now; undefined: it is off. */
+  cacheShape: (() => CacheShape) | undefined;
   /** Bytes that were on the wire when the guest was paused. */
   precopyBytes: number | undefined;
   /**
@@ -101,7 +104,7 @@ export class OutgoingRecord {
   }
 
   beginPass(pass: number, stopped: boolean, dirtyPages: number, nowMs: number): PassCounters {
-    this.current = { pass, stopped, dirtyPages, startMs: nowMs, totals: emptyTotals() };
+    this.current = { pass, stopped, dirtyPages, startMs: nowMs, totals: emptyTotals(), syncs: 0 };
     this.remainingPages = dirtyPages;
     return this.current;
   }
@@ -115,11 +118,11 @@ export class OutgoingRecord {
     return this.sum;
   }
 
-  endPass(nowMs: number, dirtiedPages: number): void {
+  endPass(nowMs: number, dirtied: DirtiedPages = { dirtied: 0, written: 0 }): void {
     if (this.current === undefined) return;
     this.lastTotals = this.current.totals;
     addTotals(this.sum, this.current.totals);
-    this.finished.push(passRecord(this.current, nowMs, dirtiedPages, this.expectedDowntimeMs));
+    this.finished.push(passRecord(this.current, nowMs, dirtied, this.expectedDowntimeMs));
     if (this.finished.length > PASS_RECORDS_MAX) this.finished.shift();
     this.current = undefined;
   }
@@ -149,7 +152,7 @@ export class OutgoingRecord {
       guestDowntimeErrorUs: this.guestDowntimeErrorUs,
       downtimeParts: { ...this.downtimeParts },
       ram: this.ramCounters(nowMs, sentBytes, all),
-      xbzrle: this.cacheBytes === 0 ? undefined : xbzrleCounters(this.cacheBytes, all, last),
+      xbzrle: this.cacheShape && xbzrleCounters(this.cacheShape(), all, last),
       compression: compressionCounters(all, last),
       pageKinds: pageKinds(all),
       passes: [...this.finished],

@@ -48,6 +48,20 @@ export interface BatchOptions {
   readonly until?: () => boolean;
 }
 
+/** Whose turn it is, when pages do not go ascending. */
+export interface PageSupply {
+  /** Resolves when the next pages may be chosen. */
+  prepare(): Promise<void>;
+  /** Where they are; undefined: all have been taken. */
+  nextBlock(): RamBlock | undefined;
+  /** Moves up to `max` of them to the list of the block's next gather. */
+  take(block: RamBlock, max: number): number;
+  /** Pages of this bucket of weights or a hotter one are inserted into the cache; 0: none. */
+  readonly primeBucket: number;
+  /** So are all others, where there is room. */
+  readonly keepOthers: boolean;
+}
+
 /**
  * Writes pages to the channel: one kernel call and one write a frame, straight from the staging
  * slot in shared memory. Between frames it yields to the event loop once, or a peer that keeps up
@@ -154,15 +168,31 @@ export class PageSender {
           this.release(block, slot);
           break;
         }
-        const startMs = this.clock.nowMs();
-        const address = bodyAddress(block, slot);
-        const frame = block.gather(address, taken.count, options.encode, options.keep, options.age);
-        const gatherMs = this.clock.nowMs() - startMs;
-        this.compress(block, slot, frame, totals, { gatherMs, limited: options.limited });
+        this.sendListed(block, slot, taken.count, totals, options);
         pageSent(taken.count);
       }
     }
     await this.flush();
+  }
+
+  /** Sends the pages of a supply in its order. */
+  async sendSupplied(
+    supply: PageSupply,
+    totals: PageTotals,
+    options: BatchOptions,
+    pagesSent: (pages: number) => void,
+  ): Promise<void> {
+    for (;;) {
+      if (options.until?.()) return this.flush();
+      await supply.prepare();
+      const block = supply.nextBlock();
+      if (block === undefined) return this.flush();
+      const slot = await this.turn(block, options.limited);
+      const count = supply.take(block, this.batchPages(options.limited));
+      if (count === 0) this.release(block, slot);
+      else this.sendListed(block, slot, count, totals, options, supply);
+      pagesSent(count);
+    }
   }
 
   /**
@@ -312,6 +342,24 @@ export class PageSender {
     const frameMs = this.isPushing ? PUSH_FRAME_MS : FRAME_MS;
     const pages = Math.floor((bytesPerMs * frameMs) / PAGE_BYTES);
     return Math.min(max, Math.max(min, pages));
+  }
+
+  /** One frame of the pages on the list of the block. */
+  private sendListed(
+    block: RamBlock,
+    slot: number,
+    count: number,
+    totals: PageTotals,
+    options: BatchOptions,
+    supply?: PageSupply,
+  ): void {
+    const { encode, keep, age, limited } = options;
+    const startMs = this.clock.nowMs();
+    const { primeBucket = 0, keepOthers = false } = supply ?? {};
+    const address = bodyAddress(block, slot);
+    const frame = block.gather(address, count, encode, keep, age, primeBucket, keepOthers);
+    const gatherMs = this.clock.nowMs() - startMs;
+    this.compress(block, slot, frame, totals, { gatherMs, limited });
   }
 
   /** A frame of pages goes out as it is, or as the codec makes it. */

@@ -2,6 +2,7 @@ import { PAGE_BYTES } from '../../src/base/index.ts';
 import type { GatherResult } from '../../src/guestmem/index.ts';
 import { crc32c, encodePageBatch, type PageEntry } from '../../src/protocol/index.ts';
 import { emptyRuns } from './dirty-log.ts';
+import { ReferenceGhosts } from './ghost-cache.ts';
 import { isZeroPage, pageHash } from './page-hash.ts';
 import { encodeXbzrle } from './xbzrle.ts';
 import { ReferenceCache } from './xbzrle-cache.ts';
@@ -19,22 +20,39 @@ const ZERO_RUN_PAGES_MAX = 0xffff;
 export class ReferencePageSource {
   readonly ram: Uint8Array;
   readonly cache: ReferenceCache;
+  ghosts: ReferenceGhosts;
+  /** Buckets of the pages' weights. */
+  readonly buckets: number[];
 
-  constructor(pageCount: number, cacheWays: number) {
+  constructor(pageCount: number, cachePages: number, ways = 2) {
     this.ram = new Uint8Array(pageCount * PAGE_BYTES);
-    this.cache = new ReferenceCache(cacheWays);
+    this.cache = new ReferenceCache(cachePages, ways);
+    this.ghosts = new ReferenceGhosts(cachePages, ways, pageCount + 2);
+    this.buckets = new Array<number>(pageCount).fill(0);
   }
 
   page(pfn: number): Uint8Array {
     return this.ram.subarray(pfn * PAGE_BYTES, (pfn + 1) * PAGE_BYTES);
   }
 
-  gather(pfns: readonly number[], encode: boolean, keep: boolean, age: number): ReferenceBatch {
+  gather(
+    pfns: readonly number[],
+    encode: boolean,
+    keep: boolean,
+    age: number,
+    primeBucket = 0,
+    keepOthers = false,
+  ): ReferenceBatch {
     const counts = emptyCounts();
     const entries: PageEntry[] = [];
     for (const pfn of pfns) {
+      const isHot = primeBucket > 0 && this.buckets[pfn]! >= primeBucket;
+      const primes = isHot || keepOthers;
+      const ageNow = encode || isHot ? age : 0;
+      if (encode || primes) this.ghosts.see(pfn, ageNow, encode, keep);
+      if (!encode && primes && keep) this.insert(pfn, ageNow, counts, isHot);
       const entry = encode
-        ? this.encodePage(pfn, keep, age, counts)
+        ? this.encodePage(pfn, keep, age, counts, isHot)
         : wholePage(pfn, this.page(pfn), counts);
       if (entry !== undefined) putEntry(entries, entry);
     }
@@ -67,17 +85,24 @@ export class ReferencePageSource {
     return finish(entries, counts);
   }
 
+  private insert(pfn: number, age: number, counts: Counts, primes: boolean): void {
+    // A page that only fills room meets no conflict.
+    if (!this.cache.insert(pfn, this.page(pfn), age)) counts.conflictPages += age > 0 ? 1 : 0;
+    else if (primes) counts.primedPages += 1;
+  }
+
   private encodePage(
     pfn: number,
     keep: boolean,
     age: number,
     counts: Counts,
+    primes: boolean,
   ): PageEntry | undefined {
     const page = this.page(pfn);
     const cached = this.cache.find(pfn);
     if (cached === undefined) {
       counts.missPages += 1;
-      if (keep && !this.cache.insert(pfn, page, age)) counts.conflictPages += 1;
+      if (keep) this.insert(pfn, age, counts, primes);
       return wholePage(pfn, page, counts);
     }
     counts.hitPages += 1;
@@ -145,5 +170,6 @@ function emptyCounts(): Counts {
     missPages: 0,
     conflictPages: 0,
     overflowPages: 0,
+    primedPages: 0,
   };
 }

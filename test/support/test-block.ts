@@ -1,4 +1,5 @@
 import { PAGE_BYTES, Random } from '../../src/base/index.ts';
+import { CACHE_ENTRY_BYTES, CONTEXT } from '../../src/guestmem/block-layout.ts';
 import { GuestMemory, type RamBlock } from '../../src/guestmem/index.ts';
 import { FRAME_HEADER_BYTES } from '../../src/protocol/index.ts';
 
@@ -21,6 +22,8 @@ export function clearBlock(block: RamBlock): void {
     [layout.populatedBitmap, bitmapBytes],
     [layout.receivedMap, layout.pageCount],
     [layout.heatMap, layout.pageCount],
+    [layout.weightMap, layout.pageCount],
+    [layout.writtenBitmap, bitmapBytes],
     [layout.hashTable, layout.pageCount * 8],
     [layout.ram, layout.pageCount * PAGE_BYTES],
   ];
@@ -77,13 +80,18 @@ export interface CachedWay {
 
 /** What the XBZRLE cache of the block holds, by way. */
 export function cacheOf(block: RamBlock, ways: number): CachedWay[] {
-  const { cache } = block.layout;
-  const data = Math.ceil((cache + ways * 8) / PAGE_BYTES) * PAGE_BYTES;
-  return Array.from({ length: ways }, (_, way) => ({
-    pfn: block.bytes.readUInt32LE(cache + way * 4) - 1,
-    age: block.bytes.readUInt32LE(cache + (ways + way) * 4),
-    content: block.bytes.subarray(data + way * PAGE_BYTES, data + (way + 1) * PAGE_BYTES),
-  })).filter(({ pfn }) => pfn >= 0);
+  const { cacheData } = block.layout;
+  const words = (at: number) => block.bytes.readUInt32LE(at);
+  const table = words(CONTEXT + 128);
+  return Array.from({ length: ways }, (_, way) => {
+    const entry = table + way * CACHE_ENTRY_BYTES;
+    const data = cacheData + words(entry + 8) * PAGE_BYTES;
+    return {
+      pfn: words(entry) - 1,
+      age: words(entry + 4),
+      content: block.bytes.subarray(data, data + PAGE_BYTES),
+    };
+  }).filter(({ pfn }) => pfn >= 0);
 }
 
 export function noise(seed: number, length: number): Uint8Array {

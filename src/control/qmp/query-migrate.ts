@@ -130,12 +130,32 @@ function sternaReply(info: MigrationInfo): Json {
     diagnosis: diagnosisReply(info.diagnosis),
     verify: verifyReply(info),
     'page-kinds': info.pageKinds,
+    xbzrle: sternaXbzrleReply(info),
+    'xbzrle-ghost': ghostReply(info),
     passes: info.passes.map(passReply),
     postcopy: sternaPostcopyReply(info),
     spill: spillReply(info.postcopy?.spill),
     journal: journalReply(info),
     error: info.error,
   });
+}
+
+function sternaXbzrleReply({ xbzrle }: MigrationInfo): Json | undefined {
+  if (xbzrle === undefined) return undefined;
+  return {
+    ways: xbzrle.ways,
+    conflict: xbzrle.conflictPages,
+    primed: xbzrle.primedPages,
+    'saved-bytes': xbzrle.savedBytes,
+  };
+}
+
+/** None before anything was looked up. */
+function ghostReply({ xbzrle }: MigrationInfo): readonly Json[] | undefined {
+  return xbzrle?.ghosts.map(({ cacheBytes, hitRate }) => ({
+    'cache-size': cacheBytes,
+    'hit-rate': hitRate,
+  }));
 }
 
 function journalReply({ postcopy }: MigrationInfo): Json | undefined {
@@ -201,6 +221,8 @@ function passReply(pass: PassRecord): Json {
     'lz4-xbzrle-pages': pass.lz4XbzrlePages,
     'unchanged-pages': pass.unchangedPages,
     'dirtied-pages': pass.dirtiedPages,
+    'written-pages': pass.writtenPages,
+    syncs: pass.syncs,
     'effective-bytes-per-second': Math.round(pass.effectiveBytesPerSecond),
     'expected-downtime-ms': milliseconds(pass.expectedDowntimeMs),
   };

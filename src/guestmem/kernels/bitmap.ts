@@ -1,5 +1,6 @@
 // Bitmaps of pages (one bit a page) and the vCPUs' dirty maps (one byte a page).
 import { RESULT_CURSOR, clearBit, dirtyBitmap, heatMap, pageCount, pfnList, populatedBitmap } from './context';
+import { isWeighing, noteMarks, resetOrder } from './page-order';
 
 // One more for each marked page of sixteen, up to 255.
 @inline function heatUp(at: usize, marks: v128): void {
@@ -7,11 +8,11 @@ import { RESULT_CURSOR, clearBit, dirtyBitmap, heatMap, pageCount, pfnList, popu
 }
 
 // Moves a retired dirty map into the dirty and the populated bitmap and clears it; each marked page
-// becomes hotter by one. Returns the pages that were not dirty before. The map is at rest: its vCPU
-// switched to the other one behind a fence.
+// becomes hotter by one, and while a pass is ordered its weight rises. Returns the pages that were
+// not dirty before. The map is at rest: its vCPU switched to the other one behind a fence.
 export function mergeDirtyMap(map: usize): u32 {
   const dirty = dirtyBitmap(), populated = populatedBitmap(), heat = heatMap();
-  const pages = pageCount();
+  const pages = pageCount(), weighing = isWeighing();
   let added: u32 = 0;
   const zero = i64x2.splat(0);
   for (let pfn: u32 = 0; pfn < pages; pfn += 64) {
@@ -22,6 +23,7 @@ export function mergeDirtyMap(map: usize): u32 {
     const marks = <u64>i8x16.bitmask(n0) | (<u64>i8x16.bitmask(n1) << 16)
       | (<u64>i8x16.bitmask(n2) << 32) | (<u64>i8x16.bitmask(n3) << 48);
     heatUp(heat + pfn, n0); heatUp(heat + pfn + 16, n1); heatUp(heat + pfn + 32, n2); heatUp(heat + pfn + 48, n3);
+    if (weighing) noteMarks(pfn, marks, n0, n1, n2, n3);
     v128.store(at, zero); v128.store(at, zero, 16); v128.store(at, zero, 32); v128.store(at, zero, 48);
     const word = pfn >> 3;
     const before = load<u64>(dirty + word);
@@ -136,9 +138,10 @@ export function countBits(bitmap: usize): u32 {
   return count;
 }
 
-// Every page that ever held something is dirty, and none is hot: the start of a migration. Returns
-// how many.
+// Every page that ever held something is dirty, and none is hot or weighs anything: the start of a
+// migration. Returns how many.
 export function dirtyAllPopulated(): u32 {
+  resetOrder();
   memory.fill(heatMap(), 0, <usize>pageCount());
   memory.copy(dirtyBitmap(), populatedBitmap(), <usize>((pageCount() + 63) >> 6) << 3);
   return countBits(dirtyBitmap());

@@ -18,11 +18,21 @@ const CONTEXT: usize = 0x1000;
 @inline export function scratchPage(): usize { return load<u32>(CONTEXT, 28); }
 @inline export function pfnList(): usize { return load<u32>(CONTEXT, 32); }
 @inline export function entryScratch(): usize { return load<u32>(CONTEXT, 36); }
-@inline export function cacheTags(): usize { return load<u32>(CONTEXT, 40); }
-@inline export function cacheAges(): usize { return load<u32>(CONTEXT, 44); }
-@inline export function cacheData(): usize { return load<u32>(CONTEXT, 48); }
-@inline export function cacheSets(): u32 { return load<u32>(CONTEXT, 52); }
-@inline export function heatMap(): usize { return load<u32>(CONTEXT, 56); }
+@inline export function heatMap(): usize { return load<u32>(CONTEXT, 40); }
+@inline export function weightMap(): usize { return load<u32>(CONTEXT, 44); }
+@inline export function pendingBitmap(): usize { return load<u32>(CONTEXT, 48); }
+@inline export function writtenBitmap(): usize { return load<u32>(CONTEXT, 52); }
+@inline export function bucketBitmaps(): usize { return load<u32>(CONTEXT, 56); }
+@inline export function orderBitmapBytes(): usize { return load<u32>(CONTEXT, 60); }
+
+// Of the XBZRLE cache; written when it is sized.
+@inline export function cacheTable(): usize { return load<u32>(CONTEXT, 128); }
+@inline export function cacheFree(): usize { return load<u32>(CONTEXT, 132); }
+@inline export function cacheData(): usize { return load<u32>(CONTEXT, 136); }
+@inline export function cacheSets(): u32 { return load<u32>(CONTEXT, 140); }
+@inline export function cacheWays(): u32 { return load<u32>(CONTEXT, 144); }
+@inline export function ghostTable(): usize { return load<u32>(CONTEXT, 148); }
+@inline export function ghostSets(ghost: u32): u32 { return load<u32>(CONTEXT + (<usize>ghost << 2), 152); }
 
 // Results of one call, u32 each, read by the host right after it.
 export const RESULT_CURSOR: usize = 0x1100;
@@ -45,10 +55,19 @@ export const RESULT_LZ4: usize = 0x1140;
 export const RESULT_LZ4_XBZRLE: usize = 0x1144;
 export const RESULT_LZ4_BYTES: usize = 0x1148;
 export const RESULT_LZ4_XBZRLE_BYTES: usize = 0x114c;
+export const RESULT_PRIMED: usize = 0x1160;
 
 export function clearResults(): void {
   memory.fill(RESULT_CURSOR, 0, 0x80);
 }
+
+// What kernels remember from one call to the next, u32 each; the host reads some of it.
+export const ORDER_MODE: usize = 0x1200;
+export const CACHE_USED_COUNT: usize = 0x1204;
+export const CACHE_FREE_COUNT: usize = 0x1208;
+export const BUCKET_COUNTS: usize = 0x1240; // nine
+export const GHOST_LOOKUPS: usize = 0x1280;
+export const GHOST_HITS: usize = 0x1284; // five
 
 // Kinds of a page entry: PAGE_KINDS of src/protocol/message-types.ts.
 export const KIND_ZERO_RUN: u8 = 1;

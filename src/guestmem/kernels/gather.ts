@@ -1,18 +1,23 @@
 // Source: one call makes the body of one PAGE_BATCH in a staging slot.
 import {
   ENTRY, KIND_RAW, KIND_XBZRLE, KIND_ZERO_RUN, PAGE, PAGE_SHIFT,
-  RESULT_BODY_BYTES, RESULT_CONFLICTS, RESULT_CURSOR, RESULT_HITS, RESULT_MISSES, RESULT_OVERFLOWS, RESULT_RAW,
+  RESULT_BODY_BYTES, RESULT_CONFLICTS, RESULT_CURSOR, RESULT_HITS, RESULT_MISSES, RESULT_OVERFLOWS, RESULT_PRIMED, RESULT_RAW,
   RESULT_TABLE_BYTES, RESULT_TABLE_CRC, RESULT_UNCHANGED, RESULT_XBZRLE, RESULT_XBZRLE_BYTES, RESULT_ZERO,
   cacheSets, clearBit, clearResults, dirtyBitmap, entryScratch, pageCount, pfnList, populatedBitmap, ramBase, scratchPage, setBit, storeEntry, testBit,
 } from './context';
 import { crc32c } from './crc32c';
+import { isSampled, seeGhosts } from './ghost-cache';
 import { copyAndHash, hashPage } from './page-hash';
+import { weightBucket } from './page-order';
 import { OVERFLOW, decode, encode } from './xbzrle';
 import { NO_WAY, claimWay, findWay, touchWay, wayData } from './xbzrle-cache';
 
 // Bits of `mode`.
 const ENCODE: u32 = 1; // look pages up in the cache and send deltas
 const KEEP: u32 = 2; // insert and update cached pages (not in the stopped stage: nothing is sent after it)
+const KEEP_OTHERS: u32 = 4; // primes: other pages too, in free places, as the first to give way
+// Bits 8 to 11: not looked up, but inserted when the page's bucket is at least this one (0: never).
+const PRIME_SHIFT: u32 = 8;
 
 const MAX_RUN: u32 = 0xffff;
 
@@ -55,19 +60,26 @@ export function gather(slot: usize, count: u32, mode: u32, age: u32): u32 {
   clearResults();
   const list = pfnList(), ram = ramBase(), entries = entryScratch(), scratch = scratchPage();
   const encoding = (mode & ENCODE) != 0, keeping = (mode & KEEP) != 0;
+  const prime = (mode >> PRIME_SHIFT) & 15;
   let entry = entries, payload = slot;
   for (let i: u32 = 0; i < count; i++) {
     const pfn = load<u32>(list + (<usize>i << 2));
     const page = ram + (<usize>pfn << PAGE_SHIFT);
+    const hot = prime != 0 && weightBucket(pfn) >= prime;
+    const priming = hot || (mode & KEEP_OTHERS) != 0;
+    if ((encoding || priming) && isSampled(pfn)) seeGhosts(pfn, encoding || hot ? age : 0, encoding, keeping);
     let way = encoding ? findWay(pfn) : NO_WAY;
     if (way == NO_WAY) {
       const hash = copyAndHash(page, payload, pfn);
-      if (encoding) {
-        bump(RESULT_MISSES);
-        if (keeping) {
-          way = claimWay(pfn, age);
-          if (way == NO_WAY) bump(RESULT_CONFLICTS);
-          else memory.copy(wayData(way), payload, PAGE);
+      if (encoding) bump(RESULT_MISSES);
+      if (keeping && (encoding || priming)) {
+        // With age 0 it takes no place from any page.
+        way = claimWay(pfn, encoding || hot ? age : 0);
+        if (way == NO_WAY) {
+          if (encoding || hot) bump(RESULT_CONFLICTS);
+        } else {
+          memory.copy(wayData(way), payload, PAGE);
+          if (hot) bump(RESULT_PRIMED);
         }
       }
       if (hash == 0) {

@@ -3,8 +3,11 @@ import type { GuestMemory, RamBlock } from '../../guestmem/index.ts';
 
 /** Older faults tell less of where the guest is now (Hines 2009 keeps a few; 8 cost nothing). */
 const PIVOTS_MAX = 8;
-/** Dirtied in so many syncs; what pre-copy never saw dirty has no heat, and comes last. */
-const HEAT_LEVELS = [16, 8, 4, 2] as const;
+/**
+ * Dirtied in so many syncs, of which an ordered pass has up to 64; what pre-copy never saw dirty
+ * has no heat, and comes last.
+ */
+const HEAT_LEVELS = [128, 64, 32, 16, 8, 4, 2] as const;
 
 /** A fault, and how far the pages around it have been taken. */
 interface Pivot {

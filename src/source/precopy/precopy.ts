@@ -1,12 +1,13 @@
 import { SternaError } from '../../base/index.ts';
 import { encodePassBegin } from '../../protocol/index.ts';
-import type { PageTotals } from '../counters.ts';
+import type { DirtiedPages, PageTotals } from '../counters.ts';
 import type { OutgoingContext } from '../outgoing-context.ts';
 import type { ChosenPolicy } from '../policy/chosen-policy.ts';
 import { diagnose } from '../policy/diagnosis.ts';
 import { expectedDowntimeMs } from '../policy/expected-downtime.ts';
 import type { EndDecision, IterateDecision, PolicyRound } from '../policy/policy.ts';
 import { GuestThrottle } from './guest-throttle.ts';
+import { PageOrder } from './page-order.ts';
 import { policyLimits, Rounds } from './rounds.ts';
 import { VcpuLimits } from './vcpu-limits.ts';
 
@@ -33,36 +34,44 @@ export async function precopy(
   const throttle = new GuestThrottle(machine, clock);
   record.throttle = throttle;
   const rounds = new Rounds(context, throttle);
+  const vcpuLimits = new VcpuLimits(context, throttle);
+  const order = new PageOrder(context, (byLog) => vcpuLimits.noteSync(byLog));
   try {
-    return await passes(context, policy, rounds, throttle);
+    return await passes(context, { policy, rounds, throttle, vcpuLimits, order });
   } finally {
+    order.end();
     // Before the pause, after a cancel, after a failure: wherever the guest goes on, at full speed.
     throttle.lift();
     rounds.close();
   }
 }
 
+interface Parts {
+  readonly policy: ChosenPolicy;
+  readonly rounds: Rounds;
+  readonly throttle: GuestThrottle;
+  readonly vcpuLimits: VcpuLimits;
+  readonly order: PageOrder;
+}
+
 async function passes(
   context: OutgoingContext,
-  policy: ChosenPolicy,
-  rounds: Rounds,
-  throttle: GuestThrottle,
+  { policy, rounds, throttle, vcpuLimits, order }: Parts,
 ): Promise<AfterPrecopy> {
   const { record, clock, channel, sender } = context;
   const limits = policyLimits(context);
-  const vcpuLimits = new VcpuLimits(context, throttle);
   record.remainingPages = await markEverythingDirty(context);
   record.dirtySyncCount = 1;
   const begun = await policy.begin({ ramPages: record.remainingPages, limits });
   sender.setPace(begun.bytesPerSecond ?? 0);
   for (let pass = 1; ; pass += 1) {
     rounds.beginPass();
-    const totals = await sendPass(context, pass, record.remainingPages);
+    const totals = await sendPass(context, order, pass, record.remainingPages);
     if (pass === 1) context.reached('source.first-pass-sent');
     if (context.wantsPostcopy()) return leaveForPostcopy(context, pass);
     await waitUntil(context, startMsOfPass(context) + PASS_MS_MIN);
-    let dirtiedPages = await syncDirtyBitmap(context, vcpuLimits);
-    let round = rounds.describe(pass, totals, dirtiedPages);
+    let pages = await endPass(context, order);
+    let round = rounds.describe(pass, totals, pages.written);
     let decision = await policy.decide(round);
     if (
       decision.action === 'stop-and-copy' &&
@@ -70,14 +79,15 @@ async function passes(
       drainingPays(round, record.dirtyPagesPerSecond)
     ) {
       await drain(context);
-      dirtiedPages += await syncDirtyBitmap(context, vcpuLimits);
-      round = rounds.describe(pass, totals, dirtiedPages);
+      const more = await endPass(context, order);
+      pages = { dirtied: pages.dirtied + more.dirtied, written: pages.written + more.written };
+      round = rounds.describe(pass, totals, pages.written);
       decision = await policy.decide(round);
     }
     rounds.endPass(round);
     record.expectedDowntimeMs = expectedDowntimeMs(round);
     record.diagnosis = diagnose(round);
-    record.endPass(clock.nowMs(), dirtiedPages);
+    record.endPass(clock.nowMs(), pages);
     logPass(context, round, decision);
     if (decision.action === 'iterate') {
       apply(decision, context, throttle);
@@ -135,7 +145,7 @@ export async function advisePostcopy(context: OutgoingContext): Promise<void> {
   await peer.send('PASS_BEGIN', encodePassBegin({ pass: 1, dirtyPages: record.remainingPages }));
   await sender.sendEmptyRuns(totals);
   await sendZeros(context, totals);
-  record.endPass(clock.nowMs(), 0);
+  record.endPass(clock.nowMs());
 }
 
 /** The pass was left early: what it had not looked at may hold zeros. */
@@ -143,7 +153,7 @@ async function leaveForPostcopy(context: OutgoingContext, pass: number): Promise
   const { record, clock } = context;
   const { currentPass } = record;
   if (pass === 1 && currentPass !== undefined) await sendZeros(context, currentPass.totals);
-  record.endPass(clock.nowMs(), 0);
+  record.endPass(clock.nowMs());
   return 'postcopy';
 }
 
@@ -169,6 +179,7 @@ export async function markEverythingDirty(context: OutgoingContext): Promise<num
 
 async function sendPass(
   context: OutgoingContext,
+  order: PageOrder,
   pass: number,
   dirtyPages: number,
 ): Promise<PageTotals> {
@@ -176,22 +187,22 @@ async function sendPass(
   const { totals } = record.beginPass(pass, false, dirtyPages, context.clock.nowMs());
   if (sender.inFlightBytes === 0) context.meter.idle(context.clock.nowMs());
   await peer.send('PASS_BEGIN', encodePassBegin({ pass, dirtyPages }));
+  order.beginPass(pass, dirtyPages);
   if (pass === 1) await sender.sendEmptyRuns(totals);
-  // Nothing can be a delta in the first pass: no page was sent before.
-  const encode = capabilities.xbzrle && pass > 1;
-  await sender.sendDirty(
-    totals,
-    {
-      encode,
-      keep: true,
-      age: record.dirtySyncCount,
-      limited: true,
-      until: context.wantsPostcopy,
-    },
-    (pages) => {
-      record.remainingPages -= pages;
-    },
-  );
+  const options = {
+    // Nothing can be a delta in the first pass: no page was sent before.
+    encode: capabilities.xbzrle && pass > 1,
+    keep: true,
+    // Above what the cache keeps with age 0, by more than the age guard.
+    age: record.dirtySyncCount + 1,
+    limited: true,
+    until: context.wantsPostcopy,
+  };
+  const pagesSent = (pages: number) => {
+    record.remainingPages -= pages;
+  };
+  if (order.isNeeded) await sender.sendSupplied(order, totals, options, pagesSent);
+  else await sender.sendDirty(totals, options, pagesSent);
   return totals;
 }
 
@@ -221,21 +232,17 @@ async function waitUntil({ clock, interrupt }: OutgoingContext, endMs: number): 
   }
 }
 
-/** Reads and clears the vCPUs' logs. Returns the pages that became dirty since the last sync. */
-async function syncDirtyBitmap(
-  { machine, record, clock }: OutgoingContext,
-  vcpuLimits: VcpuLimits,
-): Promise<number> {
-  await machine.flipDirtyLogs();
-  const byLog = machine.memory.mergeRetiredLogsEach();
-  vcpuLimits.noteSync(byLog);
-  const dirtiedPages = byLog.reduce((sum, pages) => sum + pages, 0);
-  record.remainingPages += dirtiedPages;
+/** Reads and clears the vCPUs' logs behind the pages that were sent. */
+async function endPass(
+  { record, clock }: OutgoingContext,
+  order: PageOrder,
+): Promise<DirtiedPages> {
+  const pages = await order.endPass();
   record.dirtySyncCount += 1;
   const spanMs = clock.nowMs() - record.lastSyncMs;
-  record.dirtyPagesPerSecond = spanMs > 0 ? (dirtiedPages * 1000) / spanMs : 0;
+  record.dirtyPagesPerSecond = spanMs > 0 ? (pages.written * 1000) / spanMs : 0;
   record.lastSyncMs = clock.nowMs();
-  return dirtiedPages;
+  return pages;
 }
 
 function startMsOfPass({ record, clock }: OutgoingContext): number {

@@ -150,8 +150,12 @@ async function sendLastPages(context: OutgoingContext): Promise<void> {
   // Nothing is sent after these pages, so the cache is only read.
   const encode = capabilities.xbzrle && parameters.mode !== 'stop';
   if (dirtyPages > 0)
-    await sender.sendDirty(totals, { encode, keep: false, age: pass, limited: false }, (pages) => {
-      record.remainingPages -= pages;
-    });
-  record.endPass(clock.nowMs(), 0);
+    await sender.sendDirty(
+      totals,
+      { encode, keep: false, age: pass + 1, limited: false },
+      (pages) => {
+        record.remainingPages -= pages;
+      },
+    );
+  record.endPass(clock.nowMs());
 }

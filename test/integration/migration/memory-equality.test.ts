@@ -43,6 +43,13 @@ const CASES: readonly Case[] = [
     vcpus: 2,
     parameters: { 'xbzrle-cache-size': MIB },
   },
+  {
+    name: 'memwrite by Zipf, ascending, with a direct-mapped cache',
+    workload: `memwrite,fill=8M,${HOT},pattern=zipf`,
+    xbzrle: true,
+    vcpus: 2,
+    parameters: { 'x-reorder': 'off', 'x-xbzrle-cache-ways': '1', 'xbzrle-cache-size': MIB },
+  },
   { name: 'ab', workload: 'ab', vcpus: 1 },
   { name: 'ab with XBZRLE on 2 vCPUs', workload: 'ab', vcpus: 2, xbzrle: true },
   { name: 'idle', workload: 'idle,fill=5M' },

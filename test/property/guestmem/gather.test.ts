@@ -24,7 +24,7 @@ describe('gather()', () => {
         fc.constantFrom(2, 4, 6, 16, 42),
         (rounds, cachePages) => {
           clearBlock(source);
-          const ways = source.resetCache(cachePages);
+          const ways = source.cache.reset(cachePages);
           const reference = new ReferencePageSource(PAGE_COUNT, ways);
           let age = 1;
           for (const [list, { encode, keep, ages }] of rounds) {
@@ -48,7 +48,7 @@ describe('gather()', () => {
         (rounds, cachePages) => {
           clearBlock(source);
           clearBlock(destination);
-          const ways = source.resetCache(cachePages);
+          const ways = source.cache.reset(cachePages);
           const reference = new ReferencePageSource(PAGE_COUNT, ways);
           for (const [index, list] of rounds.entries()) {
             const pfns = changePages(reference, list);
@@ -95,7 +95,7 @@ describe('gather()', () => {
 
   test('gather() makes no frame when every page is as it was sent', () => {
     clearBlock(source);
-    source.resetCache(8);
+    source.cache.reset(8);
     pageOf(source, 4).fill(1);
     expect(gather([4], true, true, 1).result.rawPages).toBe(1);
     const again = gather([4], true, true, 2).result;
@@ -105,7 +105,7 @@ describe('gather()', () => {
   test('gather() keeps a fresh page in the cache and gives way when it is old', () => {
     clearBlock(source);
     // One set: all pages meet in it.
-    source.resetCache(2);
+    source.cache.reset(2);
     for (const pfn of [1, 2, 3]) pageOf(source, pfn).fill(pfn);
     gather([1, 2], true, true, 5);
     expect(gather([3], true, true, 6).result.conflictPages).toBe(1);

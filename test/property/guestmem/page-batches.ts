@@ -54,10 +54,12 @@ export function gather(
   encode: boolean,
   keep: boolean,
   age: number,
+  primeBucket = 0,
+  keepOthers = false,
 ): { readonly body: Buffer; readonly result: GatherResult } {
   for (const [index, pfn] of pfns.entries()) source.bytes.writeUInt32LE(pfn, PFN_LIST + index * 4);
   const address = bodyAddress(source);
-  const result = source.gather(address, pfns.length, encode, keep, age);
+  const result = source.gather(address, pfns.length, encode, keep, age, primeBucket, keepOthers);
   return { body: source.bytes.subarray(address, address + result.bodyBytes), result };
 }
 

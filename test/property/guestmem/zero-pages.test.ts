@@ -23,7 +23,7 @@ describe('gatherZeros()', () => {
         ({ block, bits }, places, cached) => {
           clearBlock(block);
           const { layout } = block;
-          const ways = block.resetCache(cached ? layout.pageCount + 2 : 0);
+          const ways = block.cache.reset(cached ? layout.pageCount + 2 : 0);
           const source = new ReferencePageSource(layout.pageCount, Math.max(ways, 2));
           setBits(block, layout.dirtyBitmap, bits);
           for (let pfn = 0; pfn < layout.pageCount; pfn += 1) {
@@ -75,7 +75,7 @@ describe('gatherZeros()', () => {
 
   test('gatherZeros() keeps the cache equal to what the destination holds', () => {
     const block = testBlock(64);
-    block.resetCache(64);
+    block.cache.reset(64);
     pageOf(block, 5).fill(7);
     block.bytes.writeUInt32LE(5, PFN_LIST);
     block.gather(bodyAddress(block), 1, true, true, 1);

@@ -57,6 +57,8 @@ const base: MigrationInfo = {
       lz4XbzrlePages: 13,
       unchangedPages: 9,
       dirtiedPages: 10,
+      writtenPages: 14,
+      syncs: 2,
       effectiveBytesPerSecond: 11.4,
       expectedDowntimeMs: Number.POSITIVE_INFINITY,
     },
@@ -170,6 +172,10 @@ describe('migrationReply()', () => {
       missPages: 4,
       conflictPages: 5,
       overflowPages: 6,
+      ways: 1,
+      primedPages: 7,
+      savedBytes: 8,
+      ghosts: [{ cacheBytes: 4096, hitRate: 0.125 }],
       missRate: 0.25,
       encodingRate: 80.1,
     };
@@ -182,6 +188,10 @@ describe('migrationReply()', () => {
       'encoding-rate': 80.1,
       overflow: 6,
       'x-conflict': 5,
+    });
+    expect(reply({ xbzrle })['x-sterna']).toMatchObject({
+      xbzrle: { ways: 1, conflict: 5, primed: 7, 'saved-bytes': 8 },
+      'xbzrle-ghost': [{ 'cache-size': 4096, 'hit-rate': 0.125 }],
     });
   });
 
@@ -293,6 +303,8 @@ describe('migrationReply()', () => {
           'xbzrle-pages': 8,
           'unchanged-pages': 9,
           'dirtied-pages': 10,
+          'written-pages': 14,
+          syncs: 2,
           'effective-bytes-per-second': 11,
           'expected-downtime-ms': null,
         },

@@ -8,10 +8,13 @@ import {
 import {
   type BlockLayout,
   blockLayout,
+  CACHE_ENTRY_BYTES,
   CONTEXT,
   CRC_TABLE,
   dirtyMapAddress,
   ENTRY_SCRATCH,
+  KERNEL_STATE,
+  ORDER_BUCKETS,
   PAGE_MAP_BYTES,
   PFN_LIST,
   RESULTS,
@@ -51,16 +54,18 @@ interface Area {
 function areasOf(layout: BlockLayout): Area[] {
   const { pageCount, cachePagesMax, cache } = layout;
   const bitmapBytes = Math.ceil(pageCount / 64) * 8;
-  const ways = Math.floor(cachePagesMax / 2) * 2;
-  const cacheData = Math.ceil((cache + ways * 8) / PAGE_BYTES) * PAGE_BYTES;
+  const tableBytes = cachePagesMax * CACHE_ENTRY_BYTES;
+  // Five of a sixteenth of at most all pages; each has a set at least.
+  const ghostBytes = 5 * (Math.ceil(cachePagesMax / 16) + 2) * 8;
   const logs = Array.from({ length: layout.logCount * 2 }, (_, index) => ({
     name: `dirty map ${index}`,
     start: dirtyMapAddress(layout, index >> 1, index & 1),
     bytes: PAGE_MAP_BYTES,
   }));
   return [
-    { name: 'context', start: CONTEXT, bytes: 64 },
-    { name: 'results', start: RESULTS, bytes: 64 },
+    { name: 'context', start: CONTEXT, bytes: 256 },
+    { name: 'results', start: RESULTS, bytes: 128 },
+    { name: 'what kernels remember', start: KERNEL_STATE, bytes: 256 },
     { name: 'CRC tables', start: CRC_TABLE, bytes: 16 * 1024 },
     { name: 'scratch page', start: SCRATCH_PAGE, bytes: PAGE_BYTES },
     { name: 'page list', start: PFN_LIST, bytes: BATCH_PAGES_MAX * 4 },
@@ -72,10 +77,21 @@ function areasOf(layout: BlockLayout): Area[] {
     { name: 'heat', start: layout.heatMap, bytes: Math.ceil(pageCount / 64) * 64 },
     { name: 'hash table', start: layout.hashTable, bytes: pageCount * 8 },
     ...logs,
+    { name: 'weights', start: layout.weightMap, bytes: Math.ceil(pageCount / 64) * 64 },
+    { name: 'pending bitmap', start: layout.pendingBitmap, bytes: layout.orderBitmapBytes },
+    { name: 'written bitmap', start: layout.writtenBitmap, bytes: layout.orderBitmapBytes },
+    {
+      name: 'buckets',
+      start: layout.bucketBitmaps,
+      bytes: ORDER_BUCKETS * layout.orderBitmapBytes,
+    },
     { name: 'slots', start: layout.slots, bytes: SLOT_COUNT * SLOT_BYTES },
     { name: 'RAM', start: layout.ram, bytes: pageCount * PAGE_BYTES },
-    { name: 'cache tags and ages', start: cache, bytes: ways * 8 },
-    { name: 'cached pages', start: cacheData, bytes: ways * PAGE_BYTES },
+    { name: 'cache table', start: cache, bytes: tableBytes },
+    { name: 'other cache table', start: cache + layout.cacheTableBytes, bytes: tableBytes },
+    { name: 'free places of the cache', start: layout.cacheFree, bytes: cachePagesMax * 4 },
+    { name: 'ghosts', start: layout.cacheGhosts, bytes: ghostBytes },
+    { name: 'cached pages', start: layout.cacheData, bytes: cachePagesMax * PAGE_BYTES },
     { name: 'end', start: layout.memoryBytes, bytes: 0 },
   ];
 }
@@ -107,8 +123,13 @@ describe('blockLayout()', () => {
       layout.receivedMap,
       layout.heatMap,
       layout.hashTable,
+      layout.weightMap,
+      layout.pendingBitmap,
+      layout.writtenBitmap,
+      layout.bucketBitmaps,
       layout.ram,
       layout.cache,
+      layout.cacheData,
       layout.slots,
     ];
     expect(addresses.filter((address) => address % PAGE_BYTES !== 0)).toEqual([]);

@@ -25,25 +25,25 @@ describe('RamBlock', () => {
     [7, 6],
     [32, 32],
     [1e9, 34],
-  ])('resetCache() asked for %i pages holds %i', (wanted, held) => {
-    expect(testBlock(32).resetCache(wanted)).toBe(held);
+  ])('cache.reset() asked for %i pages holds %i', (wanted, held) => {
+    expect(testBlock(32).cache.reset(wanted)).toBe(held);
   });
 
-  test('resetCache() forgets every page', () => {
+  test('cache.reset() forgets every page', () => {
     const block = testBlock(32);
-    block.resetCache(8);
+    block.cache.reset(8);
     cachePages(block, [1, 2, 3]);
     expect(cacheOf(block, 8).map(({ pfn }) => pfn)).toEqual([1, 2, 3]);
-    expect(block.resetCache(8)).toBe(8);
+    expect(block.cache.reset(8)).toBe(8);
     expect(cacheOf(block, 8)).toEqual([]);
-    expect(block.resetCache(4)).toBe(4);
+    expect(block.cache.reset(4)).toBe(4);
     cachePages(block, [1]);
     expect(cacheOf(block, 4).map(({ pfn }) => pfn)).toEqual([1]);
   });
 
-  test('resetCache() of the largest size still lies in the memory', () => {
+  test('cache.reset() of the largest size still lies in the memory', () => {
     const block = testBlock(33);
-    const held = block.resetCache(1e9);
+    const held = block.cache.reset(1e9);
     // The last set, and in it the second way: the end of the cache.
     cachePages(
       block,

@@ -27,6 +27,7 @@ const FRAME: GatherResult = {
   missPages: 2,
   conflictPages: 1,
   overflowPages: 1,
+  primedPages: 1,
 };
 
 /** Nothing changed, so nothing was sent. */
@@ -67,6 +68,7 @@ describe('addFrame()', () => {
       missPages: 4,
       conflictPages: 2,
       overflowPages: 2,
+      primedPages: 2,
       encodeMs: 3,
     });
   });
@@ -91,10 +93,11 @@ describe('passRecord()', () => {
     startMs: 1000,
     dirtyPages: 14,
     totals: totalsOf(FRAME),
+    syncs: 5,
   };
 
   test('passRecord() counts unchanged pages as handled, not as sent', () => {
-    expect(passRecord(counters, 1007, 6, 25)).toEqual({
+    expect(passRecord(counters, 1007, { dirtied: 6, written: 9 }, 25)).toEqual({
       pass: 3,
       stopped: false,
       startMs: 1000,
@@ -109,35 +112,42 @@ describe('passRecord()', () => {
       lz4XbzrlePages: 0,
       unchangedPages: 4,
       dirtiedPages: 6,
+      writtenPages: 9,
+      syncs: 5,
       effectiveBytesPerSecond: (14 * PAGE_BYTES * 1000) / 7,
       expectedDowntimeMs: 25,
     });
   });
 
   test('passRecord() gives no rate to a pass that took no time', () => {
-    const record = passRecord(counters, 1000, 0, undefined);
+    const record = passRecord(counters, 1000, { dirtied: 0, written: 0 }, undefined);
     expect(record.effectiveBytesPerSecond).toBe(0);
     expect(record.expectedDowntimeMs).toBeNaN();
   });
 });
 
 describe('xbzrleCounters()', () => {
+  const SHAPE = { cacheBytes: 65_536, ways: 2, ghosts: [{ cacheBytes: 16_384, hitRate: 0.5 }] };
+
   test('xbzrleCounters() sums over the migration, with rates of the last pass', () => {
-    const counters = xbzrleCounters(65_536, totalsOf(FRAME, FRAME), totalsOf(FRAME));
+    const counters = xbzrleCounters(SHAPE, totalsOf(FRAME, FRAME), totalsOf(FRAME));
     expect(counters).toEqual({
-      cacheBytes: 65_536,
+      ...SHAPE,
       encodedBytes: 600 + 6 * 16,
       hitPages: 16,
       missPages: 4,
       conflictPages: 2,
       overflowPages: 2,
+      primedPages: 2,
+      // Six deltas and eight pages that were as they had been sent.
+      savedBytes: 14 * (PAGE_BYTES + 16) - (600 + 6 * 16),
       missRate: 0.2,
       encodingRate: (3 * PAGE_BYTES) / (300 + 3 * 16),
     });
   });
 
   test('xbzrleCounters() divides by nothing when nothing was looked up', () => {
-    const counters = xbzrleCounters(4096, emptyTotals(), emptyTotals());
+    const counters = xbzrleCounters(SHAPE, emptyTotals(), emptyTotals());
     expect([counters.missRate, counters.encodingRate]).toEqual([0, 0]);
   });
 });

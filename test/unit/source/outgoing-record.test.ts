@@ -17,6 +17,7 @@ const NOTHING: GatherResult = {
   missPages: 0,
   conflictPages: 0,
   overflowPages: 0,
+  primedPages: 0,
 };
 
 function newRecord(): OutgoingRecord {
@@ -81,10 +82,10 @@ describe('OutgoingRecord', () => {
   test('info() sums all passes, ended or not, once', () => {
     const record = newRecord();
     sendRaw(record.beginPass(1, false, 100, 1000), 100);
-    record.endPass(1100, 20);
+    record.endPass(1100, { dirtied: 20, written: 20 });
     sendRaw(record.beginPass(2, false, 20, 1100), 5);
     expect(record.info(1110, 1).ram.normalPages).toBe(105);
-    record.endPass(1120, 0);
+    record.endPass(1120, { dirtied: 0, written: 0 });
     const info = record.info(1120, 1);
     expect(info.ram.normalPages).toBe(105);
     expect(info.pageKinds.raw).toEqual({ pages: 105, bytes: 105 * (PAGE_BYTES + 16) });
@@ -92,7 +93,7 @@ describe('OutgoingRecord', () => {
       [1, 100],
       [2, 5],
     ]);
-    record.endPass(1130, 0);
+    record.endPass(1130, { dirtied: 0, written: 0 });
     expect(record.info(1130, 1).passes).toHaveLength(2);
   });
 
@@ -145,12 +146,12 @@ describe('OutgoingRecord', () => {
 
   test('info() has the XBZRLE counters when there is a cache', () => {
     const record = newRecord();
-    record.cacheBytes = 64 * PAGE_BYTES;
+    record.cacheShape = () => ({ cacheBytes: 64 * PAGE_BYTES, ways: 2, ghosts: [] });
     const pass = record.beginPass(2, false, 10, 1000);
     const frame = { ...NOTHING, bodyBytes: 400, xbzrlePages: 3, xbzrleBytes: 250, hitPages: 3 };
     addFrame(pass.totals, { ...frame, missPages: 1, rawPages: 1 }, 0);
     expect(record.info(1001, 0).xbzrle).toMatchObject({ hitPages: 3, missRate: 0.25 });
-    record.endPass(1010, 0);
+    record.endPass(1010, { dirtied: 0, written: 0 });
     expect(record.info(1011, 0).xbzrle).toMatchObject({ hitPages: 3, missRate: 0.25 });
     expect(record.info(1011, 0).pageKinds.xbzrle).toEqual({ pages: 3, bytes: 250 + 48 });
   });
@@ -159,7 +160,7 @@ describe('OutgoingRecord', () => {
     const record = newRecord();
     for (let pass = 1; pass <= 1005; pass += 1) {
       record.beginPass(pass, false, 1, pass);
-      record.endPass(pass + 1, 1);
+      record.endPass(pass + 1, { dirtied: 1, written: 1 });
     }
     const { passes } = record.info(2000, 0);
     expect([passes.length, passes[0]!.pass, passes.at(-1)!.pass]).toEqual([1000, 6, 1005]);
