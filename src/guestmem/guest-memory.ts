@@ -1,9 +1,9 @@
 import { PAGE_BYTES } from '../base/index.ts';
-import { type BlockLayout, blockLayout } from './block-layout.ts';
-import { allocateBlockMemory } from './block-memory.ts';
+import { type BlockLayout, blockLayout } from './block/block-layout.ts';
+import { allocateBlockMemory } from './block/block-memory.ts';
+import { RamBlock } from './block/ram-block.ts';
 import type { RamBlockDescription } from './machine.ts';
 import type { MemoryReserve } from './memory-reserve.ts';
-import { RamBlock } from './ram-block.ts';
 
 /** What another thread needs to see the same memory; can be posted. */
 export interface GuestMemoryHandles {

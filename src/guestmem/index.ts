@@ -8,8 +8,10 @@ export {
   SLOT_COUNT,
   URGENT_SLOT_BYTES,
   URGENT_SLOT_COUNT,
-} from './block-layout.ts';
-export { type CompressRequest, compressBody } from './compress.ts';
+} from './block/block-layout.ts';
+export { type CompressRequest, compressBody } from './block/compress.ts';
+export type * from './block/kernel-results.ts';
+export { RamBlock } from './block/ram-block.ts';
 export { ControlBlock, VCPU_STATE } from './control-block.ts';
 export { countBits, type DirtySample, DirtySampler } from './dirty-sampler.ts';
 export { LocalPageFaults } from './faults/local-page-faults.ts';
@@ -18,11 +20,9 @@ export type * from './faults/page-faults.ts';
 export { SharedPageFaults } from './faults/shared-page-faults.ts';
 export { GuestClock } from './guest-clock.ts';
 export { GuestMemory, type GuestMemoryHandles } from './guest-memory.ts';
-export type * from './kernel-results.ts';
 export type * from './machine.ts';
 export { MemoryReserve } from './memory-reserve.ts';
 export type { ApplyOutcome } from './page-kernels.ts';
-export { RamBlock } from './ram-block.ts';
 export { type MmuSettings, Safepoint } from './safepoint.ts';
 export { type ThrottleReason, type ThrottleSlice, throttleSlice } from './throttle-slice.ts';
 export * from './trace/trace.ts';

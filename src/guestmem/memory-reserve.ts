@@ -1,5 +1,5 @@
-import { type BlockLayout, blockLayout } from './block-layout.ts';
-import { allocateBlockMemory } from './block-memory.ts';
+import { type BlockLayout, blockLayout } from './block/block-layout.ts';
+import { allocateBlockMemory } from './block/block-memory.ts';
 import type { RamBlockDescription } from './machine.ts';
 
 /**

@@ -1,5 +1,5 @@
-import { assert, BATCH_PAGES_MAX, type Clock, PAGE_BYTES, toSternaError } from '../base/index.ts';
-import { type Channel, RateLimiter } from '../channel/index.ts';
+import { assert, BATCH_PAGES_MAX, type Clock, toSternaError } from '../base/index.ts';
+import type { Channel } from '../channel/index.ts';
 import {
   type GatherResult,
   type GuestMemory,
@@ -9,10 +9,11 @@ import {
 import { FRAME_HEADER_BYTES, MESSAGE_TYPES, type MessageType } from '../protocol/index.ts';
 import type { Codec, CodedBody } from './codec/codec.ts';
 import { FrameOrder } from './codec/frame-order.ts';
-import type { LinkState } from './codec/link-use.ts';
 import { addCompressed, addFrame, type PageTotals } from './counters.ts';
 import type { Interrupt } from './interrupt.ts';
 import type { LinkMeter } from './link-meter.ts';
+import type { PageSupply } from './precopy/page-supply.ts';
+import { SendPace } from './send-pace.ts';
 
 /** The sender's staging slots, the last one first to be used. */
 const SLOTS = [4, 3, 1, 0];
@@ -21,17 +22,6 @@ const SLOTS = [4, 3, 1, 0];
  * (docs/adr/0003), unless helpers of the codec have some.
  */
 const SLOTS_IN_USE_MAX = 2;
-/**
- * A frame takes about 2 ms of a limited link, or the limit would come in bursts (docs/adr/0003).
- */
-const FRAME_MS = 2;
-const BATCH_PAGES_MIN = 4;
-/** In post-copy a page that is waited for goes behind a frame of this at most (docs/adr/0012). */
-const PUSH_PAGES_MAX = 128;
-const PUSH_PAGES_MIN = 2;
-const PUSH_FRAME_MS = 0.5;
-/** Of a link of which nothing is known; it may be a slow one. */
-const PUSH_PAGES_UNMEASURED = 16;
 /** A full table of zero runs. */
 const EMPTY_RUN_ENTRIES_MAX = BATCH_PAGES_MAX;
 
@@ -48,20 +38,6 @@ export interface BatchOptions {
   readonly until?: () => boolean;
 }
 
-/** Whose turn it is, when pages do not go ascending. */
-export interface PageSupply {
-  /** Resolves when the next pages may be chosen. */
-  prepare(): Promise<void>;
-  /** Where they are; undefined: all have been taken. */
-  nextBlock(): RamBlock | undefined;
-  /** Moves up to `max` of them to the list of the block's next gather. */
-  take(block: RamBlock, max: number): number;
-  /** Pages of this bucket of weights or a hotter one are inserted into the cache; 0: none. */
-  readonly primeBucket: number;
-  /** So are all others, where there is room. */
-  readonly keepOthers: boolean;
-}
-
 /**
  * Writes pages to the channel: one kernel call and one write a frame, straight from the staging
  * slot in shared memory. Between frames it yields to the event loop once, or a peer that keeps up
@@ -75,15 +51,10 @@ export class PageSender {
   private readonly meter: LinkMeter;
   private readonly codec: Codec;
   private readonly order = new FrameOrder();
-  private readonly limiter: RateLimiter;
-  /** What holds: the lower one of the two below. */
-  private limitBytesPerSecond: number;
-  private userBytesPerSecond: number;
-  private paceBytesPerSecond = 0;
+  private readonly pace: SendPace;
   /** For each block, the slots that may be written. */
   private readonly freeSlots: number[][];
   private readonly freeUrgentSlots: number[][];
-  private isPushing = false;
   private batchCount = 0;
   /** What the frame that is being made has waited for the link, and since when it is made. */
   private waitedMs = 0;
@@ -104,9 +75,7 @@ export class PageSender {
     this.interrupt = interrupt;
     this.meter = meter;
     this.codec = codec;
-    this.limitBytesPerSecond = limitBytesPerSecond;
-    this.userBytesPerSecond = limitBytesPerSecond;
-    this.limiter = new RateLimiter(clock, limitBytesPerSecond);
+    this.pace = new SendPace(clock, meter, limitBytesPerSecond);
     this.freeSlots = memory.blocks.map(() => [...SLOTS]);
     this.freeUrgentSlots = memory.blocks.map(() => range(URGENT_SLOT_COUNT));
   }
@@ -125,14 +94,14 @@ export class PageSender {
    * The user's, 0: unlimited. Takes effect with the next frame, also of a sender that waits now.
    */
   setLimit(bytesPerSecond: number): void {
-    this.userBytesPerSecond = bytesPerSecond;
-    this.applyLimit();
+    this.pace.setUserLimit(bytesPerSecond);
+    this.interrupt.wake();
   }
 
   /** A policy's, below the user's; 0: none. Takes effect as that does. */
   setPace(bytesPerSecond: number): void {
-    this.paceBytesPerSecond = bytesPerSecond;
-    this.applyLimit();
+    this.pace.setPolicyLimit(bytesPerSecond);
+    this.interrupt.wake();
   }
 
   /**
@@ -162,7 +131,7 @@ export class PageSender {
       for (let next = 0; next < block.layout.pageCount; ) {
         if (options.until?.()) return this.flush();
         const slot = await this.turn(block, options.limited);
-        const taken = block.takeDirty(next, this.batchPages(options.limited));
+        const taken = block.takeDirty(next, this.pace.framePages(options.limited));
         next = taken.next;
         if (taken.count === 0) {
           this.release(block, slot);
@@ -188,7 +157,7 @@ export class PageSender {
       const block = supply.nextBlock();
       if (block === undefined) return this.flush();
       const slot = await this.turn(block, options.limited);
-      const count = supply.take(block, this.batchPages(options.limited));
+      const count = supply.take(block, this.pace.framePages(options.limited));
       if (count === 0) this.release(block, slot);
       else this.sendListed(block, slot, count, totals, options, supply);
       pagesSent(count);
@@ -217,8 +186,8 @@ export class PageSender {
    * the limit of post-copy.
    */
   beginPush(limitBytesPerSecond: number): void {
-    this.isPushing = true;
-    this.paceBytesPerSecond = 0;
+    this.pace.beginPush();
+    this.setPace(0);
     this.setLimit(limitBytesPerSecond);
   }
 
@@ -228,7 +197,7 @@ export class PageSender {
    */
   async push(block: RamBlock, totals: PageTotals, take: (max: number) => number): Promise<number> {
     const slot = await this.turn(block, true);
-    const count = take(this.batchPages(true));
+    const count = take(this.pace.framePages(true));
     if (count === 0) {
       this.release(block, slot);
       return 0;
@@ -258,7 +227,7 @@ export class PageSender {
     addFrame(totals, frame, 0);
     const body = { block, address, frame, gatherMs: 0 };
     // It was asked for alone, so this is not a promise.
-    const coded = this.codec.encode(body, () => this.linkState(false), true) as
+    const coded = this.codec.encode(body, () => this.pace.linkState(false), true) as
       | CodedBody
       | undefined;
     if (coded !== undefined) addCompressed(totals, frame, coded.made, coded.ms);
@@ -290,13 +259,6 @@ export class PageSender {
     this.write(block, slot, type, { bodyBytes, checkedBytes: bodyBytes, checkedCrc });
   }
 
-  private applyLimit(): void {
-    const limits = [this.userBytesPerSecond, this.paceBytesPerSecond].filter((limit) => limit > 0);
-    this.limitBytesPerSecond = limits.length === 0 ? 0 : Math.min(...limits);
-    this.limiter.setRate(this.limitBytesPerSecond);
-    this.interrupt.wake();
-  }
-
   /** Waits until a frame may be made: a free slot, room in the window, and the rate limit. */
   private async turn(block: RamBlock, limited: boolean): Promise<number> {
     const free = this.freeSlots[block.layout.index];
@@ -310,7 +272,7 @@ export class PageSender {
     const waitedMs = isForLink ? this.clock.nowMs() - startMs : 0;
     const limitedMs = this.clock.nowMs();
     while (limited) {
-      const waitMs = this.limiter.waitMs();
+      const waitMs = this.pace.waitMs();
       if (waitMs <= 0) break;
       await this.interrupt.waitFor(waitMs);
     }
@@ -327,21 +289,7 @@ export class PageSender {
   }
 
   private windowIsFull(): boolean {
-    const { windowBytes, pushWindowBytes } = this.meter;
-    const limit = this.isPushing ? pushWindowBytes : windowBytes;
-    return this.channel.duplex && this.inFlightBytes >= limit;
-  }
-
-  private batchPages(limited: boolean): number {
-    const limit =
-      limited && this.limitBytesPerSecond > 0 ? this.limitBytesPerSecond / 1000 : undefined;
-    const bytesPerMs = limit ?? this.meter.bytesPerMs;
-    const max = this.isPushing ? PUSH_PAGES_MAX : BATCH_PAGES_MAX;
-    const min = this.isPushing ? PUSH_PAGES_MIN : BATCH_PAGES_MIN;
-    if (bytesPerMs === undefined) return this.isPushing ? PUSH_PAGES_UNMEASURED : max;
-    const frameMs = this.isPushing ? PUSH_FRAME_MS : FRAME_MS;
-    const pages = Math.floor((bytesPerMs * frameMs) / PAGE_BYTES);
-    return Math.min(max, Math.max(min, pages));
+    return this.channel.duplex && this.inFlightBytes >= this.pace.windowBytes;
   }
 
   /** One frame of the pages on the list of the block. */
@@ -371,7 +319,7 @@ export class PageSender {
     how: { gatherMs: number; limited: boolean; alone?: boolean },
   ): void {
     const body = { block, address: bodyAddress(block, slot), frame, gatherMs: how.gatherMs };
-    const coded = this.codec.encode(body, () => this.linkState(how.limited), how.alone);
+    const coded = this.codec.encode(body, () => this.pace.linkState(how.limited), how.alone);
     addFrame(totals, frame, how.gatherMs);
     const writes = (made: CodedBody | undefined) => () => {
       if (made !== undefined) addCompressed(totals, frame, made.made, made.ms);
@@ -391,18 +339,6 @@ export class PageSender {
   /** Waits until every frame has been given to the channel. */
   private async flush(): Promise<void> {
     while (!this.order.isEmpty) await this.interrupt.wait();
-  }
-
-  private linkState(limited: boolean): LinkState {
-    const { meter, limitBytesPerSecond } = this;
-    const isLimited = limited && limitBytesPerSecond > 0;
-    return {
-      nowMs: this.clock.nowMs(),
-      measuredBytesPerMs: meter.bytesPerMs,
-      limitBytesPerMs: isLimited ? limitBytesPerSecond / 1000 : undefined,
-      acknowledgedBytes: meter.acknowledgedBytes,
-      roundTripMs: meter.roundTripMs,
-    };
   }
 
   private submit(block: RamBlock, slot: number, frame: GatherResult, totals: PageTotals): void {
@@ -428,7 +364,7 @@ export class PageSender {
     type: MessageType,
     frame: { bodyBytes: number; checkedBytes: number; checkedCrc: number },
   ): void {
-    this.limiter.take(FRAME_HEADER_BYTES + frame.bodyBytes);
+    this.pace.take(FRAME_HEADER_BYTES + frame.bodyBytes);
     const sent = this.channel.sendSlot(block.slot(slot), {
       type,
       block: block.layout.index,

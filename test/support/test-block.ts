@@ -1,5 +1,5 @@
 import { PAGE_BYTES, Random } from '../../src/base/index.ts';
-import { CACHE_ENTRY_BYTES, CONTEXT } from '../../src/guestmem/block-layout.ts';
+import { CACHE_ENTRY_BYTES, CONTEXT } from '../../src/guestmem/block/block-layout.ts';
 import { GuestMemory, type RamBlock } from '../../src/guestmem/index.ts';
 import { FRAME_HEADER_BYTES } from '../../src/protocol/index.ts';
 

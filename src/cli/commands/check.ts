@@ -1,8 +1,8 @@
 import type { CliContext } from '../context.ts';
 import { EXIT_CODES, type ExitCode } from '../exit-codes.ts';
 import { checkGuest, describeCheck } from '../guest-check.ts';
+import { type QmpOption, withAgent, withQmpOption } from '../options/qmp-option.ts';
 import type { AddCommand } from './command.ts';
-import { type QmpOption, withAgent, withQmpOption } from './qmp-option.ts';
 
 export const addCheck: AddCommand = (program, context, run) => {
   const command = program

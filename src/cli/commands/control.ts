@@ -5,8 +5,8 @@ import { parseMigrationUri } from '../arguments.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT_CODES, type ExitCode } from '../exit-codes.ts';
 import { listenAddress, readMigration } from '../migration/migration-view.ts';
+import { type QmpOption, withAgent, withQmpOption } from '../options/qmp-option.ts';
 import type { AddCommand, Run } from './command.ts';
-import { type QmpOption, withAgent, withQmpOption } from './qmp-option.ts';
 
 interface ResumeOptions extends QmpOption {
   readonly takeOwnership?: true;

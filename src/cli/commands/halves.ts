@@ -2,8 +2,8 @@ import { silentLogger, systemClock } from '../../base/index.ts';
 import { parsePath } from '../arguments.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT_CODES, type ExitCode } from '../exit-codes.ts';
+import { type QmpOption, withAgent, withQmpOption } from '../options/qmp-option.ts';
 import type { AddCommand } from './command.ts';
-import { type QmpOption, withAgent, withQmpOption } from './qmp-option.ts';
 
 interface JoinOptions {
   readonly source: string;

@@ -2,9 +2,9 @@ import { SternaError } from '../../base/index.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT_CODES, type ExitCode } from '../exit-codes.ts';
 import { hasEnded, readMigration } from '../migration/migration-view.ts';
+import { type QmpOption, withAgent, withQmpOption } from '../options/qmp-option.ts';
 import { jobInfoLines } from '../report/job-info.ts';
 import type { AddCommand } from './command.ts';
-import { type QmpOption, withAgent, withQmpOption } from './qmp-option.ts';
 
 interface InfoOptions extends QmpOption {
   readonly completed?: true;

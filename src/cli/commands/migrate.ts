@@ -22,9 +22,9 @@ import {
   timeoutActionOf,
   withPostcopyOptions,
 } from '../options/postcopy-options.ts';
+import { type QmpOption, withAgent, withQmpOption } from '../options/qmp-option.ts';
 import { closingReport } from '../report/closing-report.ts';
 import type { AddCommand } from './command.ts';
-import { type QmpOption, withAgent, withQmpOption } from './qmp-option.ts';
 
 interface MigrateOptions extends QmpOption, PostcopyOptions {
   readonly mode: MigrationMode;

@@ -9,9 +9,9 @@ import { parseInteger, parseNumber, parsePath, parseQmpAddress } from '../argume
 import type { CliContext } from '../context.ts';
 import { EXIT_CODES, type ExitCode } from '../exit-codes.ts';
 import { readMigration } from '../migration/migration-view.ts';
+import { withAgent } from '../options/qmp-option.ts';
 import { planReport, scoreReport } from '../report/plan-report.ts';
 import type { AddCommand } from './command.ts';
-import { withAgent } from './qmp-option.ts';
 
 interface PlanCommandOptions {
   readonly qmp?: string;

@@ -9,8 +9,8 @@ import {
 } from '../../base/index.ts';
 import { parsePolicy, parseSize } from '../arguments.ts';
 import { EXIT_CODES, type ExitCode } from '../exit-codes.ts';
+import { type QmpOption, withAgent, withQmpOption } from '../options/qmp-option.ts';
 import type { AddCommand } from './command.ts';
-import { type QmpOption, withAgent, withQmpOption } from './qmp-option.ts';
 
 /** The arguments of the two QMP commands that a list of assignments becomes. */
 export interface Settings {

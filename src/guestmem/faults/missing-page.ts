@@ -1,4 +1,5 @@
 import type { Clock } from '../../base/index.ts';
+import type { RamBlock } from '../block/ram-block.ts';
 import {
   type ControlBlock,
   FAULT_NUMBER,
@@ -9,7 +10,6 @@ import {
   FLIP_REQUEST,
   PAUSE_MASK,
 } from '../control-block.ts';
-import type { RamBlock } from '../ram-block.ts';
 import { FaultTally } from './fault-tally.ts';
 
 /**

@@ -9,7 +9,7 @@ import { encode } from './lz4';
 const PAGES: u32 = 1;
 const DELTAS: u32 = 2;
 
-// What a lane holds; src/guestmem/block-layout.ts has its size. Results first, u32 each.
+// What a lane holds; src/guestmem/block/block-layout.ts has its size. Results first, u32 each.
 const BODY_BYTES: usize = 0;
 const TABLE_CRC: usize = 4;
 const TRIED_PAGES: usize = 8;

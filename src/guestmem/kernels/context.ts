@@ -1,6 +1,6 @@
 // Where things are in a block's memory. The host writes the first half once
-// (src/guestmem/block-layout.ts mirrors the offsets), kernels write the second half. Kernels keep
-// no static data: everything is at an address given here.
+// (src/guestmem/block/block-layout.ts mirrors the offsets), kernels write the second half. Kernels
+// keep no static data: everything is at an address given here.
 
 export const PAGE: usize = 4096;
 export const PAGE_SHIFT: usize = 12;

@@ -1,6 +1,6 @@
 import { PAGE_BYTES, type Random } from '../../base/index.ts';
+import type { RamBlock } from '../block/ram-block.ts';
 import type { GuestMemory } from '../guest-memory.ts';
-import type { RamBlock } from '../ram-block.ts';
 import { lz4Size } from './lz4-size.ts';
 import type { ChangeSample, ContentSample } from './trace.ts';
 

@@ -2,7 +2,7 @@ import { PAGE_BYTES } from '../../base/index.ts';
 import type { RamBlock } from '../../guestmem/index.ts';
 import type { DirtiedPages } from '../counters.ts';
 import type { OutgoingContext } from '../outgoing-context.ts';
-import type { PageSupply } from '../page-sender.ts';
+import type { PageSupply } from './page-supply.ts';
 
 /**
  * A pass is cut into so many stretches, with a sync after each: reordering saves nothing when the

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { PAGE_BYTES } from '../../../src/base/index.ts';
 import type { WorkloadMachine } from '../../../src/guest/index.ts';
-import { PFN_LIST } from '../../../src/guestmem/block-layout.ts';
+import { PFN_LIST } from '../../../src/guestmem/block/block-layout.ts';
 import { type GuestOptions, letEachVcpuWrite, startGuest, TWO_BLOCKS } from './guests.ts';
 
 /**

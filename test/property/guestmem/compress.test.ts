@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { PAGE_BYTES } from '../../../src/base/index.ts';
-import { LANE_COUNT, laneAddress } from '../../../src/guestmem/block-layout.ts';
+import { LANE_COUNT, laneAddress } from '../../../src/guestmem/block/block-layout.ts';
 import { type CompressResult, compressBody } from '../../../src/guestmem/index.ts';
 import { decodePageTable, type PageEntry } from '../../../src/protocol/index.ts';
 import { decodeLz4 } from '../../reference/lz4.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { PFN_LIST, RESULTS } from '../../../src/guestmem/block-layout.ts';
+import { PFN_LIST, RESULTS } from '../../../src/guestmem/block/block-layout.ts';
 import { dirtyMapAddress } from '../../../src/guestmem/index.ts';
 import {
   mergeDirtyMap,

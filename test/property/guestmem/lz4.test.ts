@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { PAGE_BYTES } from '../../../src/base/index.ts';
-import { laneAddress } from '../../../src/guestmem/block-layout.ts';
+import { laneAddress } from '../../../src/guestmem/block/block-layout.ts';
 import { decodeLz4 } from '../../reference/lz4.ts';
 import { lz4Library } from '../../support/lz4-library.ts';
 import { bodyAddress, noise, testBlock } from '../../support/test-block.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import { PFN_LIST } from '../../../src/guestmem/block-layout.ts';
+import { PFN_LIST } from '../../../src/guestmem/block/block-layout.ts';
 import type { GatherResult, RamBlock } from '../../../src/guestmem/index.ts';
 import { ReferencePageDestination } from '../../reference/page-destination.ts';
 import { type ReferenceBatch, ReferencePageSource } from '../../reference/page-source.ts';

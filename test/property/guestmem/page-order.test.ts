@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { PFN_LIST } from '../../../src/guestmem/block-layout.ts';
+import { PFN_LIST } from '../../../src/guestmem/block/block-layout.ts';
 import { dirtyMapAddress, type RamBlock } from '../../../src/guestmem/index.ts';
 import { ReferenceOrder } from '../../reference/page-order.ts';
 import { bitsOf, clearBlock, setBits, testBlock } from '../../support/test-block.ts';

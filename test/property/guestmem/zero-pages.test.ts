@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { PFN_LIST } from '../../../src/guestmem/block-layout.ts';
+import { PFN_LIST } from '../../../src/guestmem/block/block-layout.ts';
 import { emptyRuns, packBits } from '../../reference/dirty-log.ts';
 import { ReferencePageSource } from '../../reference/page-source.ts';
 import {

@@ -23,7 +23,7 @@ import {
   SLOT_COUNT,
   URGENT_SLOT_BYTES,
   URGENT_SLOT_COUNT,
-} from '../../../src/guestmem/block-layout.ts';
+} from '../../../src/guestmem/block/block-layout.ts';
 import { FRAME_HEADER_BYTES, PAGE_BATCH_BYTES_MAX } from '../../../src/protocol/index.ts';
 
 const MEBIBYTE = 2 ** 20;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { PAGE_BYTES } from '../../../src/base/index.ts';
-import { PFN_LIST } from '../../../src/guestmem/block-layout.ts';
+import { PFN_LIST } from '../../../src/guestmem/block/block-layout.ts';
 import {
   SLOT_BYTES,
   SLOT_COUNT,

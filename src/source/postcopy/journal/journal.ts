@@ -23,7 +23,7 @@ import {
 import { JournalStage } from './journal-stage.ts';
 import { SwitchHashes } from './switch-hashes.ts';
 
-/** A sender of pages has slots 0 and 1 of a block (guestmem/block-layout.ts). */
+/** A sender of pages has slots 0 and 1 of a block (guestmem/block/block-layout.ts). */
 const STAGING_SLOT = 2;
 
 export type JournalMessage = 'JOURNAL_PAGES' | 'JOURNAL_STATE' | 'JOURNAL_POINT';

@@ -1,4 +1,13 @@
-import { assert, BATCH_PAGES_MAX, PAGE_BYTES, SternaError } from '../base/index.ts';
+import { assert, BATCH_PAGES_MAX, PAGE_BYTES, SternaError } from '../../base/index.ts';
+import {
+  APPLY_OUTCOMES,
+  GATHER_ENCODE,
+  GATHER_KEEP,
+  GATHER_KEEP_OTHERS,
+  GATHER_PRIME_SHIFT,
+  instantiatePageKernels,
+  type PageKernels,
+} from '../page-kernels.ts';
 import { BlockCache } from './block-cache.ts';
 import {
   type BlockLayout,
@@ -16,15 +25,6 @@ import {
 } from './block-layout.ts';
 import { BlockOrder } from './block-order.ts';
 import type { ApplyResult, GatherResult, TakenPages } from './kernel-results.ts';
-import {
-  APPLY_OUTCOMES,
-  GATHER_ENCODE,
-  GATHER_KEEP,
-  GATHER_KEEP_OTHERS,
-  GATHER_PRIME_SHIFT,
-  instantiatePageKernels,
-  type PageKernels,
-} from './page-kernels.ts';
 
 /** The staging slot that is cut into small ones. */
 const URGENT_SLOT = SLOT_COUNT - 1;

@@ -1,4 +1,4 @@
-import type { ApplyOutcome } from './page-kernels.ts';
+import type { ApplyOutcome } from '../page-kernels.ts';
 
 /** What one gather made and counted. */
 export interface GatherResult {

@@ -1,7 +1,7 @@
-import { assert, BATCH_PAGES_MAX } from '../base/index.ts';
+import { assert, BATCH_PAGES_MAX } from '../../base/index.ts';
+import { ORDER_ORDERED, ORDER_WEIGHING, type PageKernels } from '../page-kernels.ts';
 import { KERNEL_STATE, ORDER_BUCKETS, RESULTS } from './block-layout.ts';
 import type { TakenPages } from './kernel-results.ts';
-import { ORDER_ORDERED, ORDER_WEIGHING, type PageKernels } from './page-kernels.ts';
 
 /** Index of u32 from KERNEL_STATE; as in kernels/context.ts. */
 const BUCKET_COUNTS = 16;

@@ -1,4 +1,4 @@
-import { SternaError } from '../base/index.ts';
+import { SternaError } from '../../base/index.ts';
 import type { BlockLayout } from './block-layout.ts';
 
 /** Zeroed memory for a block; nothing of it is resident until it is touched. Throws E_NO_MEMORY. */

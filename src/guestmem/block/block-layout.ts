@@ -4,7 +4,7 @@ import {
   PAGE_BYTES,
   RAM_BLOCK_BYTES_MAX,
   VCPU_COUNT_MAX,
-} from '../base/index.ts';
+} from '../../base/index.ts';
 
 /**
  * Where things lie in the WebAssembly memory of one RAM block, in bytes:

@@ -1,5 +1,5 @@
+import type { PageKernels } from '../page-kernels.ts';
 import { type BlockLayout, CONTEXT, KERNEL_STATE } from './block-layout.ts';
-import type { PageKernels } from './page-kernels.ts';
 
 /** Indices of u32 from CONTEXT, and from KERNEL_STATE; as in kernels/context.ts. */
 const CACHE_CONTEXT = 32;

@@ -1,6 +1,6 @@
+import { COMPRESS_DELTAS, COMPRESS_PAGES } from '../page-kernels.ts';
 import { LANE_WORDS, laneAddress } from './block-layout.ts';
 import type { CompressResult } from './kernel-results.ts';
-import { COMPRESS_DELTAS, COMPRESS_PAGES } from './page-kernels.ts';
 import type { RamBlock } from './ram-block.ts';
 
 /** The body of a PAGE_BATCH that `gather` has made, and what of it is to become LZ4. */
