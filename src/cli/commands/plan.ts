@@ -27,7 +27,7 @@ interface PlanCommandOptions {
 }
 
 /** Short enough to see what a last pass of a few milliseconds would meet. */
-const INTERVAL_MS = 10;
+const INTERVAL_MS = 20;
 const MIB = 2 ** 20;
 
 export const addPlan: AddCommand = (program, context, run) => {
