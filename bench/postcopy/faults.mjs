@@ -3,6 +3,7 @@
 
 import { until } from '../migration.mjs';
 import { measureBareTrip } from './bare-trip.mjs';
+import { kernelShapes, runOverKernelLink } from './kernel-link.mjs';
 import { faultsOf, postcopyRun } from './run.mjs';
 
 /** Of pages that nobody waits for: next to nothing, in bytes per second. */
@@ -32,14 +33,14 @@ async function withoutPush(ram, capabilities, count) {
 }
 
 async function withPush(ram, capabilities, linkBytesPerSecond) {
-  const { destination } = await postcopyRun({
-    ram,
-    workload: `memwrite,fill=${ram},pattern=random,rate=40000`,
-    capabilities,
-    prealloc: true,
-    linkBytesPerSecond,
-  });
-  return faultsOf(destination);
+  const workload = `memwrite,fill=${ram},pattern=random,rate=40000`;
+  const spec = { ram, workload, capabilities, prealloc: true };
+  if (linkBytesPerSecond !== undefined && kernelShapes()) {
+    return { ...runOverKernelLink(linkBytesPerSecond, spec), shapedBy: 'kernel' };
+  }
+  const { destination } = await postcopyRun({ ...spec, linkBytesPerSecond });
+  const shapedBy = linkBytesPerSecond === undefined ? undefined : 'process';
+  return { ...faultsOf(destination), shapedBy };
 }
 
 const median = (runs) => runs.sort((one, other) => one.p50Us - other.p50Us)[runs.length >> 1];

@@ -1,4 +1,4 @@
-// A link of a given rate between two agents, as a process of its own:
+// A link of a given rate between two agents, as a process of its own, for machines on which the kernel may not shape:
 //   node shaped-link.mjs TARGET_PORT BYTES_PER_SECOND
 // prints the port on which it listens. All connections share the rate, as they would share a cable; within it each has
 // its own queue and they take turns, so that a page on a second connection does not stand behind the first one's bytes.

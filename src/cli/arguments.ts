@@ -98,6 +98,11 @@ export function parseQmpAddress(text: string): string {
   return checkAddress(text, ['unix', 'tcp']);
 }
 
+/** Where clients of a guest connect. */
+export function parseServiceAddress(text: string): string {
+  return checkAddress(text, ['tcp']);
+}
+
 /** Where a migration goes to or comes from. */
 export function parseMigrationUri(text: string): string {
   return checkAddress(text, ['tcp', 'file']);

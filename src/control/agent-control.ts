@@ -1,3 +1,4 @@
+import type { DirtyLimits } from './dirty-limit/dirty-limits.ts';
 import type { GuestSlot } from './guest-slot.ts';
 import type { DumpedHalf } from './half-image/dump-half.ts';
 import type { Migrations } from './migrations.ts';
@@ -9,6 +10,7 @@ export interface AgentControl {
   readonly name: string;
   readonly guests: GuestSlot;
   readonly migrations: Migrations;
+  readonly dirtyLimits: DirtyLimits;
   readonly observations: Observations;
   /** `stop`. */
   stopGuest(): Promise<void>;

@@ -30,6 +30,11 @@ export interface AgentOptions {
    */
   readonly stateDir?: string;
   readonly logLevel: LogLevel;
+  /**
+   * Where clients of the guest's service connect while it lives here, `tcp:HOST:PORT`; on loopback,
+   * unless `security` is insecure.
+   */
+  readonly service?: string;
   /** For tests: the process dies there, as by `kill -9`. */
   readonly fault?: PlannedFault;
   /** Keys of its migrations, both ways. Without them only the loopback is used. */
@@ -53,4 +58,6 @@ export interface AgentReady {
   readonly pid: number;
   readonly qmp: string[];
   readonly listen: string | null;
+  /** Where clients of the guest connect, when that was asked for. */
+  readonly service?: string;
 }

@@ -3,11 +3,12 @@ import { createLogger, deferred, type Logger, SternaError } from '../base/index.
 import { isProtected, loadSecurity } from '../channel/index.ts';
 import type { AgentControl } from './agent-control.ts';
 import type { AgentOptions, AgentReady } from './agent-options.ts';
+import { DirtyLimits } from './dirty-limit/dirty-limits.ts';
 import { continueGuest, firstRecord, settleRecords } from './guest-ownership.ts';
 import { GuestSlot } from './guest-slot.ts';
 import { type DumpedHalf, dumpHalf } from './half-image/dump-half.ts';
 import { openFoundSpill } from './half-image/found-spill.ts';
-import { describeGuest, preallocate } from './local-machine.ts';
+import { describeGuest, type LocalMachine, preallocate } from './local-machine.ts';
 import { MigrationHost } from './migration/migration-host.ts';
 import { Migrations } from './migrations.ts';
 import { Observations } from './observation/observations.ts';
@@ -15,6 +16,7 @@ import { traceRequest } from './observation/recording-status.ts';
 import { commandTable } from './qmp/commands/command-table.ts';
 import { eventMessage } from './qmp/qmp-reply.ts';
 import { QmpServer } from './qmp/qmp-server.ts';
+import { ServiceHost } from './service/service-host.ts';
 import { FileLedger } from './state/file-ledger.ts';
 import { defaultStateDirectory, StateDirectory } from './state/state-directory.ts';
 import { type TakenGuest, takenGuest } from './taken-guest.ts';
@@ -53,6 +55,7 @@ class LocalAgent implements Agent, AgentControl {
   readonly name: string;
   readonly guests: GuestSlot;
   readonly migrations: Migrations;
+  readonly dirtyLimits: DirtyLimits;
   readonly observations: Observations;
   private readonly options: AgentOptions;
   private readonly log: Logger;
@@ -62,6 +65,7 @@ class LocalAgent implements Agent, AgentControl {
   private readonly server: QmpServer;
   private readonly exit = deferred<number>();
   private readonly onSignal = () => this.shutDown('host-signal');
+  private service: ServiceHost | undefined;
   private report: AgentReady | undefined;
   private ending: Promise<void> | undefined;
   /** Asked to end, and held up by pages that only this agent has. */
@@ -76,7 +80,11 @@ class LocalAgent implements Agent, AgentControl {
     const startPaused = options.startPaused ?? options.machine?.startPaused ?? false;
     const { preallocateBytes } = options;
     const reserve = preallocateBytes === undefined ? undefined : preallocate(preallocateBytes);
-    this.guests = new GuestSlot({ emit: (event) => this.emit(event) }, log, startPaused, reserve);
+    const events = {
+      emit: (event: 'STOP' | 'RESUME') => this.emit(event),
+      resides: (machine: LocalMachine | undefined) => this.service?.follow(machine),
+    };
+    this.guests = new GuestSlot(events, log, startPaused, reserve);
     const settings = {
       name: options.name,
       logLevel: options.logLevel,
@@ -102,6 +110,7 @@ class LocalAgent implements Agent, AgentControl {
       expectedUuid: options.expectedUuid,
       emit: (event, data) => this.emit(event, data),
     });
+    this.dirtyLimits = new DirtyLimits(this.host, this.guests, this.migrations);
     const { host, guests, migrations } = this;
     this.observations = new Observations({ host, guests, migrations, log });
     this.server = new QmpServer(this, commandTable(), log);
@@ -122,6 +131,7 @@ class LocalAgent implements Agent, AgentControl {
     const needed = role === 'source' ? 'connect' : 'accept';
     if (isProtected(security)) loadSecurity(security, needed);
     this.host.prepare();
+    await this.startService();
     const { resumeSpill } = this.options;
     const builds = role === 'source' && resumeSpill === undefined;
     const uuid = builds ? (machine?.uuid ?? randomUUID()) : undefined;
@@ -131,10 +141,10 @@ class LocalAgent implements Agent, AgentControl {
       if (machine === undefined) {
         throw new SternaError('E_CONFIG_INVALID', 'A source needs a machine');
       }
-      const description = describeGuest(name, uuid, machine);
+      const described = describeGuest(name, uuid, machine);
       // Before it runs: a guest that runs has an owner on record.
       await firstRecord(this.ledger, uuid, this.log, this.options.takeOwnership === true);
-      await this.guests.build(description);
+      await this.guests.build(described);
     }
     const { recordTrace } = this.options;
     if (recordTrace !== undefined) {
@@ -144,7 +154,8 @@ class LocalAgent implements Agent, AgentControl {
     const qmp: string[] = [];
     for (const wanted of this.qmpAddresses()) qmp.push(await this.server.listen(wanted));
     for (const signal of SIGNALS) process.on(signal, this.onSignal);
-    this.report = { name, pid: process.pid, qmp, listen: address };
+    const service = this.service === undefined ? {} : { service: this.service.address };
+    this.report = { name, pid: process.pid, qmp, listen: address, ...service };
     this.log.info({ event: 'agent.ready', role, ...this.report, uuid: this.guests.uuid });
   }
 
@@ -188,6 +199,12 @@ class LocalAgent implements Agent, AgentControl {
     return this.ending;
   }
 
+  private async startService(): Promise<void> {
+    const { service, name, logLevel, security = {} } = this.options;
+    if (service === undefined) return;
+    this.service = await ServiceHost.start(service, { name, logLevel }, security, this.log);
+  }
+
   /** The pages of a source that was lost, for the destination that lacks them. */
   private async goOnWith(path: string): Promise<void> {
     const image = await openFoundSpill(path, this.ledger, this.options.expectedUuid);
@@ -201,6 +218,9 @@ class LocalAgent implements Agent, AgentControl {
   }
 
   private async workerDied(error: SternaError): Promise<void> {
+    // Nobody is left who would let it go again.
+    this.guests.current?.throttle('migration', 0);
+    this.guests.current?.throttle('dirty-limit', 0);
     try {
       await this.migrations.workerDied(error);
     } catch (thrown) {
@@ -242,6 +262,7 @@ class LocalAgent implements Agent, AgentControl {
     for (const signal of SIGNALS) process.off(signal, this.onSignal);
     await this.host.close();
     await this.guests.close();
+    await this.service?.close();
     this.server.close();
     this.ledger.close();
     this.directory.close();

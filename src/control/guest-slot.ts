@@ -1,6 +1,11 @@
 import { type Logger, SternaError } from '../base/index.ts';
 import type { MachineDescription, MemoryReserve, PauseReason } from '../guestmem/index.ts';
-import { createMachine, type LocalMachine, type MachineHandles } from './local-machine.ts';
+import {
+  createMachine,
+  type DescribedGuest,
+  type LocalMachine,
+  type MachineHandles,
+} from './local-machine.ts';
 
 /** QEMU's run states that a guest can have here (`query-status`). */
 export type RunState =
@@ -21,6 +26,8 @@ type Place = 'none' | 'arriving' | 'here' | 'gone' | 'unknown' | 'half';
 export interface SlotEvents {
   /** STOP and RESUME. */
   emit(event: 'STOP' | 'RESUME'): void;
+  /** Which guest lives here now; it runs, or may run again. */
+  resides(machine: LocalMachine | undefined): void;
 }
 
 /** The one guest of an agent: from where it was built or came in, until it was given away. */
@@ -28,6 +35,7 @@ export class GuestSlot {
   private readonly events: SlotEvents;
   private readonly log: Logger;
   private machine: LocalMachine | undefined;
+  private resident: LocalMachine | undefined;
   private place: Place = 'none';
   private readonly reasons = new Set<PauseReason>();
   private death: SternaError | undefined;
@@ -114,8 +122,9 @@ export class GuestSlot {
   }
 
   /** A guest of our own. Runs at once unless it was asked not to. */
-  async build(description: MachineDescription): Promise<void> {
+  async build({ description, furnish }: DescribedGuest): Promise<void> {
     const machine = await createMachine(description);
+    furnish?.(machine);
     if (this.startPaused) await this.park(machine);
     machine.resume('ownership');
     this.settle(machine, 'here');
@@ -248,6 +257,7 @@ export class GuestSlot {
     machine.onVcpuDeath((error) => this.died(machine, error));
     // A guest that starts is no RESUME: nobody has seen it stand.
     this.wasRunning = this.isRunning;
+    this.tellResident();
   }
 
   private died(machine: LocalMachine, error: SternaError): void {
@@ -264,10 +274,19 @@ export class GuestSlot {
     this.death = undefined;
     this.reasons.clear();
     this.wasRunning = false;
+    this.tellResident();
     if (machine !== undefined) await machine.destroy();
   }
 
+  private tellResident(): void {
+    const resident = this.place === 'here' ? this.machine : undefined;
+    if (resident === this.resident) return;
+    this.resident = resident;
+    this.events.resides(resident);
+  }
+
   private changed(): void {
+    this.tellResident();
     const { isRunning } = this;
     if (isRunning === this.wasRunning) return;
     this.wasRunning = isRunning;

@@ -9,7 +9,7 @@ import type { IncomingLink } from './incoming-link.ts';
 const TELL_BYTES = 512 * 2 ** 10;
 const TELL_MS = 5;
 /** In post-copy, what may stay untold. Less than the smallest window of a source. */
-const UNTOLD_BYTES_MAX = 16 * 2 ** 10;
+const UNTOLD_BYTES_MAX = 8 * 2 ** 10;
 
 /**
  * When PROGRESS goes out. Each one is a system call here and a wake-up of the source, and costs as

@@ -13,6 +13,8 @@ export interface ReadyLine {
   readonly qmp: readonly string[];
   /** Where a destination listens, with its real port; null at a source. */
   readonly listen: string | null;
+  /** Where clients of its guest connect, with its real port; with --service only. */
+  readonly service?: string;
 }
 
 export interface AgentProcessOptions {

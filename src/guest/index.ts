@@ -1,7 +1,12 @@
 export { AttachedMachine, type WorkloadProgress } from './attached-machine.ts';
+export { Mailbox, SLOTS_PER_VCPU } from './service/mailbox.ts';
+export * from './service/service-message.ts';
+export { frameDamage } from './service/stream-frame.ts';
 export type { WorkloadMachineHandles } from './shared-state.ts';
 export { SimMachine, type SimMachineOptions } from './sim-machine.ts';
 export { simPage, simPageVersion } from './sim-page.ts';
+export { installTrace } from './trace/install-trace.ts';
+export { type ReplayedTrace, readReplayedTrace } from './trace/read-trace.ts';
 export type { WorkloadCheck } from './workload/workload-check.ts';
 export {
   instantiatePrograms,
@@ -12,6 +17,7 @@ export {
   checkWorkloadFits,
   formatWorkloadSpec,
   parseWorkloadSpec,
+  WORKLOAD_KINDS,
   type WorkloadSpec,
 } from './workload/workload-spec.ts';
 export {

@@ -8,6 +8,7 @@ export interface WorkloadMachineHandles {
   readonly control: SharedArrayBuffer;
   readonly registers: SharedArrayBuffer;
   readonly device: SharedArrayBuffer;
+  readonly mailbox: SharedArrayBuffer;
 }
 
 /** The registers of every vCPU, in order. */

@@ -1,17 +1,22 @@
 import type { Clock } from '../base/index.ts';
-import {
-  type ControlBlock,
-  type GuestMemory,
-  type MissingPages,
-  type Safepoint,
-  SliceInterrupted,
-} from '../guestmem/index.ts';
+import type { ControlBlock, GuestMemory, MissingPages, Safepoint } from '../guestmem/index.ts';
 import type { ConsoleDevice } from './console-device.ts';
+import { HotProgram, ratePagesPerSecond } from './hot-program.ts';
 import { PageRate } from './page-rate.ts';
+import { runToSafepoint } from './run-to-safepoint.ts';
+import { type GuestService, guestService } from './service/guest-service.ts';
+import type { Mailbox } from './service/mailbox.ts';
+import { TraceReplay } from './trace/trace-replay.ts';
 import { PHASE, type VcpuRegisters } from './vcpu-registers.ts';
 import type { WorkloadProgram } from './workload/workload-program.ts';
-import { fillRange, hotRange, type PageRange, partOf } from './workload/workload-ranges.ts';
-import { type WorkloadSpec, WRITE_PATTERNS } from './workload/workload-spec.ts';
+import {
+  fillRange,
+  hotPart,
+  hotRange,
+  type PageRange,
+  partOf,
+} from './workload/workload-ranges.ts';
+import type { WorkloadSpec } from './workload/workload-spec.ts';
 
 /** A pause waits for a slice at most; each safepoint costs about a microsecond. */
 const SLICE_MS = 0.2;
@@ -31,6 +36,7 @@ export interface VcpuParts {
   /** Of all vCPUs; this one writes only its own. */
   readonly registers: readonly VcpuRegisters[];
   readonly console: ConsoleDevice;
+  readonly mailbox: Mailbox;
   /** One for each RAM block. */
   readonly programs: readonly WorkloadProgram[];
   readonly missing: MissingPages;
@@ -52,7 +58,10 @@ class WorkloadVcpu {
   private readonly own: VcpuRegisters;
   private readonly fill: PageRange;
   private readonly hot: PageRange;
-  private readonly rate: PageRate | undefined;
+  private readonly hotProgram: HotProgram;
+  private readonly rate: Pick<PageRate, 'due' | 'spend'> | undefined;
+  private readonly replay: TraceReplay | undefined;
+  private readonly service: GuestService | undefined;
   private slicePages = SLICE_PAGES_START;
 
   constructor(parts: VcpuParts) {
@@ -60,26 +69,30 @@ class WorkloadVcpu {
     this.parts = parts;
     // Indexed by a vCPU of this machine.
     this.own = registers[vcpu] as VcpuRegisters;
-    const hot = hotRange(spec, memory.pageCount);
     this.fill = partOf(fillRange(spec), vcpu, registers.length);
-    this.hot = partOf(hot, vcpu, registers.length);
-    if (spec.kind !== 'memwrite') return;
-    if (spec.ratePagesPerSecond > 0) {
-      const share = this.hot.count / hot.count;
-      this.rate = new PageRate(spec.ratePagesPerSecond * share, parts.safepoint.guestClock);
+    this.hot = hotPart(spec, memory.pageCount, vcpu, registers.length);
+    this.hotProgram = new HotProgram(spec, this.hot, parts.programs);
+    const share = this.hot.count / hotRange(spec, memory.pageCount).count;
+    const rate = ratePagesPerSecond(spec, share);
+    if (rate !== undefined) this.rate = new PageRate(rate, parts.safepoint.guestClock);
+    if (spec.kind === 'trace') {
+      const { programs } = parts;
+      const { guestClock } = parts.safepoint;
+      const { own, hot } = this;
+      this.replay = new TraceReplay({ vcpu, memory, programs, own, hot, spec, guestClock });
+      this.rate = this.replay;
     }
-    const pattern = WRITE_PATTERNS.indexOf(spec.pattern);
-    for (const program of parts.programs) {
-      const { first, count } = this.hot;
-      program.memwriteConfigure(
-        first,
-        count,
-        pattern,
-        spec.words,
-        spec.stepBytes,
-        spec.readPercent,
-      );
-    }
+    this.service = guestService(spec, {
+      vcpu,
+      vcpuCount: registers.length,
+      memory,
+      registers: this.own,
+      mailbox: parts.mailbox,
+      hot: this.hot,
+      program: (pfn) => this.program(pfn),
+      access: (budget) =>
+        this.measured(Math.min(this.slicePages, budget), (pages) => this.runPages(pages)),
+    });
   }
 
   /** One slice, or one sleep of a tick. */
@@ -103,8 +116,10 @@ class WorkloadVcpu {
   private work(): boolean {
     if (this.own.phase === PHASE.filling) return this.fillSlice();
     if (this.own.phase === PHASE.filled) return this.beginWhenAllAreFilled();
-    if (this.parts.spec.kind === 'idle' || this.hot.count === 0) return false;
-    return this.hotSlice();
+    if (this.hot.count === 0) return false;
+    // Clients first; but they do not keep the guest from its own work, nor that from them.
+    const served = this.service?.step() ?? false;
+    return this.hotSlice() || served;
   }
 
   private fillSlice(): boolean {
@@ -146,19 +161,16 @@ class WorkloadVcpu {
    * access.
    */
   private runPages(budget: number): number {
-    const { own, hot } = this;
+    const { own, hotProgram, replay } = this;
+    if (replay !== undefined) return replay.runPages(budget);
     let done = 0;
     let ranAll = true;
     while (ranAll && done < budget) {
       const program = this.program(own.nextPfn);
-      ranAll = runToSafepoint(() =>
-        this.parts.spec.kind === 'ab'
-          ? program.abRun(own.nextPfn, hot.first, hot.count, budget - done)
-          : program.memwriteRun(own.nextPfn, own.random, budget - done),
-      );
+      ranAll = runToSafepoint(() => hotProgram.run(program, own, budget - done));
       const pages = program.pagesDone();
       const reads = program.readCount();
-      if (this.parts.spec.kind === 'memwrite') own.random = program.nextRandom();
+      if (hotProgram.isRandom) own.random = program.nextRandom();
       own.nextPfn = program.nextPfn();
       own.reads += reads;
       own.writes += pages - reads;
@@ -200,16 +212,5 @@ class WorkloadVcpu {
     // Ranges lie inside RAM (checkWorkloadFits), and a loaded state was checked: the block is
     // there.
     return this.parts.programs[index] as WorkloadProgram;
-  }
-}
-
-/** False when a missing page ended the run because the vCPU was called to its safepoint. */
-function runToSafepoint(run: () => void): boolean {
-  try {
-    run();
-    return true;
-  } catch (error) {
-    if (error instanceof SliceInterrupted) return false;
-    throw error;
   }
 }

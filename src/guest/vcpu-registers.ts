@@ -1,3 +1,5 @@
+import { TRANSACTION_BYTES, TransactionRegisters } from './service/transaction-registers.ts';
+
 /**
  * What a vCPU is about. A vCPU that has filled its part waits for the others: their parts may be
  * its hot pages.
@@ -5,6 +7,7 @@
 export const PHASE = { filling: 0, filled: 1, running: 2 } as const;
 
 export const REGISTER_BYTES = 256;
+const TRANSACTION_BYTE = 48;
 
 /**
  * All the architectural state of one workload vCPU, in shared memory outside the guest's RAM: what
@@ -13,9 +16,10 @@ export const REGISTER_BYTES = 256;
  *
  *   byte 0 phase · 4 guest page to go on with · 8 random state · 12 zero
  *   · 16 writes (f64) · 24 reads (f64) · 32 ticks (f64)
- *   · 40 console marks (f64) · rest zero
+ *   · 40 console marks (f64) · 48 transaction, see service/transaction-registers.ts · rest zero
  */
 export class VcpuRegisters {
+  readonly transaction: TransactionRegisters;
   private readonly bytes: Uint8Array;
   private readonly words: Int32Array;
   private readonly counters: Float64Array;
@@ -24,6 +28,7 @@ export class VcpuRegisters {
     this.bytes = new Uint8Array(buffer, byteOffset, REGISTER_BYTES);
     this.words = new Int32Array(buffer, byteOffset, 4);
     this.counters = new Float64Array(buffer, byteOffset + 16, 4);
+    this.transaction = new TransactionRegisters(buffer, byteOffset + TRANSACTION_BYTE);
   }
 
   get phase(): number {
@@ -95,10 +100,14 @@ export class VcpuRegisters {
 
   /** True when the bytes that have no meaning are zero and the counters are counts. */
   isWellFormed(): boolean {
-    const reserved = [...this.bytes.subarray(12, 16), ...this.bytes.subarray(48)];
+    const { bytes, transaction } = this;
+    const rest = bytes.subarray(TRANSACTION_BYTE + TRANSACTION_BYTES);
+    const reserved = [...bytes.subarray(12, 16), ...rest];
     const counts = [...this.counters];
     return (
-      reserved.every((byte) => byte === 0) && counts.every((n) => Number.isSafeInteger(n) && n >= 0)
+      transaction.isWellFormed() &&
+      reserved.every((byte) => byte === 0) &&
+      counts.every((n) => Number.isSafeInteger(n) && n >= 0)
     );
   }
 }

@@ -8,6 +8,7 @@ import {
   Safepoint,
 } from '../guestmem/index.ts';
 import { ConsoleDevice } from './console-device.ts';
+import { Mailbox } from './service/mailbox.ts';
 import type { WorkloadMachineHandles } from './shared-state.ts';
 import { registersOf } from './shared-state.ts';
 import { runVcpu } from './vcpu-loop.ts';
@@ -44,6 +45,7 @@ export function runWorkloadVcpu({ vcpu, handles }: VcpuWorkerData): void {
     safepoint: new Safepoint({ block: control, memory, vcpu, clock, configure }),
     registers: registersOf(handles.registers),
     console: new ConsoleDevice(handles.device),
+    mailbox: new Mailbox(handles.mailbox),
     programs,
     missing,
     clock,

@@ -39,6 +39,13 @@ export function splitRam(ramBytes: number): RamBlockDescription[] {
   return ramBlocks;
 }
 
+/** The script of a trace has a block of its own, behind all others. */
+function scriptBlocks(spec: WorkloadSpec): RamBlockDescription[] {
+  if (spec.kind !== 'trace') return [];
+  const bytes = Math.ceil(spec.scriptBytes / PAGE_BYTES) * PAGE_BYTES;
+  return [{ name: 'trace', bytes }];
+}
+
 /**
  * The description of a workload machine, its RAM in blocks as large as they may be. Throws
  * E_CONFIG_INVALID.
@@ -56,10 +63,10 @@ export function machineDescription(options: WorkloadMachineOptions): MachineDesc
     name,
     uuid,
     vcpuCount,
-    ramBlocks: splitRam(ramBytes),
+    ramBlocks: [...splitRam(ramBytes), ...scriptBlocks(spec)],
     config: { workload: formatWorkloadSpec(spec), seed },
   };
-  checkWorkloadFits(spec, ramBytes);
+  checkWorkloadFits(spec, ramBytesOf(description.ramBlocks), vcpuCount);
   const refused = refusal(description);
   if (refused !== undefined)
     throw new SternaError('E_CONFIG_INVALID', refused.message, { detail: { vcpuCount, seed } });
@@ -130,12 +137,16 @@ function refuseRam(blocks: readonly RamBlockDescription[]): MachineRefusal | und
   return undefined;
 }
 
-function refuseWorkload({ config, ramBlocks }: MachineDescription): MachineRefusal | undefined {
+function refuseWorkload({
+  config,
+  ramBlocks,
+  vcpuCount,
+}: MachineDescription): MachineRefusal | undefined {
   if (typeof config?.workload !== 'string') return machineRefusal('The machine names no workload');
   if (!isWholeIn(config.seed, 0, 2 ** 32 - 1))
     return machineRefusal('The seed is not a whole number below 2^32');
   try {
-    checkWorkloadFits(parseWorkloadSpec(config.workload), ramBytesOf(ramBlocks));
+    checkWorkloadFits(parseWorkloadSpec(config.workload), ramBytesOf(ramBlocks), vcpuCount);
     return undefined;
   } catch (error) {
     if (error instanceof SternaError) return machineRefusal(error.message);

@@ -9,10 +9,11 @@ import {
 } from '../guestmem/index.ts';
 import { AttachedMachine } from './attached-machine.ts';
 import { CONSOLE_BYTES } from './console-device.ts';
+import { Mailbox } from './service/mailbox.ts';
 import { registersOf, type WorkloadMachineHandles } from './shared-state.ts';
 import { REGISTER_BYTES } from './vcpu-registers.ts';
 import type { VcpuWorkerData } from './vcpu-thread.ts';
-import { refusal } from './workload-description.ts';
+import { refusal, workloadConfig } from './workload-description.ts';
 
 export interface WorkloadMachineCreation {
   /** One that `refusal` does not refuse. */
@@ -59,6 +60,7 @@ export class WorkloadMachine extends AttachedMachine {
       control: control.shared,
       registers: initialRegisters(description),
       device: new SharedArrayBuffer(CONSOLE_BYTES),
+      mailbox: Mailbox.allocate(workloadConfig(description).spec, vcpuCount).shared,
     };
     const machine = new WorkloadMachine(handles, memory, systemClock());
     try {

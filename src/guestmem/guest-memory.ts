@@ -82,12 +82,42 @@ export class GuestMemory {
    * before.
    */
   mergeRetiredLogs(): number {
-    let added = 0;
-    for (let log = 0; log < this.logCount; log += 1) {
-      const retired = 1 - this.activeMap(log);
-      for (const block of this.blocks) added += block.mergeRetiredLog(log, retired);
-    }
-    return added;
+    return this.mergeRetiredLogsEach().reduce((sum, pages) => sum + pages, 0);
+  }
+
+  /** The same, by log: a page that several have marked counts for the first of them. */
+  mergeRetiredLogsEach(): number[] {
+    return Array.from({ length: this.logCount }, (_, log) => this.mergeRetiredLog(log));
+  }
+
+  /**
+   * After a flip of all logs, outside of a migration: returns how many pages each log had marked.
+   * The marks and whatever was dirty are forgotten.
+   */
+  forgetRetiredLogs(): number[] {
+    const clear = () => {
+      for (const block of this.blocks) block.clearDirty();
+    };
+    return Array.from({ length: this.logCount }, (_, log) => {
+      // Each log is counted by itself.
+      clear();
+      const pages = this.mergeRetiredLog(log);
+      clear();
+      return pages;
+    });
+  }
+
+  private mergeRetiredLog(log: number): number {
+    const retired = 1 - this.activeMap(log);
+    return this.blocks.reduce((sum, block) => sum + block.mergeRetiredLog(log, retired), 0);
+  }
+
+  /** Pages that ever held something. */
+  get populatedPages(): number {
+    return this.blocks.reduce(
+      (sum, { kernels, layout }) => sum + kernels.countBits(layout.populatedBitmap),
+      0,
+    );
   }
 
   /** The block and offset of a guest-physical address, or undefined outside RAM. */

@@ -1,3 +1,4 @@
+export { waitAsync } from './async-wait.ts';
 export {
   type BlockLayout,
   dirtyMapAddress,

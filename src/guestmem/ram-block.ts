@@ -191,9 +191,10 @@ export class RamBlock {
     return this.kernels.countBits(this.layout.dirtyBitmap);
   }
 
-  /** Pages that ever held something. */
-  countPopulated(): number {
-    return this.kernels.countBits(this.layout.populatedBitmap);
+  /** Nothing is dirty any more. */
+  clearDirty(): void {
+    const { dirtyBitmap, pageCount } = this.layout;
+    this.bytes.fill(0, dirtyBitmap, dirtyBitmap + Math.ceil(pageCount / 64) * 8);
   }
 
   isDirty(pfn: number): boolean {

@@ -124,7 +124,8 @@ export class VcpuControl {
 
   /**
    * Flips all dirty logs; resolves when every retired map is at rest. One flipper at a time, and no
-   * merge while a flip is under way: there is one migration. The devices' log (the last) has no
+   * merge while a flip is under way: a migration, and outside of one the dirty limits, which it
+   * holds. The devices' log (the last) has no
    * writer of its own yet: what a device writes, a vCPU writes for it.
    */
   async flip(): Promise<void> {

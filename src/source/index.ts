@@ -1,3 +1,4 @@
+export { DirtyLimiter } from './dirty-limit/dirty-limiter.ts';
 export type {
   Connect,
   MigrationObserver,

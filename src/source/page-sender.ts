@@ -23,7 +23,8 @@ const FRAME_MS = 2;
 const BATCH_PAGES_MIN = 4;
 /** In post-copy a page that is waited for goes behind a frame of this at most (docs/adr/0012). */
 const PUSH_PAGES_MAX = 128;
-const PUSH_FRAME_MS = 1;
+const PUSH_PAGES_MIN = 2;
+const PUSH_FRAME_MS = 0.5;
 /** Of a link of which nothing is known; it may be a slow one. */
 const PUSH_PAGES_UNMEASURED = 16;
 /** A full table of zero runs. */
@@ -272,10 +273,11 @@ export class PageSender {
       limited && this.limitBytesPerSecond > 0 ? this.limitBytesPerSecond / 1000 : undefined;
     const bytesPerMs = limit ?? this.meter.bytesPerMs;
     const max = this.isPushing ? PUSH_PAGES_MAX : BATCH_PAGES_MAX;
+    const min = this.isPushing ? PUSH_PAGES_MIN : BATCH_PAGES_MIN;
     if (bytesPerMs === undefined) return this.isPushing ? PUSH_PAGES_UNMEASURED : max;
     const frameMs = this.isPushing ? PUSH_FRAME_MS : FRAME_MS;
     const pages = Math.floor((bytesPerMs * frameMs) / PAGE_BYTES);
-    return Math.min(max, Math.max(BATCH_PAGES_MIN, pages));
+    return Math.min(max, Math.max(min, pages));
   }
 
   private submit(

@@ -1,14 +1,14 @@
 /**
  * How much may be under way while vCPUs wait for pages behind it: what the wire holds anyhow, and a
- * queue of 2 ms (docs/adr/0012).
+ * queue of 1 ms (docs/adr/0012).
  *
  * Where the answer takes longer for another reason than the wire, because the peer's processor has
  * other work, such a queue starves the link; the rate that is then measured is lower, and with it
  * the next window, down to nothing. From the answers alone the two cannot be told apart. So the
  * queue is tried a little longer and a little shorter from time to time: longer is kept when more
- * came through, shorter when no less did. A slow wire goes back to 2 ms by that.
+ * came through, shorter when no less did. A slow wire goes back to 1 ms by that.
  */
-const QUEUE_MS_MIN = 2;
+const QUEUE_MS_MIN = 1;
 const QUEUE_MS_MAX = 8;
 const TRY_FACTOR = 1.5;
 /** A try shows only when what was sent before it has been answered. */
@@ -19,7 +19,7 @@ const GAIN_MIN = 1.2;
 const LOSS_MAX = 0.9;
 
 /** At least a few frames, or a slow link would stand idle between them. */
-const WINDOW_BYTES_MIN = 40 * 2 ** 10;
+const WINDOW_BYTES_MIN = 20 * 2 ** 10;
 const QUEUE_BYTES_MAX = 2 ** 20;
 const WINDOW_BYTES_UNMEASURED = 128 * 2 ** 10;
 

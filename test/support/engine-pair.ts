@@ -105,6 +105,8 @@ export class EnginePair {
   readonly cut: () => void;
   /** The source's ends of further connections. */
   readonly further: Channel[] = [];
+  /** The destination's ends of them. */
+  readonly furtherThere: Channel[] = [];
   /** What became of further connections at the destination. */
   readonly joined: Promise<IncomingOutcome>[] = [];
   private readonly options: PairOptions;
@@ -165,6 +167,7 @@ export class EnginePair {
     const { a, b } = this.open();
     this.joined.push(this.receive(b).run());
     this.further.push(a);
+    this.furtherThere.push(b);
     return a;
   }
 

@@ -3,7 +3,13 @@ import { LOG_LEVELS, type LogLevel, parseFaultPoint } from '../../base/index.ts'
 // The options type only: the agent itself is loaded when one is started, so that `sterna info`
 // starts quickly.
 import type { AgentOptions, SecuritySettings } from '../../control/index.ts';
-import { collect, parseName, parsePath, parseQmpAddress } from '../arguments.ts';
+import {
+  collect,
+  parseName,
+  parsePath,
+  parseQmpAddress,
+  parseServiceAddress,
+} from '../arguments.ts';
 import type { CliContext } from '../context.ts';
 import type { ExitCode } from '../exit-codes.ts';
 
@@ -11,6 +17,7 @@ import type { ExitCode } from '../exit-codes.ts';
 export interface AgentCommandOptions {
   readonly name: string;
   readonly qmp?: readonly string[];
+  readonly service?: string;
   readonly stateDir?: string;
   readonly logLevel: LogLevel;
   readonly exitWithParent?: true;
@@ -33,6 +40,11 @@ export function withAgentOptions(command: Command): Command {
       '--qmp <address>',
       'control socket, unix:PATH or tcp:HOST:PORT; may be repeated (default: qmp.sock in the state directory)',
       collect(parseQmpAddress),
+    )
+    .option(
+      '--service <address>',
+      'where clients of a stream or erp guest connect while it is here, tcp:HOST:PORT (port 0: any)',
+      parseServiceAddress,
     )
     .option('--state-dir <directory>', 'for ownership records and the default socket')
     .addOption(
@@ -64,8 +76,9 @@ function withKeyOptions(command: Command): Command {
 
 /** What both kinds of agent are started with. */
 export function commonAgentOptions(options: AgentCommandOptions) {
-  const { name, qmp = [], logLevel } = options;
-  return { name, qmp, logLevel, security: securityOf(options) };
+  const { name, qmp = [], logLevel, service } = options;
+  const served = service === undefined ? {} : { service };
+  return { name, qmp, logLevel, security: securityOf(options), ...served };
 }
 
 function securityOf(options: AgentCommandOptions): SecuritySettings {

@@ -4,6 +4,7 @@ import {
   type MigrationInfo,
   SternaError,
   systemClock,
+  type VcpuDirtyLimit,
   workerUrl,
 } from '../../base/index.ts';
 import type { MachineDescription } from '../../guestmem/index.ts';
@@ -11,6 +12,7 @@ import type { MachineHandles } from '../local-machine.ts';
 import type { Observation, ObservationRequest } from '../observation/observer.ts';
 import type {
   CancelOutcome,
+  DirtyLimitRequest,
   HostMessage,
   ListenRequest,
   OutgoingRequest,
@@ -95,6 +97,20 @@ export class MigrationHost {
   /** Ends a migration that is paused in post-copy. Resolves with the guest's new epoch. */
   async takeBack(): Promise<number> {
     return (await this.ask((id) => ({ type: 'take-back', id }))) as number;
+  }
+
+  /** Outside of a migration. */
+  async setDirtyLimit(request: DirtyLimitRequest): Promise<void> {
+    await this.ask((id) => ({ type: 'dirty-limit', id, request }));
+  }
+
+  async cancelDirtyLimit(vcpu: number | undefined): Promise<void> {
+    await this.ask((id) => ({ type: 'cancel-dirty-limit', id, vcpu }));
+  }
+
+  async queryDirtyLimit(): Promise<readonly VcpuDirtyLimit[]> {
+    // That is what the service answers.
+    return (await this.ask((id) => ({ type: 'query-dirty-limit', id }))) as VcpuDirtyLimit[];
   }
 
   /** Resolves at its end with what was observed. Rejects with E_STATE or E_WORKER_DIED. */

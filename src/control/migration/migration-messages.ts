@@ -50,6 +50,16 @@ export interface TakeUpRequest {
   readonly spill: string;
 }
 
+/** A dirty limit outside of a migration. */
+export interface DirtyLimitRequest {
+  readonly machine: MachineHandles;
+  /** Undefined: each. */
+  readonly vcpu: number | undefined;
+  /** MB/s. */
+  readonly limit: number;
+  readonly periodMs: number;
+}
+
 /** What a new incoming migration goes by; those under way keep what they began with. */
 export interface IncomingSettings {
   readonly startPaused: boolean;
@@ -82,6 +92,10 @@ export type HostMessage =
       readonly occupied: boolean;
       readonly uuid: string | undefined;
     }
+  | { readonly type: 'dirty-limit'; readonly id: number; readonly request: DirtyLimitRequest }
+  | { readonly type: 'cancel-dirty-limit'; readonly id: number; readonly vcpu: number | undefined }
+  /** Answered with the limits that there are. */
+  | { readonly type: 'query-dirty-limit'; readonly id: number }
   /** Answered at its end with what was observed. */
   | {
       readonly type: 'observe';

@@ -8,6 +8,7 @@ import {
 } from '../../base/index.ts';
 import type { SecuritySettings } from '../../channel/index.ts';
 import type { Machine, MachineDescription, MachineFactory } from '../../guestmem/index.ts';
+import { DirtyLimitLoop } from '../dirty-limit/dirty-limit-loop.ts';
 import { attachMachine, type MachineHandles, refusal } from '../local-machine.ts';
 import { type ObservationRequest, Observer } from '../observation/observer.ts';
 import { AnnouncedMachine } from './announced-machine.ts';
@@ -45,6 +46,7 @@ export class MigrationService {
   private readonly options: ServiceOptions;
   private readonly answers = new PendingAnswers();
   private readonly incoming: IncomingPort;
+  private readonly dirtyLimits: DirtyLimitLoop;
   private readonly observer: Observer;
   private readonly closing = new AbortController();
   /** Also after its end: the guest can be taken back then. */
@@ -54,6 +56,7 @@ export class MigrationService {
   constructor(options: ServiceOptions) {
     this.options = options;
     const { clock, log, ledger, reached, security, post } = options;
+    this.dirtyLimits = new DirtyLimitLoop(clock, log);
     this.observer = new Observer(clock);
     this.incoming = new IncomingPort({
       clock,
@@ -94,6 +97,16 @@ export class MigrationService {
         return this.incoming.configure(message.settings);
       case 'set-occupied':
         return this.incoming.setOccupied(message.occupied, message.uuid);
+      case 'dirty-limit': {
+        const { machine, vcpu, limit, periodMs } = message.request;
+        return this.answer(message.id, () =>
+          this.dirtyLimits.set(attachMachine(machine), vcpu, limit, periodMs),
+        );
+      }
+      case 'cancel-dirty-limit':
+        return this.answer(message.id, () => this.dirtyLimits.cancel(message.vcpu));
+      case 'query-dirty-limit':
+        return this.answer(message.id, () => this.dirtyLimits.query());
       case 'observe':
         return this.answer(message.id, () => this.observe(message.request, message.machine));
       case 'end-observation':
@@ -119,10 +132,18 @@ export class MigrationService {
     });
     // A guest that has just come can be sent on; first its RAM is compared with where it came from.
     // And an attempt that has failed may still be saying farewell to its peer.
-    const before = [this.incoming.settled, this.outgoing?.settled, this.observer.end()];
-    const ready = Promise.all(before);
+    const ready = Promise.all([
+      this.incoming.settled,
+      this.outgoing?.settled,
+      this.observer.end(),
+      this.dirtyLimits.hold(),
+    ]);
     const settled = job.run(ready).finally(() => {
-      if (this.outgoing?.job === job) this.outgoing = undefined;
+      if (this.outgoing?.job === job) {
+        this.outgoing = undefined;
+        if (job.guestLeft) this.dirtyLimits.clear();
+        this.dirtyLimits.release();
+      }
       post({ type: 'outgoing-ended', migrationId: request.migrationId });
     });
     this.outgoing = { job, settled };
@@ -133,7 +154,13 @@ export class MigrationService {
   private async observe(request: ObservationRequest, machine: MachineHandles): Promise<unknown> {
     await Promise.all([this.incoming.settled, this.outgoing?.settled]);
     if (this.outgoing !== undefined) throw migrating();
-    return this.observer.observe(attachMachine(machine), request);
+    // One at a time flips the logs; a migration that begins meanwhile holds the limits itself.
+    await this.dirtyLimits.hold();
+    try {
+      return await this.observer.observe(attachMachine(machine), request);
+    } finally {
+      if (this.outgoing === undefined) this.dirtyLimits.release();
+    }
   }
 
   private departing(): OutgoingJob {
@@ -160,6 +187,7 @@ export class MigrationService {
 
   private async shutdown(): Promise<void> {
     this.closing.abort();
+    void this.dirtyLimits.hold();
     await this.observer.end();
     const { outgoing } = this;
     outgoing?.job.cancel();

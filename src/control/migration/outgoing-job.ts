@@ -80,6 +80,11 @@ export class OutgoingJob {
     return isPostcopy(this.engine?.info().status);
   }
 
+  /** The guest does not run here any more, or nobody knows. */
+  get guestLeft(): boolean {
+    return this.engine !== undefined && this.engine.info().owner !== 'source';
+  }
+
   cancel(): CancelOutcome {
     if (this.engine !== undefined) return this.engine.cancel();
     this.connecting.abort();

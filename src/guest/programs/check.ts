@@ -16,12 +16,14 @@ export function badExpected(): u32 { return expected; }
 export function badActual(): u32 { return actual; }
 // Sum of the versions (modulo 2^32) of the good pages of the last call of checkVersions().
 export function versionSum(): u32 { return versions; }
+export function setVersionSum(sum: u32): void { versions = sum; }
 
-@inline function pageAddress(pfn: u32): usize {
+@inline export function checkedPage(pfn: u32): usize {
   return mmuRamBase() + (<usize>(pfn - blockFirstPfn) << 12);
 }
 
-function bad(at: usize, wanted: u32, found: u32): bool {
+// Always false.
+export function bad(at: usize, wanted: u32, found: u32): bool {
   offset = <u32>at;
   expected = wanted;
   actual = found;
@@ -31,7 +33,7 @@ function bad(at: usize, wanted: u32, found: u32): bool {
 // Each check returns the pages that it found good, from `first` on: `count`, or the index of the
 // first bad one.
 export function checkZero(first: u32, count: u32): u32 {
-  for (let i: u32 = 0; i < count; i++) if (!zeroFrom(pageAddress(first + i), 0)) return i;
+  for (let i: u32 = 0; i < count; i++) if (!zeroFrom(checkedPage(first + i), 0)) return i;
   return count;
 }
 
@@ -47,7 +49,7 @@ function zeroFrom(page: usize, from: usize): bool {
 // Byte 0 is `value`, the rest zero.
 export function checkAb(first: u32, count: u32, value: u32): u32 {
   for (let i: u32 = 0; i < count; i++) {
-    const page = pageAddress(first + i);
+    const page = checkedPage(first + i);
     const found = load<u8>(page);
     if (found != <u8>value) {
       bad(0, value, found);
@@ -74,7 +76,7 @@ export function checkVersions(first: u32, count: u32, noise: bool, words: u32, s
 }
 
 function checkPage(pfn: u32, noise: bool, words: u32, step: u32): bool {
-  const page = pageAddress(pfn);
+  const page = checkedPage(pfn);
   let x = noise ? noiseStart(seed, pfn) : 0;
   let version: u32 = 0, word: u32 = 0;
   let next: usize = words == 0 ? 4096 : 0;

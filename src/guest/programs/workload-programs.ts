@@ -5,9 +5,13 @@ export { programConfigure, pagesDone, nextPfn, nextRandom, readCount } from './s
 export { fillRun } from './fill';
 export { memwriteConfigure, memwriteRun, memwriteSeen } from './memwrite';
 export { abRun } from './ab';
+export { lmbenchConfigure, lmbenchRun } from './lmbench';
+export { streamConfigure, streamPage, streamRun } from './stream';
+export { erpCommit, erpCommitted } from './erp';
 export {
   badActual, badExpected, badOffset, checkAb, checkVersions, checkZero, versionSum,
 } from './check';
+export { checkLmbench, checkSessions, checkStream } from './exact-check';
 export {
   pageLoopBare, pageLoopMmu, storeLoopBare, storeLoopMmu, storeLoopMmuSingle,
 } from './store-loops';

@@ -1,14 +1,17 @@
 import { PAGE_BYTES } from '../../base/index.ts';
-import { dirtyMapAddress, type Trace } from '../../guestmem/index.ts';
+import { dirtyMapAddress } from '../../guestmem/index.ts';
 import type { AttachedMachine } from '../attached-machine.ts';
 import { instantiatePrograms, strictMmuHost } from '../workload/workload-program.ts';
-import { buildScript } from './replay-script.ts';
+import type { ReplayedTrace } from './read-trace.ts';
 
 /**
  * What a guest of a trace has in its RAM when it starts: noise where the recorded one had anything,
  * and the script. The machine stands still; what is written counts as its first vCPU's.
  */
-export function installTrace(machine: AttachedMachine, trace: Trace, ramPages: number): void {
+export function installTrace(
+  machine: AttachedMachine,
+  { trace, script, spec }: ReplayedTrace,
+): void {
   const { memory, description } = machine;
   const programs = instantiatePrograms(memory, Number(description.config.seed), strictMmuHost());
   for (const [index, { layout }] of memory.blocks.entries()) {
@@ -22,10 +25,9 @@ export function installTrace(machine: AttachedMachine, trace: Trace, ramPages: n
       pfn += program.fillRun(pfn, first + count - pfn);
     }
   }
-  const script = buildScript(trace, description.vcpuCount);
-  const bytes = new Uint8Array(script.buffer);
+  const bytes = new Uint8Array(script.buffer, script.byteOffset, script.byteLength);
   for (let at = 0; at < bytes.length; at += PAGE_BYTES) {
-    const found = memory.locate(ramPages * PAGE_BYTES + at);
+    const found = memory.locate(spec.pages * PAGE_BYTES + at);
     if (found === undefined) return;
     const { block, offsetBytes } = found;
     block.ram.set(bytes.subarray(at, at + PAGE_BYTES), offsetBytes);

@@ -7,7 +7,7 @@ import { partOf } from '../workload/workload-ranges.ts';
  * A trace as a guest replays it, in its own RAM: so it crosses with the guest, and a destination
  * needs no file. 32-bit words, little-endian:
  *
- *   0 magic · 1 CRC-32 of all words from 2 on · 2 vCPUs · 3 intervals · 4 pages of RAM
+ *   0 magic · 1 CRC-32 of all words from 2 on · 2 vCPUs · 3 intervals · 4 pages of the trace
  *   · 5 first word of the populated bitmap · 6 first word of the interval starts
  *   · then for each vCPU: first word of its sums, first word of its runs, number of runs
  *
@@ -26,8 +26,11 @@ export interface ChangeKind {
   readonly stepBytes: number;
 }
 
-/** Throws E_CONFIG_INVALID for a trace that cannot be replayed. */
-export function buildScript(trace: Trace, vcpuCount: number): Uint32Array {
+/**
+ * For a guest of `ramPages`, at least as many as the trace has. Throws E_CONFIG_INVALID for a trace
+ * that cannot be replayed.
+ */
+export function buildScript(trace: Trace, vcpuCount: number, ramPages: number): Uint32Array {
   const pageCount = tracePages(trace.header);
   const spanUs = trace.intervals.reduce((sum, { spanMs }) => sum + spanMs * 1000, 0);
   if (!(spanUs > 0 && spanUs < 2 ** 32)) {
@@ -52,7 +55,7 @@ export function buildScript(trace: Trace, vcpuCount: number): Uint32Array {
   }
   words.push(Math.round(atUs));
   for (let vcpu = 0; vcpu < vcpuCount; vcpu += 1) {
-    const part = partOf({ first: 0, count: pageCount }, vcpu, vcpuCount);
+    const part = partOf({ first: 0, count: ramPages }, vcpu, vcpuCount);
     const { sums, runs } = vcpuScript(trace, part.first, part.first + part.count, kindOf);
     const head = SCRIPT_HEAD_WORDS + vcpu * SCRIPT_VCPU_WORDS;
     words[head] = words.length;

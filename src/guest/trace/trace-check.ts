@@ -1,5 +1,9 @@
 import { PAGE_BYTES } from '../../base/index.ts';
 import type { GuestMemory } from '../../guestmem/index.ts';
+import type { VcpuRegisters } from '../vcpu-registers.ts';
+import type { PageWalk } from '../workload/page-walk.ts';
+import type { TraceSpec } from '../workload/trace-spec.ts';
+import { type PageRange, partOf } from '../workload/workload-ranges.ts';
 import {
   SCRIPT_HEAD_WORDS,
   SCRIPT_MAGIC,
@@ -8,6 +12,42 @@ import {
   scriptCrc,
   unpackKind,
 } from './replay-script.ts';
+
+/** Compares all of RAM with what the script in it says, and with what the vCPUs count. */
+export async function checkTrace(
+  { pages, scriptBytes }: TraceSpec,
+  memory: GuestMemory,
+  registers: readonly Pick<VcpuRegisters, 'writes'>[],
+  walk: PageWalk,
+): Promise<void> {
+  const ranges = traceRanges(memory, pages, scriptBytes);
+  if (ranges === undefined) return walk.complain('The script of the trace is damaged');
+  const all = { first: 0, count: pages };
+  for (const [vcpu, { writes }] of registers.entries()) {
+    let versions = 0;
+    for (const piece of within(ranges, partOf(all, vcpu, registers.length))) {
+      await walk.run(piece, (program, from, count) => {
+        if (piece.words === 0 && !piece.isNoise) return program.checkZero(from, count);
+        const { isNoise, words, stepBytes } = piece;
+        const good = program.checkVersions(from, count, isNoise, words, stepBytes);
+        versions = (versions + program.versionSum()) >>> 0;
+        return good;
+      });
+    }
+    // A sum that does not fit after bad pages says nothing new.
+    if (walk.problems.length > 0 || versions === writes % 2 ** 32) continue;
+    walk.complain(`vCPU ${vcpu} has written ${writes} pages, but its pages tell of ${versions}`);
+  }
+}
+
+function within(ranges: readonly TraceRange[], part: PageRange): readonly TraceRange[] {
+  const end = part.first + part.count;
+  return ranges.flatMap((range) => {
+    const first = Math.max(range.first, part.first);
+    const count = Math.min(range.first + range.count, end) - first;
+    return count > 0 ? [{ ...range, first, count }] : [];
+  });
+}
 
 /** Pages that must hold the same kind of thing. `words` 0: they are never written. */
 export interface TraceRange {

@@ -1,6 +1,10 @@
 import { PAGE_BYTES } from '../../base/index.ts';
-import type { GuestMemory } from '../../guestmem/index.ts';
+import type { GuestClock, GuestMemory } from '../../guestmem/index.ts';
+import { runToSafepoint } from '../run-to-safepoint.ts';
+import type { VcpuRegisters } from '../vcpu-registers.ts';
+import type { TraceSpec } from '../workload/trace-spec.ts';
 import type { WorkloadProgram } from '../workload/workload-program.ts';
+import type { PageRange } from '../workload/workload-ranges.ts';
 import {
   SCRIPT_HEAD_WORDS,
   SCRIPT_RUN_WORDS,
@@ -13,9 +17,15 @@ export interface ReplayParts {
   readonly memory: GuestMemory;
   /** One for each RAM block. */
   readonly programs: readonly WorkloadProgram[];
-  /** RAM that the trace is of; the script begins behind it. */
-  readonly pageCount: number;
+  readonly own: Pick<VcpuRegisters, 'writes' | 'nextPfn' | 'random'>;
+  /** Pages that are this vCPU's. */
+  readonly hot: PageRange;
+  readonly spec: TraceSpec;
+  readonly guestClock: Pick<GuestClock, 'nowMs'>;
 }
+
+/** The number of the pattern `seq` (WRITE_PATTERNS). */
+const SEQUENTIAL = 0;
 
 /** Pages to write next, in one block and of one kind. */
 export interface ReplayRun {
@@ -38,6 +48,45 @@ export class TraceReplay {
 
   constructor(parts: ReplayParts) {
     this.parts = parts;
+  }
+
+  /** Writes that are due and not done; 0 when the script cannot be read before a safepoint. */
+  due(): number {
+    const { own, guestClock } = this.parts;
+    let due = 0;
+    runToSafepoint(() => {
+      due = this.dueWrites(guestClock.nowMs()) - own.writes;
+    });
+    return Math.max(0, due);
+  }
+
+  /** Nothing is saved up: what is due follows from the registers. */
+  spend(): void {}
+
+  /** Up to `budget` writes; returns how many there were. The registers are exact. */
+  runPages(budget: number): number {
+    const { own, hot } = this.parts;
+    let done = 0;
+    for (let goesOn = true; goesOn && done < budget; ) {
+      let run: ReplayRun | undefined;
+      runToSafepoint(() => {
+        run = this.runAfter(own.writes);
+      });
+      // Assigned by a callback, which the compiler does not see.
+      const next = run as ReplayRun | undefined;
+      if (next === undefined) break;
+      const { pfn, words, stepBytes } = next;
+      const program = this.programOf(pfn * PAGE_BYTES).program;
+      program.memwriteConfigure(hot.first, hot.count, SEQUENTIAL, words, stepBytes, 0);
+      const count = Math.min(next.count, budget - done);
+      const ranAll = runToSafepoint(() => program.memwriteRun(pfn, own.random, count));
+      const pages = program.pagesDone();
+      own.nextPfn = program.nextPfn();
+      own.writes += pages;
+      done += pages;
+      goesOn = ranAll && pages > 0;
+    }
+    return done;
   }
 
   /** Writes that are due when the guest has run for `guestMs`, since its start. */
@@ -66,11 +115,24 @@ export class TraceReplay {
     const run = this.vcpuWord(1) + index * SCRIPT_RUN_WORDS;
     const into = at - this.word(run + 3);
     this.lastRun = index;
-    return {
+    const found = {
       pfn: this.word(run) + into,
       count: this.word(run + 1) - into,
       ...unpackKind(this.word(run + 2)),
     };
+    if (!this.isPossible(found)) {
+      throw new Error(`The script of vCPU ${this.parts.vcpu} has an impossible run at ${run}`);
+    }
+    return found;
+  }
+
+  /** The script is what came from a peer: it must not make the program write beyond a page. */
+  private isPossible({ pfn, count, words, stepBytes }: ReplayRun): boolean {
+    const { first, count: pages } = this.parts.hot;
+    const isOwn = pfn >= first && count > 0 && pfn + count <= first + pages;
+    return (
+      isOwn && words > 0 && stepBytes % 4 === 0 && stepBytes > 0 && words * stepBytes <= PAGE_BYTES
+    );
   }
 
   private runAt(at: number): number {
@@ -101,14 +163,20 @@ export class TraceReplay {
   }
 
   private word(index: number): number {
-    const { memory, programs, pageCount } = this.parts;
-    const gpa = pageCount * PAGE_BYTES + index * 4;
+    const { program, offsetBytes } = this.programOf(this.parts.spec.pages * PAGE_BYTES + index * 4);
+    return program.load32At(offsetBytes) >>> 0;
+  }
+
+  private programOf(gpa: number): {
+    readonly program: WorkloadProgram;
+    readonly offsetBytes: number;
+  } {
+    const { memory, programs, vcpu } = this.parts;
     const found = memory.locate(gpa);
     const program = programs[found?.block.layout.index ?? -1];
-    // A script is what came from a peer: it may say anything, and its guest then ends.
-    if (found === undefined || program === undefined) {
-      throw new Error(`The script of vCPU ${this.parts.vcpu} leads out of RAM, to word ${index}`);
+    if (found !== undefined && program !== undefined) {
+      return { program, offsetBytes: found.offsetBytes };
     }
-    return program.load32At(found.offsetBytes) >>> 0;
+    throw new Error(`The script of vCPU ${vcpu} leads out of RAM`);
   }
 }

@@ -1,9 +1,19 @@
 import type { Clock } from '../../base/index.ts';
 import type { GuestMemory } from '../../guestmem/index.ts';
+import { checkTrace } from '../trace/trace-check.ts';
 import { PHASE, type VcpuRegisters } from '../vcpu-registers.ts';
+import { PageWalk, pieces } from './page-walk.ts';
+import { type SweepingSpec, sweepCheck } from './sweep-check.ts';
 import type { WorkloadProgram } from './workload-program.ts';
-import { fillRange, hotRange, type PageRange, partOf } from './workload-ranges.ts';
-import type { WorkloadSpec } from './workload-spec.ts';
+import {
+  fillRange,
+  hotPart,
+  hotRange,
+  type PageRange,
+  partOf,
+  tableRange,
+} from './workload-ranges.ts';
+import type { MemwriteSpec, WorkloadSpec } from './workload-spec.ts';
 
 /** Outcome of looking at every page of a paused guest. */
 export interface WorkloadCheck {
@@ -13,10 +23,6 @@ export interface WorkloadCheck {
   /** The first 16 things that are wrong. */
   readonly problems: readonly string[];
 }
-
-const PROBLEMS_MAX = 16;
-/** Pages between two turns of the event loop: 16 MiB is about 5 ms. */
-const STRETCH_PAGES = 4096;
 
 export interface CheckedParts {
   readonly spec: WorkloadSpec;
@@ -31,144 +37,124 @@ export interface CheckedParts {
  * that it must be.
  */
 export async function checkWorkload(parts: CheckedParts): Promise<WorkloadCheck> {
-  const walk = new PageWalk(parts);
-  if (parts.spec.kind === 'ab') await checkAb(parts, walk);
-  else await checkNoise(parts, parts.spec, walk);
-  return { ok: walk.problems.length === 0, pages: walk.pages, problems: walk.problems };
+  const check = new CheckedGuest(parts);
+  await check.run();
+  const { problems, pages } = check.walk;
+  return { ok: problems.length === 0, pages, problems };
 }
 
-async function checkAb({ spec, memory, registers }: CheckedParts, walk: PageWalk): Promise<void> {
-  const hot = hotRange(spec, memory.pageCount);
-  await walk.zero({ first: 0, count: hot.first });
-  for (const [vcpu, { writes, nextPfn, phase }] of registers.entries()) {
-    const part = partOf(hot, vcpu, registers.length);
-    const into = phase === PHASE.running && part.count > 0 ? writes % part.count : 0;
-    if (phase === PHASE.running && part.count > 0 && nextPfn !== part.first + into) {
-      walk.complain(`vCPU ${vcpu} is at page ${nextPfn}, but has written ${writes} pages`);
-    }
-    const sweeps = part.count === 0 ? 0 : Math.floor(writes / part.count);
-    const run = (count: number, value: number, first: number) =>
-      walk.run({ first, count }, (program, from, pages) =>
-        program.checkAb(from, pages, value & 0xff),
-      );
-    await run(into, sweeps + 1, part.first);
-    await run(part.count - into, sweeps, part.first + into);
+class CheckedGuest {
+  readonly walk: PageWalk;
+  private readonly parts: CheckedParts;
+  /** While it boots nobody writes; what is filled depends on how far each vCPU has come. */
+  private readonly isRunning: boolean;
+  private readonly filled: readonly PageRange[];
+
+  constructor(parts: CheckedParts) {
+    const { spec, memory, registers, programs, clock } = parts;
+    this.parts = parts;
+    this.walk = new PageWalk(memory, programs, clock);
+    this.isRunning = registers.every(({ phase }) => phase !== PHASE.filling);
+    this.filled = this.isRunning
+      ? [fillRange(spec)]
+      : registers.map(({ nextPfn, phase }, vcpu) => {
+          const part = partOf(fillRange(spec), vcpu, registers.length);
+          const done = phase === PHASE.filling ? Math.max(0, nextPfn - part.first) : part.count;
+          return { first: part.first, count: done };
+        });
   }
-  const end = hot.first + hot.count;
-  await walk.zero({ first: end, count: memory.pageCount - end });
-}
 
-async function checkNoise(
-  { memory, registers }: CheckedParts,
-  spec: Exclude<WorkloadSpec, { kind: 'ab' }>,
-  walk: PageWalk,
-): Promise<void> {
-  const hot = hotRange(spec, memory.pageCount);
-  const running = registers.every(({ phase }) => phase !== PHASE.filling);
-  // While it boots nobody writes; what is filled depends on how far each vCPU has come.
-  const filled = running
-    ? [fillRange(spec)]
-    : registers.map(({ nextPfn, phase }, vcpu) => {
-        const part = partOf(fillRange(spec), vcpu, registers.length);
-        const done = phase === PHASE.filling ? Math.max(0, nextPfn - part.first) : part.count;
-        return { first: part.first, count: done };
-      });
-  const words =
-    spec.kind === 'memwrite' ? { count: spec.words, stepBytes: spec.stepBytes } : undefined;
-  for (const [vcpu, { writes }] of registers.entries()) {
-    if (words === undefined || !running) break;
+  async run(): Promise<void> {
+    const { spec, memory, registers } = this.parts;
+    const everything = { first: 0, count: memory.pageCount };
+    if (spec.kind === 'trace') return checkTrace(spec, memory, registers, this.walk);
+    if (!this.isRunning) return this.untouched(everything);
+    for (const [vcpu, own] of registers.entries()) {
+      const part = hotPart(spec, memory.pageCount, vcpu, registers.length);
+      if (spec.kind === 'memwrite' || spec.kind === 'erp') await this.versions(spec, part, vcpu);
+      else if (spec.kind !== 'idle') await this.sweeps(spec, part, own, vcpu);
+    }
+    const tables = tableRange(spec, registers.length);
+    for (let vcpu = 0; vcpu < tables.count; vcpu += 1) await this.sessions(tables, vcpu);
+    const written = [hotRange(spec, memory.pageCount), tables];
+    for (const { range, inside } of pieces(everything, written))
+      if (!inside) await this.untouched(range);
+  }
+
+  /** Noise where boot has filled, and zeros elsewhere. */
+  private async untouched(range: PageRange): Promise<void> {
+    for (const piece of pieces(range, this.filled)) {
+      if (piece.inside) await this.walk.noise(piece.range);
+      else await this.walk.zero(piece.range);
+    }
+  }
+
+  /** Each page tells how often it was written, and the vCPU how often it wrote. */
+  private async versions(
+    spec: Pick<MemwriteSpec, 'words' | 'stepBytes'>,
+    part: PageRange,
+    vcpu: number,
+  ): Promise<void> {
     let versions = 0;
-    for (const { range, inside } of pieces(partOf(hot, vcpu, registers.length), filled)) {
-      await walk.run(range, (program, from, pages) => {
-        const good = program.checkVersions(from, pages, inside, words.count, words.stepBytes);
+    for (const { range, inside } of pieces(part, this.filled)) {
+      await this.walk.run(range, (program, from, pages) => {
+        const good = program.checkVersions(from, pages, inside, spec.words, spec.stepBytes);
         versions = (versions + program.versionSum()) >>> 0;
         return good;
       });
     }
+    const writes = this.parts.registers[vcpu]?.writes ?? 0;
     // A sum that does not fit after bad pages says nothing new.
-    if (walk.problems.length === 0 && versions !== writes % 2 ** 32) {
-      walk.complain(`vCPU ${vcpu} has written ${writes} pages, but its pages tell of ${versions}`);
+    if (this.walk.problems.length === 0 && versions !== writes % 2 ** 32) {
+      this.walk.complain(
+        `vCPU ${vcpu} has written ${writes} pages, but its pages tell of ${versions}`,
+      );
     }
   }
-  const rest = running ? hot.count : 0;
-  for (const { range, inside } of pieces({ first: rest, count: memory.pageCount - rest }, filled)) {
-    if (inside)
-      await walk.run(range, (program, from, pages) =>
-        program.checkVersions(from, pages, true, 0, 0),
-      );
-    else await walk.zero(range);
-  }
-}
 
-/**
- * Cuts a range at the borders of others (ascending, apart), and says which pieces lie inside of
- * one.
- */
-function pieces(
-  range: PageRange,
-  others: readonly PageRange[],
-): { readonly range: PageRange; readonly inside: boolean }[] {
-  const end = range.first + range.count;
-  const cut: { range: PageRange; inside: boolean }[] = [];
-  const add = (from: number, to: number, inside: boolean) => {
-    if (to > from) cut.push({ range: { first: from, count: to - from }, inside });
-  };
-  let at = range.first;
-  for (const other of others) {
-    const from = Math.min(Math.max(other.first, at), end);
-    const to = Math.min(Math.max(other.first + other.count, from), end);
-    add(at, from, false);
-    add(from, to, true);
-    at = Math.max(at, to);
-  }
-  add(at, end, false);
-  return cut;
-}
-
-type PageCheck = (program: WorkloadProgram, first: number, count: number) => number;
-
-/** Goes over ranges of guest pages, block by block, and collects what is wrong. */
-class PageWalk {
-  pages = 0;
-  readonly problems: string[] = [];
-  private readonly parts: CheckedParts;
-
-  constructor(parts: CheckedParts) {
-    this.parts = parts;
-  }
-
-  zero(range: PageRange): Promise<void> {
-    return this.run(range, (program, first, count) => program.checkZero(first, count));
-  }
-
-  /** `check` returns how many pages from the first on are good. */
-  async run(range: PageRange, check: PageCheck): Promise<void> {
-    const end = range.first + range.count;
-    for (const [index, { layout }] of this.parts.memory.blocks.entries()) {
-      const program = this.parts.programs[index];
-      const blockEnd = Math.min(end, layout.firstPfn + layout.pageCount);
-      let pfn = Math.max(range.first, layout.firstPfn);
-      while (program !== undefined && pfn < blockEnd && this.problems.length < PROBLEMS_MAX) {
-        const count = Math.min(STRETCH_PAGES, blockEnd - pfn);
-        const good = check(program, pfn, count) >>> 0;
-        this.pages += Math.min(good + 1, count);
-        pfn += good;
-        if (good < count) {
-          this.complain(describeBadPage(program, pfn));
-          pfn += 1;
-        }
-        await this.parts.clock.yieldToLoop();
+  /** The vCPU writes its pages in turn: its registers say how often each was written. */
+  private async sweeps(
+    spec: SweepingSpec,
+    part: PageRange,
+    { writes, nextPfn, phase }: VcpuRegisters,
+    vcpu: number,
+  ): Promise<void> {
+    if (part.count === 0) return;
+    const into = writes % part.count;
+    const sweeps = Math.floor(writes / part.count);
+    if (phase === PHASE.running && nextPfn !== part.first + into) {
+      this.walk.complain(`vCPU ${vcpu} is at page ${nextPfn}, but has written ${writes} pages`);
+    }
+    const halves = [
+      { range: { first: part.first, count: into }, sweeps: sweeps + 1 },
+      { range: { first: part.first + into, count: part.count - into }, sweeps },
+    ];
+    for (const half of halves) {
+      for (const { range, inside } of pieces(half.range, this.filled)) {
+        const check = sweepCheck(spec, part, inside, half.sweeps);
+        if (check === undefined) await this.untouched(range);
+        else await this.walk.run(range, check);
       }
     }
   }
 
-  complain(problem: string): void {
-    if (this.problems.length < PROBLEMS_MAX) this.problems.push(problem);
+  /** The table of a vCPU's sessions tells of as many transactions as the vCPU has committed. */
+  private async sessions(tables: PageRange, vcpu: number): Promise<void> {
+    const { spec, registers } = this.parts;
+    if (spec.kind !== 'erp') return;
+    let told = 0;
+    const page = { first: tables.first + vcpu, count: 1 };
+    const before = this.walk.problems.length;
+    await this.walk.run(page, (program, table) => {
+      const good = program.checkSessions(table, vcpu, registers.length, spec.sessions);
+      told = program.versionSum() >>> 0;
+      return good;
+    });
+    const committed = registers[vcpu]?.transaction.committed ?? 0;
+    if (this.walk.problems.length === before && told !== committed % 2 ** 32) {
+      this.walk.complain(
+        `vCPU ${vcpu} has committed ${committed} transactions, but its sessions tell of ${told}`,
+      );
+    }
   }
-}
-
-function describeBadPage(program: WorkloadProgram, pfn: number): string {
-  const hex = (value: number) => `0x${(value >>> 0).toString(16)}`;
-  const [offset, found, wanted] = [program.badOffset(), program.badActual(), program.badExpected()];
-  return `page ${pfn} holds ${hex(found)} at byte ${hex(offset)} instead of ${hex(wanted)}`;
 }

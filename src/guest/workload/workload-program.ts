@@ -27,6 +27,16 @@ export interface WorkloadProgram {
   ): void;
   memwriteRun(pfn: number, random: number, budget: number): number;
   abRun(pfn: number, partFirst: number, partPages: number, budget: number): number;
+  lmbenchConfigure(first: number, pages: number, unitBytes: number, strideBytes: number): void;
+  lmbenchRun(pfn: number, budget: number): number;
+  streamConfigure(first: number, pages: number, pagesPerFrame: number, changedBytes: number): void;
+  /** `version`: how often page `pfn` will have been written; the first time is 1. */
+  streamRun(pfn: number, version: number, budget: number): number;
+  /** Where in the block's memory the page is, until the slice ends. May wait for it. */
+  streamPage(pfn: number): number;
+  /** May wait for the page of the table, as a store to it does. */
+  erpCommitted(table: number, session: number): number;
+  erpCommit(table: number, session: number, number: number): void;
   checkZero(first: number, count: number): number;
   checkAb(first: number, count: number, value: number): number;
   checkVersions(
@@ -36,6 +46,16 @@ export interface WorkloadProgram {
     words: number,
     stepBytes: number,
   ): number;
+  checkLmbench(
+    first: number,
+    count: number,
+    noise: boolean,
+    unitBytes: number,
+    strideBytes: number,
+    sweeps: number,
+  ): number;
+  checkStream(first: number, count: number, version: number): number;
+  checkSessions(table: number, vcpu: number, vcpuCount: number, sessions: number): number;
   versionSum(): number;
   badOffset(): number;
   badExpected(): number;

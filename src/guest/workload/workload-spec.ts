@@ -1,9 +1,42 @@
-import { formatBytes, PAGE_BYTES, parseBytes, SternaError } from '../../base/index.ts';
+import { formatBytes, PAGE_BYTES } from '../../base/index.ts';
+import { buildErp, ERP_KEYS, type ErpSpec, formatErp } from './erp-spec.ts';
+import { buildLmbench, formatLmbench, LMBENCH_KEYS, type LmbenchSpec } from './lmbench-spec.ts';
+import {
+  buildStream,
+  checkChannels,
+  formatStream,
+  STREAM_KEYS,
+  type StreamSpec,
+} from './stream-spec.ts';
+import {
+  buildTraceSpec,
+  formatTraceSpec,
+  TRACE_KEYS,
+  type TraceSpec,
+  traceBytes,
+} from './trace-spec.ts';
+import {
+  changedWords,
+  invalid,
+  oneOf,
+  pagesOf,
+  readKeys,
+  type WorkloadKeys,
+  wholeNumber,
+} from './workload-keys.ts';
+import { WRITE_PATTERNS, type WritePattern } from './write-pattern.ts';
 
 /**
  * What the guest does; the text form is `memwrite,fill=900M,hot=64M,rate=20000,words=8,step=512`.
  */
-export type WorkloadSpec = IdleSpec | MemwriteSpec | AbSpec;
+export type WorkloadSpec =
+  | IdleSpec
+  | MemwriteSpec
+  | AbSpec
+  | LmbenchSpec
+  | StreamSpec
+  | ErpSpec
+  | TraceSpec;
 
 /** Does nothing but tick; optionally fills memory with noise first. */
 export interface IdleSpec {
@@ -31,49 +64,129 @@ export interface AbSpec {
   readonly kind: 'ab';
 }
 
-/** Their order is the number by which a program knows them. */
-export const WRITE_PATTERNS = ['seq', 'random', 'zipf', 'walk'] as const;
-export type WritePattern = (typeof WRITE_PATTERNS)[number];
-
 /** `ab` writes from here to AB_END_BYTES, or to the end of RAM. */
 export const AB_START_BYTES = 2 ** 20;
 export const AB_END_BYTES = 100 * 2 ** 20;
 
 const HOT_BYTES_DEFAULT = 16 * 2 ** 20;
 
+interface WorkloadKind {
+  readonly keys: readonly string[];
+  build(values: WorkloadKeys): WorkloadSpec;
+}
+
+/** A map, because the name comes from outside and an object has names of its own. */
+const KINDS: ReadonlyMap<string, WorkloadKind> = new Map<string, WorkloadKind>([
+  ['idle', { keys: ['fill'], build: buildIdle }],
+  [
+    'memwrite',
+    {
+      keys: ['fill', 'hot', 'pattern', 'rate', 'words', 'step', 'read'],
+      build: buildMemwrite,
+    },
+  ],
+  ['ab', { keys: [], build: () => ({ kind: 'ab' }) }],
+  ['lmbench', { keys: LMBENCH_KEYS, build: buildLmbench }],
+  ['stream', { keys: STREAM_KEYS, build: buildStream }],
+  ['erp', { keys: ERP_KEYS, build: buildErp }],
+  ['trace', { keys: TRACE_KEYS, build: buildTraceSpec }],
+]);
+
+/** Names of all workloads. */
+export const WORKLOAD_KINDS: readonly string[] = [...KINDS.keys()];
+
 /** Throws E_CONFIG_INVALID, which names the key, the value and what is allowed. */
 export function parseWorkloadSpec(text: string): WorkloadSpec {
-  const [kind = '', ...pairs] = text.trim().split(',');
-  const known = KEYS.get(kind);
-  if (known === undefined) {
-    throw invalid(`Unknown workload ${JSON.stringify(kind)}`, {
-      workload: kind,
-      known: [...KEYS.keys()],
+  const [name = '', ...pairs] = text.trim().split(',');
+  const kind = KINDS.get(name);
+  if (kind === undefined) {
+    throw invalid(`Unknown workload ${JSON.stringify(name)}`, {
+      workload: name,
+      known: WORKLOAD_KINDS,
     });
   }
-  const values = new Map<string, string>();
-  for (const pair of pairs) {
-    const [key = '', value, ...rest] = pair.split('=');
-    if (!known.includes(key)) {
-      throw invalid(`Workload ${kind} has no key ${JSON.stringify(key)}`, { key, known });
-    }
-    if (value === undefined || value === '' || rest.length > 0) {
-      throw invalid(`Workload key ${key} needs one value`, {
-        key,
-        given: pair,
-        expected: `${key}=VALUE`,
-      });
-    }
-    if (values.has(key)) throw invalid(`Workload key ${key} is given twice`, { key });
-    values.set(key, value);
-  }
-  return buildSpec(kind, values);
+  return kind.build(readKeys(name, pairs, kind.keys));
 }
 
 /** The text from which `parseWorkloadSpec` makes an equal SPEC. */
 export function formatWorkloadSpec(spec: WorkloadSpec): string {
-  if (spec.kind === 'ab') return 'ab';
-  if (spec.kind === 'idle') return spec.fillBytes === 0 ? 'idle' : `idle,fill=${spec.fillBytes}`;
+  switch (spec.kind) {
+    case 'ab':
+      return 'ab';
+    case 'idle':
+      return spec.fillBytes === 0 ? 'idle' : `idle,fill=${spec.fillBytes}`;
+    case 'memwrite':
+      return formatMemwrite(spec);
+    case 'lmbench':
+      return formatLmbench(spec);
+    case 'stream':
+      return formatStream(spec);
+    case 'erp':
+      return formatErp(spec);
+    case 'trace':
+      return formatTraceSpec(spec);
+  }
+}
+
+/** Throws E_CONFIG_INVALID when the workload does not fit into that much RAM, on so many vCPUs. */
+export function checkWorkloadFits(spec: WorkloadSpec, ramBytes: number, vcpuCount = 1): void {
+  for (const [key, bytes] of Object.entries(sizesOf(spec, vcpuCount))) {
+    if (bytes > ramBytes) {
+      throw invalid(`Workload key ${key} is larger than the guest's RAM`, {
+        key,
+        value: formatBytes(bytes),
+        allowed: `0 to ${formatBytes(ramBytes)}`,
+      });
+    }
+  }
+  if (spec.kind === 'stream') checkChannels(spec, vcpuCount);
+  if (spec.kind === 'ab' && ramBytes <= AB_START_BYTES) {
+    throw invalid('Workload ab needs more RAM', {
+      allowed: `more than ${formatBytes(AB_START_BYTES)}`,
+    });
+  }
+}
+
+/** What of RAM each key asks for, bytes. */
+function sizesOf(spec: WorkloadSpec, vcpuCount: number): Readonly<Record<string, number>> {
+  switch (spec.kind) {
+    case 'ab':
+      return {};
+    case 'idle':
+      return { fill: spec.fillBytes };
+    case 'memwrite':
+      return { fill: spec.fillBytes, hot: spec.hotBytes };
+    case 'lmbench':
+      return { fill: spec.fillBytes, size: spec.sizeBytes };
+    case 'stream':
+      return { fill: spec.fillBytes, ring: spec.ringBytes };
+    case 'erp':
+      // Behind the heap each vCPU has the table of its sessions.
+      return { heap: spec.heapBytes + vcpuCount * PAGE_BYTES };
+    case 'trace':
+      return { script: traceBytes(spec) };
+  }
+}
+
+function buildIdle(values: WorkloadKeys): IdleSpec {
+  return { kind: 'idle', fillBytes: pagesOf(values, 'fill', 0, 0) };
+}
+
+function buildMemwrite(values: WorkloadKeys): MemwriteSpec {
+  const fillBytes = pagesOf(values, 'fill', 0, 0);
+  const hotDefault = fillBytes > 0 ? fillBytes : HOT_BYTES_DEFAULT;
+  return {
+    kind: 'memwrite',
+    fillBytes,
+    hotBytes: pagesOf(values, 'hot', hotDefault, PAGE_BYTES),
+    pattern: oneOf(values, 'pattern', WRITE_PATTERNS, 'seq'),
+    ratePagesPerSecond: wholeNumber(values, 'rate', 0, 0, 1e9),
+    ...changedWords(values, 1),
+    readPercent: wholeNumber(values, 'read', 0, 0, 100),
+  };
+}
+
+function formatMemwrite(spec: MemwriteSpec): string {
   return [
     'memwrite',
     `fill=${spec.fillBytes}`,
@@ -84,136 +197,4 @@ export function formatWorkloadSpec(spec: WorkloadSpec): string {
     `step=${spec.stepBytes}`,
     `read=${spec.readPercent}`,
   ].join(',');
-}
-
-/** Throws E_CONFIG_INVALID when the workload does not fit into that much RAM. */
-export function checkWorkloadFits(spec: WorkloadSpec, ramBytes: number): void {
-  const ranges =
-    spec.kind === 'memwrite'
-      ? { fill: spec.fillBytes, hot: spec.hotBytes }
-      : { fill: spec.kind === 'idle' ? spec.fillBytes : 0 };
-  for (const [key, bytes] of Object.entries(ranges)) {
-    if (bytes > ramBytes) {
-      throw invalid(`Workload key ${key} is larger than the guest's RAM`, {
-        key,
-        value: formatBytes(bytes),
-        allowed: `0 to ${formatBytes(ramBytes)}`,
-      });
-    }
-  }
-  if (spec.kind === 'ab' && ramBytes <= AB_START_BYTES) {
-    throw invalid('Workload ab needs more RAM', {
-      allowed: `more than ${formatBytes(AB_START_BYTES)}`,
-    });
-  }
-}
-
-/**
- * Workload -> its keys. A map, because the name comes from outside and an object has names of its
- * own.
- */
-const KEYS: ReadonlyMap<string, readonly string[]> = new Map([
-  ['idle', ['fill']],
-  ['memwrite', ['fill', 'hot', 'pattern', 'rate', 'words', 'step', 'read']],
-  ['ab', []],
-]);
-
-function buildSpec(kind: string, values: ReadonlyMap<string, string>): WorkloadSpec {
-  if (kind === 'ab') return { kind: 'ab' };
-  const fillBytes = pagesOf(values, 'fill', 0, 0);
-  if (kind === 'idle') return { kind: 'idle', fillBytes };
-  const words = wholeNumber(values, 'words', 1, 1, PAGE_BYTES / 4);
-  const stepBytes = wholeNumber(values, 'step', 64, 4, PAGE_BYTES);
-  if (stepBytes % 4 !== 0) {
-    throw invalid('Workload key step must be a multiple of 4', { key: 'step', value: stepBytes });
-  }
-  if (words * stepBytes > PAGE_BYTES) {
-    throw invalid('Workload keys words and step do not fit into a page', {
-      key: 'words',
-      value: words,
-      step: stepBytes,
-      allowed: `words * step of at most ${PAGE_BYTES}`,
-    });
-  }
-  const hotDefault = fillBytes > 0 ? fillBytes : HOT_BYTES_DEFAULT;
-  return {
-    kind: 'memwrite',
-    fillBytes,
-    hotBytes: pagesOf(values, 'hot', hotDefault, PAGE_BYTES),
-    pattern: patternOf(values.get('pattern') ?? 'seq'),
-    ratePagesPerSecond: wholeNumber(values, 'rate', 0, 0, 1e9),
-    words,
-    stepBytes,
-    readPercent: wholeNumber(values, 'read', 0, 0, 100),
-  };
-}
-
-/** A size, rounded up to whole pages. */
-function pagesOf(
-  values: ReadonlyMap<string, string>,
-  key: string,
-  byDefault: number,
-  min: number,
-): number {
-  const text = values.get(key);
-  if (text === undefined) return byDefault;
-  const bytes = sizeOf(key, text);
-  if (bytes < min) {
-    throw invalid(`Workload key ${key} is out of range`, {
-      key,
-      value: text,
-      allowed: `${min} bytes or more`,
-    });
-  }
-  return Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
-}
-
-function sizeOf(key: string, text: string): number {
-  try {
-    return parseBytes(text);
-  } catch (cause) {
-    throw invalid(
-      `Workload key ${key} is not a size: ${JSON.stringify(text)}`,
-      { key, value: text, expected: 'a number with an optional unit K, M or G' },
-      cause,
-    );
-  }
-}
-
-function wholeNumber(
-  values: ReadonlyMap<string, string>,
-  key: string,
-  byDefault: number,
-  min: number,
-  max: number,
-): number {
-  const text = values.get(key);
-  if (text === undefined) return byDefault;
-  const number = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (!(number >= min && number <= max)) {
-    throw invalid(`Workload key ${key} is out of range: ${JSON.stringify(text)}`, {
-      key,
-      value: text,
-      allowed: `a whole number from ${min} to ${max}`,
-    });
-  }
-  return number;
-}
-
-function patternOf(text: string): WritePattern {
-  const pattern = WRITE_PATTERNS.find((name) => name === text);
-  if (pattern !== undefined) return pattern;
-  throw invalid(`Workload key pattern is unknown: ${JSON.stringify(text)}`, {
-    key: 'pattern',
-    value: text,
-    known: WRITE_PATTERNS,
-  });
-}
-
-function invalid(
-  message: string,
-  detail: Readonly<Record<string, unknown>>,
-  cause?: unknown,
-): SternaError {
-  return new SternaError('E_CONFIG_INVALID', message, { detail, cause });
 }

@@ -7,7 +7,7 @@ import type {
 } from '../../guestmem/index.ts';
 import { CONSOLE_BYTES, type ConsoleDevice } from '../console-device.ts';
 import { PHASE, REGISTER_BYTES, VcpuRegisters } from '../vcpu-registers.ts';
-import { fillRange, hotRange, partOf } from './workload-ranges.ts';
+import { fillRange, hotPart, partOf } from './workload-ranges.ts';
 import type { WorkloadSpec } from './workload-spec.ts';
 
 /** The parts of a machine that cross beside its RAM. */
@@ -89,7 +89,7 @@ function checkRegisters(
   if (!registers.isWellFormed()) throw complain('has impossible counters');
   const { phase, nextPfn } = registers;
   const filling = partOf(fillRange(spec), vcpu, all.length);
-  const hot = partOf(hotRange(spec, memory.pageCount), vcpu, all.length);
+  const hot = hotPart(spec, memory.pageCount, vcpu, all.length);
   if (phase === PHASE.filling || phase === PHASE.filled) {
     if (registers.writes + registers.reads > 0) throw complain('has run before it was booted');
     if (nextPfn > filling.first + filling.count) throw complain('boots outside its part of RAM');
@@ -102,6 +102,20 @@ function checkRegisters(
     throw complain(`is in the unknown phase ${phase}`);
   }
   if (registers.random === 0) throw complain('has an impossible random state');
+  if (!isTransactionPossible(spec, vcpu, registers, all.length))
+    throw complain('works on an impossible transaction');
+}
+
+function isTransactionPossible(
+  spec: WorkloadSpec,
+  vcpu: number,
+  { phase, transaction }: VcpuRegisters,
+  vcpuCount: number,
+): boolean {
+  if (spec.kind !== 'erp' || phase !== PHASE.running) return transaction.isZero;
+  const { isActive, session, accessesLeft } = transaction;
+  const isOwn = session < spec.sessions && session % vcpuCount === vcpu;
+  return !isActive || (isOwn && accessesLeft <= spec.updates);
 }
 
 function required(sections: ReadonlyMap<string, Uint8Array>, name: string): Uint8Array {

@@ -1,10 +1,13 @@
-import type { PolicyBegin, PolicyDecision, PolicyPermissions } from './policy.ts';
+import {
+  PACE_BYTES_PER_SECOND_MIN,
+  type PolicyBegin,
+  type PolicyDecision,
+  type PolicyPermissions,
+} from './policy.ts';
 
 /** As a reason or an explanation is shown; longer ones are cut. */
 const TEXT_LENGTH_MAX = 200;
 const REASON = /^[a-z][a-z0-9-]{0,31}$/;
-/** The least that a policy may let through: less would only look like a link that is gone. */
-const BYTES_PER_SECOND_MIN = 4096;
 const PERCENT_MAX = 99;
 
 /** What came from a policy was held against its contract; `problem` says what is wrong with it. */
@@ -76,12 +79,12 @@ function checkEnd(
 
 function isRate(value: unknown): value is number | undefined {
   if (value === undefined || value === 0) return true;
-  return typeof value === 'number' && Number.isFinite(value) && value >= BYTES_PER_SECOND_MIN;
+  return typeof value === 'number' && Number.isFinite(value) && value >= PACE_BYTES_PER_SECOND_MIN;
 }
 
 function wrongRate(value: unknown): { readonly ok: false; readonly problem: string } {
   return wrong(
-    `bytesPerSecond must be 0 or a number from ${BYTES_PER_SECOND_MIN}, not ${show(value)}`,
+    `bytesPerSecond must be 0 or a number from ${PACE_BYTES_PER_SECOND_MIN}, not ${show(value)}`,
   );
 }
 

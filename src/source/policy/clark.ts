@@ -1,5 +1,5 @@
 import { PAGE_BYTES } from '../../base/index.ts';
-import type { Policy, PolicyLimits } from './policy.ts';
+import { PACE_BYTES_PER_SECOND_MIN, type Policy, type PolicyLimits } from './policy.ts';
 import { byUserRules } from './user-rules.ts';
 
 /** The published values (Clark et al., NSDI 2005, and the stop rules of the Xen of that time). */
@@ -59,5 +59,6 @@ export const clarkPolicy: Policy = {
 function ratesOf({ maxBandwidthBytesPerSecond: limit }: PolicyLimits) {
   const { minBytesPerSecond: min, stepBytesPerSecond: step, maxBytesPerSecond: max } = CLARK;
   const scale = limit > 0 ? Math.min(1, limit / max) : 1;
-  return { min: min * scale, step: step * scale, max: max * scale };
+  const scaled = (rate: number) => Math.max(PACE_BYTES_PER_SECOND_MIN, rate * scale);
+  return { min: scaled(min), step: scaled(step), max: scaled(max) };
 }

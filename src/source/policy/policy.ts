@@ -23,6 +23,9 @@ export interface PolicyStart {
   readonly limits: PolicyLimits;
 }
 
+/** Below this a pace would only look like a link that is gone. */
+export const PACE_BYTES_PER_SECOND_MIN = 4096;
+
 export interface PolicyBegin {
   /** Of the first pass; absent or 0: the user's limit alone. */
   readonly bytesPerSecond?: number;

@@ -28,6 +28,12 @@ export function nextThrottle(round: PolicyRound, limits: ThrottleLimits): number
   return shareThen <= trigger * DOWN_MARGIN ? next : percent;
 }
 
+/** More than `triggerPercent` of what can leave has become dirty meanwhile, and not just once. */
+export function outrunsLink(round: PolicyRound, triggerPercent: number): boolean {
+  const { history } = round;
+  return hasSettled(history) && dirtiedShare(history, round) > triggerPercent / 100;
+}
+
 /** `excess`: how many times faster than wanted the guest dirties. */
 function stepUp(percent: number, excess: number, limits: ThrottleLimits): number {
   const { initialPercent, incrementPercent, maxPercent, tailslow } = limits;

@@ -8,6 +8,7 @@ import { expectedDowntimeMs } from '../policy/expected-downtime.ts';
 import type { EndDecision, IterateDecision, PolicyRound } from '../policy/policy.ts';
 import { GuestThrottle } from './guest-throttle.ts';
 import { policyLimits, Rounds } from './rounds.ts';
+import { VcpuLimits } from './vcpu-limits.ts';
 
 /** Passes shorter than this would only disturb the guest with flips. */
 const PASS_MS_MIN = 5;
@@ -49,6 +50,7 @@ async function passes(
 ): Promise<AfterPrecopy> {
   const { record, clock, channel, sender } = context;
   const limits = policyLimits(context);
+  const vcpuLimits = new VcpuLimits(context, throttle);
   record.remainingPages = await markEverythingDirty(context);
   record.dirtySyncCount = 1;
   const begun = await policy.begin({ ramPages: record.remainingPages, limits });
@@ -59,7 +61,7 @@ async function passes(
     if (pass === 1) context.reached('source.first-pass-sent');
     if (context.wantsPostcopy()) return leaveForPostcopy(context, pass);
     await waitUntil(context, startMsOfPass(context) + PASS_MS_MIN);
-    let dirtiedPages = await syncDirtyBitmap(context);
+    let dirtiedPages = await syncDirtyBitmap(context, vcpuLimits);
     let round = rounds.describe(pass, totals, dirtiedPages);
     let decision = await policy.decide(round);
     if (
@@ -68,7 +70,7 @@ async function passes(
       drainingPays(round, record.dirtyPagesPerSecond)
     ) {
       await drain(context);
-      dirtiedPages += await syncDirtyBitmap(context);
+      dirtiedPages += await syncDirtyBitmap(context, vcpuLimits);
       round = rounds.describe(pass, totals, dirtiedPages);
       decision = await policy.decide(round);
     }
@@ -77,7 +79,10 @@ async function passes(
     record.diagnosis = diagnose(round);
     record.endPass(clock.nowMs(), dirtiedPages);
     logPass(context, round, decision);
-    if (decision.action === 'iterate') apply(decision, context, throttle);
+    if (decision.action === 'iterate') {
+      apply(decision, context, throttle);
+      vcpuLimits.apply(round);
+    }
     context.publish();
     if (decision.action === 'give-up') throw gaveUp(context, round, decision);
     if (decision.action !== 'iterate') return decision.action;
@@ -217,9 +222,14 @@ async function waitUntil({ clock, interrupt }: OutgoingContext, endMs: number): 
 }
 
 /** Reads and clears the vCPUs' logs. Returns the pages that became dirty since the last sync. */
-async function syncDirtyBitmap({ machine, record, clock }: OutgoingContext): Promise<number> {
+async function syncDirtyBitmap(
+  { machine, record, clock }: OutgoingContext,
+  vcpuLimits: VcpuLimits,
+): Promise<number> {
   await machine.flipDirtyLogs();
-  const dirtiedPages = machine.memory.mergeRetiredLogs();
+  const byLog = machine.memory.mergeRetiredLogsEach();
+  vcpuLimits.noteSync(byLog);
+  const dirtiedPages = byLog.reduce((sum, pages) => sum + pages, 0);
   record.remainingPages += dirtiedPages;
   record.dirtySyncCount += 1;
   const spanMs = clock.nowMs() - record.lastSyncMs;

@@ -64,7 +64,7 @@ export class Rounds {
       windowBytesPerMs: this.windowBytesPerMs(),
       overheadMs: SWITCH_OVERHEAD_MS + 2 * meter.roundTripMs,
       elapsedMs: clock.nowMs() - this.startMs,
-      ramPages: machine.memory.blocks.reduce((sum, block) => sum + block.countPopulated(), 0),
+      ramPages: machine.memory.populatedPages,
       sentBytes: sentBytes(),
       history: [...this.finished, ending],
       throttlePercent: this.throttle.percent,

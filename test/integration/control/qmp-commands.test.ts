@@ -149,6 +149,8 @@ describe('QMP commands', () => {
       await set(false);
       expect(await run('query-migrate-capabilities')).toEqual([
         { capability: 'xbzrle', state: false },
+        { capability: 'auto-converge', state: false },
+        { capability: 'dirty-limit', state: false },
         { capability: 'events', state: true },
         { capability: 'validate-uuid', state: false },
         { capability: 'return-path', state: true },

@@ -42,6 +42,13 @@ test.each<[string, GuestOptions, number]>([
   ['memwrite,hot=256K,pattern=walk', TWO, 20_000],
   ['ab', {}, 20_000],
   ['ab', TWO, 20_000],
+  ['lmbench,fill=7M,size=9M,stride=64', TWO, 20_000],
+  ['lmbench,fill=2M,size=8M,unit=1,stride=1K', TWO, 20_000],
+  ['lmbench,size=3M,unit=1,stride=1', { vcpuCount: 1 }, 20_000],
+  ['stream,fill=7M,ring=8M,frame=64K,fps=1000', TWO, 20_000],
+  ['stream,ring=5M,frame=12K,fps=1000,change=30', TWO, 8000],
+  ['erp,heap=10M,rate=100000', TWO, 20_000],
+  ['erp,heap=12M,hot=9M,pattern=zipf,read=30,rate=100000', TWO, 20_000],
 ])('%s moves with its state and goes on exactly, %o', async (spec, options, pages) => {
   const source = await startGuest(spec, options);
   await source.waitBooted();

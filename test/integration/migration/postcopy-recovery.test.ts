@@ -135,7 +135,9 @@ describe('post-copy whose link is lost', () => {
       await source.migration('a refusal', (reply) => {
         const ours = postcopyOf(reply);
         const isRefused = ours['paused-error']?.code === 'E_RECOVERY_REFUSED';
-        return isRefused && ours['waits-for-resume'] && tampering.length === left;
+        // Not the refusal of before, while the next one is under way.
+        const isPaused = reply.status === 'postcopy-paused' && ours['waits-for-resume'];
+        return isRefused && isPaused && tampering.length === left;
       });
       expect((await destination.query()).status).toBe('postcopy-paused');
     }

@@ -106,7 +106,7 @@ describe('with certificates', () => {
       clock,
       log: silentLogger(),
       connectionCountMax: 4,
-      // Behind whatever the handshake brings: a client that has it has the tickets, if there are any.
+      // Behind whatever the handshake brings: whoever has it has the tickets, if there are any.
       onConnection: (channel) => void channel.send(MESSAGE_TYPES.PING, new Uint8Array(3)),
       security: server,
     });

@@ -72,16 +72,16 @@ test('ProgressTeller.acknowledge() does not wait for the end of a turn that brin
   expect(state.link.told.at(-1)).toBe(1280 * KIB);
 });
 
-test('ProgressTeller.acknowledge() leaves single pages untold, and less than 16 KiB of them', async () => {
+test('ProgressTeller.acknowledge() leaves single pages untold, and less than 8 KiB of them', async () => {
   const { state, frame, nextTurn } = stage();
-  for (let pages = 0; pages < 3; pages += 1) {
+  for (let pages = 0; pages < 1; pages += 1) {
     frame(4200);
     await nextTurn();
   }
   expect(state.link.told).toEqual([]);
   frame(4200);
   await nextTurn();
-  expect(state.link.told).toEqual([16_800]);
+  expect(state.link.told).toEqual([8400]);
 });
 
 test('ProgressTeller.acknowledge() tells what was applied, not what has come of the next frame', async () => {

@@ -115,6 +115,50 @@ describe('auto-converge', () => {
   });
 });
 
+describe('dirty-limit', () => {
+  /** Each vCPU of the machine writes every other page; the second one a tenth of them. */
+  const uneven: FakeMachineHooks = {
+    beforeFlip: (machine, flip) => {
+      for (let pfn = 0; pfn < HOT_PAGES; pfn += 1) {
+        if (pfn % 2 === 0 || pfn % 20 === 1) machine.write(1, pfn, 8, Uint8Array.of(1, flip, pfn));
+      }
+    },
+  };
+
+  test('slows the vCPU that dirties more than its limit, and lets it go at the end', async () => {
+    const pair = pairFor({
+      capabilities: { 'dirty-limit': true },
+      sourceHooks: uneven,
+      parameters: {
+        downtimeLimitMs: 0,
+        timeoutMs: 6000,
+        timeoutAction: 'cancel',
+        vcpuDirtyLimitMegabytesPerSecond: 2,
+      },
+    });
+    const { sourceInfo } = await pair.run();
+    const of = (wanted: number) =>
+      pair.machine.throttles.filter(({ vcpu }) => vcpu === wanted).map(({ percent }) => percent);
+    expect(Math.max(...of(0))).toBeGreaterThan(50);
+    expect(Math.max(...of(1))).toBe(0);
+    expect(pair.machine.throttles.at(-1)).toMatchObject({ percent: 0, vcpu: undefined });
+    expect(sourceInfo.throttle!.meanPercent).toBeGreaterThan(0);
+  });
+
+  test('leaves a guest alone that converges', async () => {
+    const pair = pairFor({
+      capabilities: { 'dirty-limit': true },
+      sourceHooks: {
+        beforeFlip: (machine, flip) =>
+          dirty(machine, flip, Math.floor(HOT_PAGES / 4 ** (flip - 1))),
+      },
+      parameters: { downtimeLimitMs: 0, timeoutMs: 6000 },
+    });
+    await pair.run();
+    expect(percents(pair.machine)).toEqual([]);
+  });
+});
+
 describe('diagnosis', () => {
   const verdictOf = async (options: PairOptions) => {
     const pair = pairFor({ capabilities: {}, ...options });

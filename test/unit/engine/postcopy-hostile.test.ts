@@ -102,6 +102,32 @@ describe('OutgoingMigration drops a link over which it is asked for', () => {
   });
 });
 
+describe('OutgoingMigration recovers from another answer than', () => {
+  const last = (FAKE_BLOCKS[1]?.bytes ?? 0) / 4096;
+  test.each<[string, number, number]>([
+    ['a received map of another size', 0, 99],
+    ['one that comes twice', 1, last],
+    ['one of no block', 3, 1],
+  ])('%s, and the guest is unharmed', async (_, block, pageCount) => {
+    const errors: (string | undefined)[] = [];
+    const { pair, result } = await postcopy({
+      onFrame: ({ name, connection, nth }, { furtherThere, outgoing, clock }) => {
+        const isPush = name === 'PAGE_BATCH' && connection === 0 && nth > 4;
+        if (isPush) return 'cut';
+        if (connection !== 1 || name !== 'RECOVERY') return undefined;
+        const map = encodePageMap(new Uint8Array(Math.ceil(pageCount / 8)), pageCount);
+        void furtherThere[0]?.send(MESSAGE_TYPES.RECEIVED_MAP, map, block);
+        void clock.sleep(1).then(() => errors.push(outgoing.info().postcopy?.pausedError?.code));
+        return undefined;
+      },
+    });
+    expect(errors).toEqual(['E_PROTOCOL_BAD_BODY']);
+    expect(result.source.status).toBe('completed');
+    expect(pair.connections).toBe(3);
+    expect(ramDifferences(pair.machine.memory, pair.arrived.memory)).toEqual([]);
+  });
+});
+
 describe('IncomingMigration in post-copy', () => {
   test('drops a page that comes again, however it looks', async () => {
     const payload = new Uint8Array(4096).fill(0x77);

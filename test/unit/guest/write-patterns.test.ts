@@ -4,7 +4,7 @@ import {
   strictMmuHost,
   type WorkloadProgram,
 } from '../../../src/guest/index.ts';
-import { WRITE_PATTERNS, type WritePattern } from '../../../src/guest/workload/workload-spec.ts';
+import { WRITE_PATTERNS, type WritePattern } from '../../../src/guest/workload/write-pattern.ts';
 import { dirtyMapAddress, SliceInterrupted } from '../../../src/guestmem/index.ts';
 import { testMemory } from '../../support/test-block.ts';
 

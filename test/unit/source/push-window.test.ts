@@ -41,9 +41,9 @@ test('PushWindow.bytes() is 128 KiB while nothing is known of the link', () => {
   expect(new PushWindow().bytes(undefined, 1)).toBe(128 * KIB);
 });
 
-test('PushWindow.bytes() is never less than 40 KiB, nor more than 1 MiB beyond what the wire holds', () => {
+test('PushWindow.bytes() is never less than 20 KiB, nor more than 1 MiB beyond what the wire holds', () => {
   const window = new PushWindow();
-  expect(window.bytes(100, 1)).toBe(40 * KIB);
+  expect(window.bytes(100, 1)).toBe(20 * KIB);
   expect(window.bytes(4e6, 1)).toBe(4e6 + 1024 * KIB);
 });
 

@@ -1,4 +1,5 @@
 import type { QmpCommands } from '../qmp-command.ts';
+import { dirtyLimitCommands } from './dirty-limit-commands.ts';
 import { machineCommands } from './machine-commands.ts';
 import { migrationCommands } from './migration-commands.ts';
 import { observationCommands } from './observation-commands.ts';
@@ -12,6 +13,7 @@ export function commandTable(): QmpCommands {
     ...machineCommands,
     ...migrationCommands,
     ...settingCommands,
+    ...dirtyLimitCommands,
     ...observationCommands,
   };
   return table;
