@@ -12,8 +12,8 @@ export interface ReplayedTrace {
 }
 
 /**
- * For a guest with `ramBytes` of RAM, beside the script. Throws E_CONFIG_INVALID when the trace does
- * not fit, E_TRACE or E_FILE.
+ * For a guest with `ramBytes` of RAM, beside the script. Throws E_CONFIG_INVALID when the trace
+ * does not fit, E_TRACE or E_FILE.
  */
 export function readReplayedTrace(
   { file }: TraceSpec,
