@@ -9,13 +9,13 @@ import { addHalves } from './commands/halves.ts';
 import { addInfo } from './commands/info.ts';
 import { addKeygen } from './commands/keygen.ts';
 import { addMigrate } from './commands/migrate.ts';
-import { addPlan } from './commands/plan.ts';
 import { addSet } from './commands/set.ts';
 import { addSim } from './commands/sim.ts';
 import { addSource } from './commands/source.ts';
 import type { CliContext } from './context.ts';
 import { EXIT_CODES, type ExitCode } from './exit-codes.ts';
 import { describeFailure } from './failure.ts';
+import { addPlan } from './plan/plan-command.ts';
 
 const ADD_COMMANDS = [
   ...[addSource, addDestination, addMigrate, addPlan, addInfo, addSet],

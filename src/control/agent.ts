@@ -141,10 +141,10 @@ class LocalAgent implements Agent, AgentControl {
       if (machine === undefined) {
         throw new SternaError('E_CONFIG_INVALID', 'A source needs a machine');
       }
-      const description = describeGuest(name, uuid, machine);
+      const described = describeGuest(name, uuid, machine);
       // Before it runs: a guest that runs has an owner on record.
       await firstRecord(this.ledger, uuid, this.log, this.options.takeOwnership === true);
-      await this.guests.build(description);
+      await this.guests.build(described);
     }
     const { recordTrace } = this.options;
     if (recordTrace !== undefined) {

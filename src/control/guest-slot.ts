@@ -1,6 +1,11 @@
 import { type Logger, SternaError } from '../base/index.ts';
 import type { MachineDescription, MemoryReserve, PauseReason } from '../guestmem/index.ts';
-import { createMachine, type LocalMachine, type MachineHandles } from './local-machine.ts';
+import {
+  createMachine,
+  type DescribedGuest,
+  type LocalMachine,
+  type MachineHandles,
+} from './local-machine.ts';
 
 /** QEMU's run states that a guest can have here (`query-status`). */
 export type RunState =
@@ -117,8 +122,9 @@ export class GuestSlot {
   }
 
   /** A guest of our own. Runs at once unless it was asked not to. */
-  async build(description: MachineDescription): Promise<void> {
+  async build({ description, furnish }: DescribedGuest): Promise<void> {
     const machine = await createMachine(description);
+    furnish?.(machine);
     if (this.startPaused) await this.park(machine);
     machine.resume('ownership');
     this.settle(machine, 'here');

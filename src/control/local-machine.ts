@@ -1,7 +1,9 @@
 import {
   AttachedMachine,
+  installTrace,
   machineDescription,
   parseWorkloadSpec,
+  readReplayedTrace,
   splitRam,
   WorkloadMachine,
   type WorkloadMachineHandles,
@@ -24,15 +26,28 @@ export interface VcpuSummary {
   readonly target: string;
 }
 
-/** The guest that the options of a source ask for. Throws E_CONFIG_INVALID. */
-export function describeGuest(
-  name: string,
-  uuid: string,
-  options: GuestOptions,
-): MachineDescription {
+/** A guest to build, and what it has in its RAM before it runs. */
+export interface DescribedGuest {
+  readonly description: MachineDescription;
+  readonly furnish: ((machine: LocalMachine) => void) | undefined;
+}
+
+/**
+ * The guest that the options of a source ask for. Throws E_CONFIG_INVALID, and for a recorded guest
+ * E_TRACE or E_FILE.
+ */
+export function describeGuest(name: string, uuid: string, options: GuestOptions): DescribedGuest {
   const { ramBytes, vcpuCount, workload, seed } = options;
   const spec = parseWorkloadSpec(workload);
-  return machineDescription({ name, uuid, ramBytes, vcpuCount, spec, seed });
+  const common = { name, uuid, ramBytes, vcpuCount, seed };
+  if (spec.kind !== 'trace') {
+    return { description: machineDescription({ ...common, spec }), furnish: undefined };
+  }
+  const replayed = readReplayedTrace(spec, ramBytes, vcpuCount);
+  return {
+    description: machineDescription({ ...common, spec: replayed.spec }),
+    furnish: (machine) => installTrace(machine, replayed),
+  };
 }
 
 /** Memory for a guest of `ramBytes`, resident before it comes. Throws E_NO_MEMORY. */

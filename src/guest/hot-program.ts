@@ -25,6 +25,7 @@ export class HotProgram {
     const { hot } = this;
     switch (this.spec.kind) {
       case 'idle':
+      case 'trace':
         return;
       case 'ab':
         program.abRun(own.nextPfn, hot.first, hot.count, budget);

@@ -5,6 +5,8 @@ export { frameDamage } from './service/stream-frame.ts';
 export type { WorkloadMachineHandles } from './shared-state.ts';
 export { SimMachine, type SimMachineOptions } from './sim-machine.ts';
 export { simPage, simPageVersion } from './sim-page.ts';
+export { installTrace } from './trace/install-trace.ts';
+export { type ReplayedTrace, readReplayedTrace } from './trace/read-trace.ts';
 export type { WorkloadCheck } from './workload/workload-check.ts';
 export {
   instantiatePrograms,

@@ -6,6 +6,7 @@ import { PageRate } from './page-rate.ts';
 import { runToSafepoint } from './run-to-safepoint.ts';
 import { type GuestService, guestService } from './service/guest-service.ts';
 import type { Mailbox } from './service/mailbox.ts';
+import { TraceReplay } from './trace/trace-replay.ts';
 import { PHASE, type VcpuRegisters } from './vcpu-registers.ts';
 import type { WorkloadProgram } from './workload/workload-program.ts';
 import {
@@ -58,7 +59,8 @@ class WorkloadVcpu {
   private readonly fill: PageRange;
   private readonly hot: PageRange;
   private readonly hotProgram: HotProgram;
-  private readonly rate: PageRate | undefined;
+  private readonly rate: Pick<PageRate, 'due' | 'spend'> | undefined;
+  private readonly replay: TraceReplay | undefined;
   private readonly service: GuestService | undefined;
   private slicePages = SLICE_PAGES_START;
 
@@ -73,6 +75,13 @@ class WorkloadVcpu {
     const share = this.hot.count / hotRange(spec, memory.pageCount).count;
     const rate = ratePagesPerSecond(spec, share);
     if (rate !== undefined) this.rate = new PageRate(rate, parts.safepoint.guestClock);
+    if (spec.kind === 'trace') {
+      const { programs } = parts;
+      const { guestClock } = parts.safepoint;
+      const { own, hot } = this;
+      this.replay = new TraceReplay({ vcpu, memory, programs, own, hot, spec, guestClock });
+      this.rate = this.replay;
+    }
     this.service = guestService(spec, {
       vcpu,
       vcpuCount: registers.length,
@@ -152,7 +161,8 @@ class WorkloadVcpu {
    * access.
    */
   private runPages(budget: number): number {
-    const { own, hotProgram } = this;
+    const { own, hotProgram, replay } = this;
+    if (replay !== undefined) return replay.runPages(budget);
     let done = 0;
     let ranAll = true;
     while (ranAll && done < budget) {

@@ -39,6 +39,13 @@ export function splitRam(ramBytes: number): RamBlockDescription[] {
   return ramBlocks;
 }
 
+/** The script of a trace has a block of its own, behind all others. */
+function scriptBlocks(spec: WorkloadSpec): RamBlockDescription[] {
+  if (spec.kind !== 'trace') return [];
+  const bytes = Math.ceil(spec.scriptBytes / PAGE_BYTES) * PAGE_BYTES;
+  return [{ name: 'trace', bytes }];
+}
+
 /**
  * The description of a workload machine, its RAM in blocks as large as they may be. Throws
  * E_CONFIG_INVALID.
@@ -56,10 +63,10 @@ export function machineDescription(options: WorkloadMachineOptions): MachineDesc
     name,
     uuid,
     vcpuCount,
-    ramBlocks: splitRam(ramBytes),
+    ramBlocks: [...splitRam(ramBytes), ...scriptBlocks(spec)],
     config: { workload: formatWorkloadSpec(spec), seed },
   };
-  checkWorkloadFits(spec, ramBytes, vcpuCount);
+  checkWorkloadFits(spec, ramBytesOf(description.ramBlocks), vcpuCount);
   const refused = refusal(description);
   if (refused !== undefined)
     throw new SternaError('E_CONFIG_INVALID', refused.message, { detail: { vcpuCount, seed } });

@@ -1,5 +1,6 @@
 import type { Clock } from '../../base/index.ts';
 import type { GuestMemory } from '../../guestmem/index.ts';
+import { checkTrace } from '../trace/trace-check.ts';
 import { PHASE, type VcpuRegisters } from '../vcpu-registers.ts';
 import { PageWalk, pieces } from './page-walk.ts';
 import { type SweepingSpec, sweepCheck } from './sweep-check.ts';
@@ -66,6 +67,7 @@ class CheckedGuest {
   async run(): Promise<void> {
     const { spec, memory, registers } = this.parts;
     const everything = { first: 0, count: memory.pageCount };
+    if (spec.kind === 'trace') return checkTrace(spec, memory, registers, this.walk);
     if (!this.isRunning) return this.untouched(everything);
     for (const [vcpu, own] of registers.entries()) {
       const part = hotPart(spec, memory.pageCount, vcpu, registers.length);

@@ -10,7 +10,8 @@ export interface PageRange {
 
 /** Pages that boot fills with noise. */
 export function fillRange(spec: WorkloadSpec): PageRange {
-  if (spec.kind === 'ab') return { first: 0, count: 0 };
+  // What a trace has at first is put there before it starts.
+  if (spec.kind === 'ab' || spec.kind === 'trace') return { first: 0, count: 0 };
   const bytes = spec.kind === 'erp' ? spec.heapBytes : spec.fillBytes;
   return { first: 0, count: bytes / PAGE_BYTES };
 }
@@ -31,6 +32,8 @@ export function hotRange(spec: WorkloadSpec, ramPages: number): PageRange {
     case 'memwrite':
     case 'erp':
       return { first: 0, count: spec.hotBytes / PAGE_BYTES };
+    case 'trace':
+      return { first: 0, count: spec.pages };
   }
 }
 

@@ -9,6 +9,13 @@ import {
   type StreamSpec,
 } from './stream-spec.ts';
 import {
+  buildTraceSpec,
+  formatTraceSpec,
+  TRACE_KEYS,
+  type TraceSpec,
+  traceBytes,
+} from './trace-spec.ts';
+import {
   changedWords,
   invalid,
   oneOf,
@@ -22,7 +29,14 @@ import { WRITE_PATTERNS, type WritePattern } from './write-pattern.ts';
 /**
  * What the guest does; the text form is `memwrite,fill=900M,hot=64M,rate=20000,words=8,step=512`.
  */
-export type WorkloadSpec = IdleSpec | MemwriteSpec | AbSpec | LmbenchSpec | StreamSpec | ErpSpec;
+export type WorkloadSpec =
+  | IdleSpec
+  | MemwriteSpec
+  | AbSpec
+  | LmbenchSpec
+  | StreamSpec
+  | ErpSpec
+  | TraceSpec;
 
 /** Does nothing but tick; optionally fills memory first. */
 export interface IdleSpec {
@@ -85,6 +99,7 @@ const KINDS: ReadonlyMap<string, WorkloadKind> = new Map<string, WorkloadKind>([
   ['lmbench', { keys: LMBENCH_KEYS, build: buildLmbench }],
   ['stream', { keys: STREAM_KEYS, build: buildStream }],
   ['erp', { keys: ERP_KEYS, build: buildErp }],
+  ['trace', { keys: TRACE_KEYS, build: buildTraceSpec }],
 ]);
 
 /** Names of all workloads. */
@@ -118,6 +133,8 @@ export function formatWorkloadSpec(spec: WorkloadSpec): string {
       return formatStream(spec);
     case 'erp':
       return formatErp(spec);
+    case 'trace':
+      return formatTraceSpec(spec);
   }
 }
 
@@ -156,6 +173,8 @@ function sizesOf(spec: WorkloadSpec, vcpuCount: number): Readonly<Record<string,
     case 'erp':
       // Behind the heap each vCPU has the table of its sessions.
       return { heap: spec.heapBytes + vcpuCount * PAGE_BYTES };
+    case 'trace':
+      return { script: traceBytes(spec) };
   }
 }
 

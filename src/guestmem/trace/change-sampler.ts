@@ -4,10 +4,8 @@ import type { GuestMemory } from '../guest-memory.ts';
 import { lz4Size } from './lz4-size.ts';
 import type { ChangeSample, ContentSample } from './trace.ts';
 
-/** A MiB of copies. A comparison takes about 30 us, so an interval costs a millisecond at most. */
+/** A MiB of copies. */
 const KEPT_PAGES_MAX = 256;
-const SAMPLES_MAX = 32;
-const NEW_PAGES_MAX = 16;
 /** A copy is compared over up to so many intervals, so that short and long lags are both seen. */
 const LAG_MAX = 32;
 
@@ -27,11 +25,14 @@ interface KeptPage {
 export class ChangeSampler {
   private readonly memory: GuestMemory;
   private readonly random: Random;
+  private readonly samplesMax: number;
   private readonly kept = new Map<number, KeptPage>();
 
-  constructor(memory: GuestMemory, random: Random) {
+  /** `samplesMax`: pages that are compared, and copied anew, in one interval. */
+  constructor(memory: GuestMemory, random: Random, samplesMax: number) {
     this.memory = memory;
     this.random = random;
+    this.samplesMax = samplesMax;
   }
 
   /** Some of the pages that ever held something. */
@@ -61,17 +62,17 @@ export class ChangeSampler {
   private keptAmong(pages: Uint32Array): [number, KeptPage][] {
     const found = [...this.kept].filter(([pfn]) => includes(pages, pfn));
     // A random few: the oldest would be the coldest.
-    for (let at = 0; at < Math.min(SAMPLES_MAX, found.length); at += 1) {
+    for (let at = 0; at < Math.min(this.samplesMax, found.length); at += 1) {
       const other = at + this.random.below(found.length - at);
       const swapped = found[at] as [number, KeptPage];
       found[at] = found[other] as [number, KeptPage];
       found[other] = swapped;
     }
-    return found.slice(0, SAMPLES_MAX);
+    return found.slice(0, this.samplesMax);
   }
 
   private takeNewPages(pages: Uint32Array, interval: number): void {
-    for (let turn = 0; turn < Math.min(NEW_PAGES_MAX, pages.length); turn += 1) {
+    for (let turn = 0; turn < Math.min(this.samplesMax, pages.length); turn += 1) {
       const pfn = pages[this.random.below(pages.length)] as number;
       if (this.kept.has(pfn)) continue;
       if (this.kept.size >= KEPT_PAGES_MAX) this.dropOne();

@@ -1,3 +1,4 @@
+import { countBits } from '../dirty-sampler.ts';
 import type { ByteReader } from './byte-reader.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { traceError } from './trace.ts';
@@ -63,11 +64,13 @@ export function bitmapOfPages(pages: Uint32Array, pageCount: number): Uint8Array
 
 /** The numbers of the bits that are set, ascending, `first` added to each. */
 export function pagesOfBitmap(bitmap: Uint8Array, first = 0): Uint32Array {
-  const pages: number[] = [];
+  const pages = new Uint32Array(countBits(bitmap));
+  let count = 0;
   for (let at = 0; at < bitmap.length; at += 1) {
     for (let left = bitmap[at] as number; left !== 0; left &= left - 1) {
-      pages.push(first + at * 8 + 31 - Math.clz32(left & -left));
+      pages[count] = first + at * 8 + 31 - Math.clz32(left & -left);
+      count += 1;
     }
   }
-  return Uint32Array.from(pages);
+  return pages;
 }

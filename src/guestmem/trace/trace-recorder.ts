@@ -22,6 +22,8 @@ export interface RecordedTrace {
 
 /** So many pages tell to within a few percent how much of RAM is zero, and how well it packs. */
 const CONTENT_SAMPLES = 512;
+/** A sample takes about 50 us, so that all of them take about a hundredth of a core. */
+const SAMPLES_PER_MS = 0.2;
 
 /**
  * Records what a running guest dirties, for as long as it is asked to or until `signal` aborts;
@@ -39,7 +41,8 @@ export async function recordTrace(
   const { memory } = machine;
   const encoder = new TraceEncoder(headerOf(machine, settings.intervalMs));
   const sampler = new DirtySampler(machine);
-  const changes = new ChangeSampler(memory, random);
+  const samplesMax = Math.ceil(settings.intervalMs * SAMPLES_PER_MS);
+  const changes = new ChangeSampler(memory, random, samplesMax);
   let fileBytes = 0;
   const append = (bytes: Uint8Array) => {
     fileBytes += bytes.length;

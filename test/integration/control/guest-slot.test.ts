@@ -8,7 +8,8 @@ import { IDLE_GUEST } from './agent-harness.ts';
  * Run states and events of a real guest, as they follow from what engines and operators do to it.
  */
 
-const DESCRIPTION = describeGuest('g', '0f0e0d0c-0000-4000-8000-00000000000f', IDLE_GUEST);
+const GUEST = describeGuest('g', '0f0e0d0c-0000-4000-8000-00000000000f', IDLE_GUEST);
+const DESCRIPTION = GUEST.description;
 
 describe('GuestSlot', () => {
   let events: string[] = [];
@@ -31,7 +32,7 @@ describe('GuestSlot', () => {
   it('build() lets the guest run, without an event', async () => {
     const guests = newSlot();
     expect(guests.runState).toBe('inmigrate');
-    await guests.build(DESCRIPTION);
+    await guests.build(GUEST);
     expect(guests.runState).toBe('running');
     expect(guests.need().pauseReasons()).toEqual([]);
     expect(events).toEqual([]);
@@ -39,7 +40,7 @@ describe('GuestSlot', () => {
 
   it('build() leaves the guest paused when it was asked to', async () => {
     const guests = newSlot(true);
-    await guests.build(DESCRIPTION);
+    await guests.build(GUEST);
     expect(guests.runState).toBe('paused');
     expect(guests.need().pauseReasons()).toEqual(['operator']);
     guests.continue();
@@ -49,7 +50,7 @@ describe('GuestSlot', () => {
 
   it('yield() lets the guest stand still, and no word but that of an operator moves it', async () => {
     const guests = newSlot();
-    await guests.build(DESCRIPTION);
+    await guests.build(GUEST);
     await guests.yield();
     expect(guests.need().pauseReasons()).toEqual(['ownership']);
     expect(guests).toMatchObject({ runState: 'finish-migrate', isOwned: false });
@@ -59,7 +60,7 @@ describe('GuestSlot', () => {
 
   it('discard() takes a guest away that was told to yield and has not come to a stand yet', async () => {
     const guests = newSlot();
-    await guests.build(DESCRIPTION);
+    await guests.build(GUEST);
     void guests.yield();
     await guests.discard();
     expect(guests.runState).toBe('inmigrate');
@@ -68,7 +69,7 @@ describe('GuestSlot', () => {
 
   it('leave() keeps the RAM of a guest that was lost where it went', async () => {
     const guests = newSlot();
-    await guests.build(DESCRIPTION);
+    await guests.build(GUEST);
     guests.leave(true);
     expect(guests).toMatchObject({
       runState: 'postmigrate',
@@ -84,7 +85,7 @@ describe('GuestSlot', () => {
 
   it('stop() survives a migration that fails', async () => {
     const guests = newSlot();
-    await guests.build(DESCRIPTION);
+    await guests.build(GUEST);
     await guests.stop();
     guests.notePaused('migration');
     expect(guests.runState).toBe('finish-migrate');
@@ -113,14 +114,14 @@ describe('GuestSlot', () => {
     await guests.receive(DESCRIPTION);
     await guests.discard();
     expect(() => guests.need()).toThrow('There is no guest here');
-    await guests.build(DESCRIPTION);
+    await guests.build(GUEST);
     await guests.discard();
     expect(guests.runState).toBe('running');
   });
 
   it('leave() makes room only when the destination has said that it has the guest', async () => {
     const guests = newSlot();
-    await guests.build(DESCRIPTION);
+    await guests.build(GUEST);
     guests.leave(false);
     expect(guests.runState).toBe('postmigrate');
     expect([guests.isAway, guests.isVacant]).toEqual([true, false]);
@@ -133,7 +134,7 @@ describe('GuestSlot', () => {
 
   it('tells of a vCPU that died, and never lets the guest go on', async () => {
     const guests = newSlot();
-    await guests.build(DESCRIPTION);
+    await guests.build(GUEST);
     guests.need().control.quit();
     expect(await next.promise).toBe('STOP');
     expect(guests.runState).toBe('internal-error');

@@ -1,17 +1,15 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFile, writeFile } from 'node:fs/promises';
 import { CommanderError } from 'commander';
 import { SternaError } from '../../base/index.ts';
-import type { QmpClient } from '../../control/client/index.ts';
-import type { ActualMigration, Plan, PlanParameters } from '../../experiments/plan/index.ts';
+import type { ActualMigration, Plan } from '../../experiments/plan/index.ts';
 import { parseInteger, parseNumber, parsePath, parseQmpAddress } from '../arguments.ts';
+import type { AddCommand } from '../commands/command.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT_CODES, type ExitCode } from '../exit-codes.ts';
 import { readMigration } from '../migration/migration-view.ts';
 import { withAgent } from '../options/qmp-option.ts';
 import { planReport, scoreReport } from '../report/plan-report.ts';
-import type { AddCommand } from './command.ts';
+import { recordGuest } from './recorded-guest.ts';
 
 interface PlanCommandOptions {
   readonly qmp?: string;
@@ -26,8 +24,6 @@ interface PlanCommandOptions {
   readonly json?: true;
 }
 
-/** Short enough to see what a last pass of a few milliseconds would meet. */
-const INTERVAL_MS = 10;
 const MIB = 2 ** 20;
 
 export const addPlan: AddCommand = (program, context, run) => {
@@ -85,53 +81,6 @@ async function plan(context: CliContext, options: PlanCommandOptions): Promise<E
   if (options.save !== undefined) await writeFile(options.save, `${JSON.stringify(made)}\n`);
   context.stdout.write(`${options.json ? JSON.stringify(made) : planReport(made)}\n`);
   return EXIT_CODES.OK;
-}
-
-interface RecordedGuest {
-  readonly bytes: Uint8Array;
-  readonly parameters: Partial<PlanParameters> & { readonly policy?: string };
-}
-
-/** The agent writes the trace where both see it: QMP is for one host. */
-async function recordGuest(qmp: QmpClient, seconds: number): Promise<RecordedGuest> {
-  const directory = await mkdtemp(join(tmpdir(), 'sterna-plan-'));
-  try {
-    const filename = join(directory, 'guest.trace');
-    const span = Math.round(seconds * 1000);
-    await qmp.execute('x-record-trace-start', { filename, interval: INTERVAL_MS, span });
-    for (;;) {
-      const reply = (await qmp.execute('x-query-record-trace')) as Readonly<
-        Record<string, unknown>
-      >;
-      if (reply.status === 'completed') break;
-      if (reply.status === 'failed') {
-        const { message } = reply.error as { readonly message: string };
-        throw new SternaError('E_STATE', `The guest could not be recorded: ${message}`);
-      }
-    }
-    return { bytes: await readFile(filename), parameters: await agentParameters(qmp) };
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
-}
-
-async function agentParameters(qmp: QmpClient): Promise<RecordedGuest['parameters']> {
-  const values = (await qmp.execute('query-migrate-parameters')) as Readonly<
-    Record<string, number | string>
-  >;
-  const number = (name: string) => Number(values[name] ?? 0);
-  return {
-    downtimeLimitMs: number('downtime-limit'),
-    maxBandwidthBytesPerSecond: number('max-bandwidth'),
-    maxPostcopyBandwidthBytesPerSecond: number('max-postcopy-bandwidth'),
-    availSwitchoverBandwidthBytesPerSecond: number('avail-switchover-bandwidth'),
-    xbzrleCacheBytes: number('xbzrle-cache-size'),
-    hybrid: {
-      afterPasses: number('x-postcopy-after-passes'),
-      plateau: values['x-postcopy-plateau'] === 'on',
-    },
-    policy: String(values['x-policy'] ?? 'auto'),
-  };
 }
 
 async function score(
