@@ -3,6 +3,8 @@ import type { GuestMemory, RamBlock } from '../../guestmem/index.ts';
 
 /** Older faults tell less of where the guest is now (Hines 2009 keeps a few; 8 cost nothing). */
 const PIVOTS_MAX = 8;
+/** A fault so close to an edge is of the guest that has caught up with it. */
+const NEAR_PAGES = 64;
 /**
  * Dirtied in so many syncs, of which an ordered pass has up to 64; what pre-copy never saw dirty
  * has no heat, and comes last.
@@ -15,12 +17,15 @@ interface Pivot {
   /** Pages from here on upwards are next, and those below `down`. */
   up: number;
   down: number;
+  /** The guest goes that way, as far as is known. */
+  course: 'both' | 'up' | 'down';
 }
 
 /**
  * In which order missing pages go that nobody waits for. `bubbling`: outward from recent faults,
  * each in turn, because a guest that touched a page touches its neighbours next (Hines and Gopalan
- * 2009); where there was no fault, the pages that pre-copy saw dirtied most often, then all others.
+ * 2009). A fault at the edge of what was taken around an earlier one is no new place: the guest has
+ * come as far, and what lies ahead of it goes. Where there was no fault, the pages that pre-copy saw dirtied most often, then all others.
  * `sequential`: ascending, whatever the guest does; the yardstick.
  *
  * What is missing is the dirty bitmap: whoever takes a page clears its bit, so none goes twice.
@@ -43,7 +48,9 @@ export class PushOrder {
   /** A vCPU waits for the page, or did. */
   faulted(block: RamBlock, pfn: number): void {
     if (this.order === 'sequential') return;
-    this.pivots.unshift({ block, up: pfn + 1, down: pfn });
+    const index = this.pivots.findIndex((pivot) => pivot.block === block && reaches(pivot, pfn));
+    const [pivot] = index < 0 ? [] : this.pivots.splice(index, 1);
+    this.pivots.unshift(pivot ?? { block, up: pfn + 1, down: pfn, course: 'both' });
     this.pivots.length = Math.min(this.pivots.length, PIVOTS_MAX);
   }
 
@@ -70,16 +77,27 @@ export class PushOrder {
   }
 
   private takeAround(pivot: Pivot, max: number): number {
-    const { block } = pivot;
-    const below = Math.floor(max / 2);
-    const down = block.takeDirtyDown(pivot.down, 0, below, 0);
-    pivot.down = down.next;
-    const up = block.takeDirty(pivot.up, block.layout.pageCount, max - down.count, down.count);
-    pivot.up = up.next;
+    const { course } = pivot;
+    let count = course === 'up' ? this.takeUp(pivot, max, 0) : 0;
+    const below = course === 'both' ? Math.floor(max / 2) : max;
+    count += this.takeDown(pivot, Math.min(below, max - count), count);
+    if (course !== 'up') count += this.takeUp(pivot, max - count, count);
     this.pivots.shift();
-    const count = down.count + up.count;
     if (count > 0) this.pivots.push(pivot);
     return count;
+  }
+
+  private takeUp(pivot: Pivot, max: number, listOffset: number): number {
+    const { block, up } = pivot;
+    const taken = block.takeDirty(up, block.layout.pageCount, max, listOffset);
+    pivot.up = taken.next;
+    return taken.count;
+  }
+
+  private takeDown(pivot: Pivot, max: number, listOffset: number): number {
+    const taken = pivot.block.takeDirtyDown(pivot.down, 0, max, listOffset);
+    pivot.down = taken.next;
+    return taken.count;
   }
 
   private takeFurther(max: number): number {
@@ -103,4 +121,17 @@ export class PushOrder {
     this.blockIndex = 0;
     this.level += 1;
   }
+}
+
+/** Whether the page is of the pivot: within what it has taken, or at an edge, which then leads. */
+function reaches(pivot: Pivot, pfn: number): boolean {
+  if (pfn < pivot.down - NEAR_PAGES || pfn >= pivot.up + NEAR_PAGES) return false;
+  const isUpper = pivot.up - pfn <= NEAR_PAGES;
+  const isLower = pfn - pivot.down < NEAR_PAGES;
+  // Where both are near, nothing is known yet but of a page beyond one of them.
+  if (isUpper && (!isLower || pfn >= pivot.up)) pivot.course = 'up';
+  if (isLower && (!isUpper || pfn < pivot.down)) pivot.course = 'down';
+  pivot.up = Math.max(pivot.up, pfn + 1);
+  pivot.down = Math.min(pivot.down, pfn);
+  return true;
 }
