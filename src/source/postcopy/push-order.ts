@@ -25,8 +25,9 @@ interface Pivot {
  * In which order missing pages go that nobody waits for. `bubbling`: outward from recent faults,
  * each in turn, because a guest that touched a page touches its neighbours next (Hines and Gopalan
  * 2009). A fault at the edge of what was taken around an earlier one is no new place: the guest has
- * come as far, and what lies ahead of it goes. Where there was no fault, the pages that pre-copy saw dirtied most often, then all others.
- * `sequential`: ascending, whatever the guest does; the yardstick.
+ * come as far, and what lies ahead of it goes. Where there was no fault, the pages that pre-copy
+ * saw dirtied most often, then all others. `sequential`: ascending, whatever the guest does; the
+ * yardstick.
  *
  * What is missing is the dirty bitmap: whoever takes a page clears its bit, so none goes twice.
  */
