@@ -9,19 +9,14 @@ import {
 import { FRAME_HEADER_BYTES, MESSAGE_TYPES, type MessageType } from '../protocol/index.ts';
 import type { Codec, CodedBody } from './codec/codec.ts';
 import { FrameOrder } from './codec/frame-order.ts';
+import type { LinkState } from './codec/link-use.ts';
+import { StagingSlots } from './codec/staging-slots.ts';
 import { addCompressed, addFrame, type PageTotals } from './counters.ts';
 import type { Interrupt } from './interrupt.ts';
 import type { LinkMeter } from './link-meter.ts';
 import type { PageSupply } from './precopy/page-supply.ts';
 import { SendPace } from './send-pace.ts';
 
-/** The sender's staging slots, the last one first to be used. */
-const SLOTS = [4, 3, 1, 0];
-/**
- * Two slots keep the socket busy while the next batch is made; a ring of more gained nothing
- * (docs/adr/0003), unless helpers of the codec have some.
- */
-const SLOTS_IN_USE_MAX = 2;
 /** A full table of zero runs. */
 const EMPTY_RUN_ENTRIES_MAX = BATCH_PAGES_MAX;
 
@@ -52,8 +47,7 @@ export class PageSender {
   private readonly codec: Codec;
   private readonly order = new FrameOrder();
   private readonly pace: SendPace;
-  /** For each block, the slots that may be written. */
-  private readonly freeSlots: number[][];
+  private readonly slots: StagingSlots;
   private readonly freeUrgentSlots: number[][];
   private batchCount = 0;
   /** What the frame that is being made has waited for the link, and since when it is made. */
@@ -76,7 +70,7 @@ export class PageSender {
     this.meter = meter;
     this.codec = codec;
     this.pace = new SendPace(clock, meter, limitBytesPerSecond);
-    this.freeSlots = memory.blocks.map(() => [...SLOTS]);
+    this.slots = new StagingSlots(memory);
     this.freeUrgentSlots = memory.blocks.map(() => range(URGENT_SLOT_COUNT));
   }
 
@@ -227,7 +221,7 @@ export class PageSender {
     addFrame(totals, frame, 0);
     const body = { block, address, frame, gatherMs: 0 };
     // It was asked for alone, so this is not a promise.
-    const coded = this.codec.encode(body, () => this.pace.linkState(false), true) as
+    const coded = this.codec.encode(body, () => this.linkState(false), true) as
       | CodedBody
       | undefined;
     if (coded !== undefined) addCompressed(totals, frame, coded.made, coded.ms);
@@ -261,14 +255,12 @@ export class PageSender {
 
   /** Waits until a frame may be made: a free slot, room in the window, and the rate limit. */
   private async turn(block: RamBlock, limited: boolean): Promise<number> {
-    const free = this.freeSlots[block.layout.index];
-    assert(free !== undefined, 'Slots exist for each block');
     await this.clock.yieldToLoop();
     this.interrupt.throwIfRaised();
     const startMs = this.clock.nowMs();
     // Where all slots are with helpers it is not the link that is waited for.
     const isForLink = this.order.isEmpty || this.windowIsFull();
-    while (!this.hasSlot(free) || this.windowIsFull()) await this.interrupt.wait();
+    while (!this.hasSlot(block) || this.windowIsFull()) await this.interrupt.wait();
     const waitedMs = isForLink ? this.clock.nowMs() - startMs : 0;
     const limitedMs = this.clock.nowMs();
     while (limited) {
@@ -278,14 +270,11 @@ export class PageSender {
     }
     this.turnMs = this.clock.nowMs();
     this.waitedMs = waitedMs + this.turnMs - limitedMs;
-    const slot = free.pop();
-    assert(slot !== undefined, 'Only this loop takes slots');
-    return slot;
+    return this.slots.take(block);
   }
 
-  private hasSlot(free: readonly number[]): boolean {
-    const max = this.codec.isAhead ? SLOTS.length : SLOTS_IN_USE_MAX;
-    return SLOTS.length - free.length < max;
+  private hasSlot(block: RamBlock): boolean {
+    return this.slots.hasFree(block, this.codec.isAhead);
   }
 
   private windowIsFull(): boolean {
@@ -319,7 +308,7 @@ export class PageSender {
     how: { gatherMs: number; limited: boolean; alone?: boolean },
   ): void {
     const body = { block, address: bodyAddress(block, slot), frame, gatherMs: how.gatherMs };
-    const coded = this.codec.encode(body, () => this.pace.linkState(how.limited), how.alone);
+    const coded = this.codec.encode(body, () => this.linkState(how.limited), how.alone);
     addFrame(totals, frame, how.gatherMs);
     const writes = (made: CodedBody | undefined) => () => {
       if (made !== undefined) addCompressed(totals, frame, made.made, made.ms);
@@ -334,6 +323,10 @@ export class PageSender {
       );
     else this.order.ready(writes(coded));
     this.codec.use.frame(this.turnMs, this.waitedMs, this.clock.nowMs() - this.turnMs);
+  }
+
+  private linkState(limited: boolean): LinkState {
+    return this.pace.linkState(limited, this.channel.sentBytes);
   }
 
   /** Waits until every frame has been given to the channel. */
@@ -380,7 +373,7 @@ export class PageSender {
   }
 
   private release(block: RamBlock, slot: number): void {
-    this.freeSlots[block.layout.index]?.push(slot);
+    this.slots.release(block, slot);
     this.interrupt.wake();
   }
 }

@@ -80,12 +80,13 @@ export class SendPace {
   }
 
   /** What a codec goes by. */
-  linkState(limited: boolean): LinkState {
+  linkState(limited: boolean, sentBytes: number): LinkState {
     const { bytesPerMs, acknowledgedBytes, roundTripMs } = this.meter;
     return {
       nowMs: this.clock.nowMs(),
       measuredBytesPerMs: bytesPerMs,
       limitBytesPerMs: this.limitBytesPerMs(limited),
+      sentBytes,
       acknowledgedBytes,
       roundTripMs,
     };

@@ -26,3 +26,19 @@ describe('runHistory() breaks no rule', () => {
     600_000,
   );
 });
+
+describe('runHistory() breaks no rule with LZ4', () => {
+  test.each(['auto', 'all'] as const)(
+    'x-codec=%s',
+    async (codec) => {
+      let completed = 0;
+      for (let seed = 1; seed <= 20; seed += 1) {
+        const { violations, attempts } = await runHistory({ seed, parameters: { codec } });
+        expect(violations, `seed ${seed} with x-codec=${codec}`).toEqual([]);
+        if (attempts.some(({ outgoing }) => outgoing.status === 'completed')) completed += 1;
+      }
+      expect(completed).toBeGreaterThan(10);
+    },
+    600_000,
+  );
+});

@@ -17,6 +17,10 @@ const HELPER_PAGES_MIN = 32;
 /** While LZ4 does not pay, so few pages are tried now and then, in case the guest has changed. */
 const SAMPLE_PAGES = 8;
 const SAMPLE_MS = 50;
+/** Of a frame, while nothing is known of the link: it may be a fast one. */
+const UNKNOWN_PAGES_MAX = 64;
+/** To start a thread takes as long as to compress tens of MiB. */
+const HELPERS_AFTER_MS = 100;
 /** In post-copy a requested page must not wait for more than these to be compressed. */
 const URGENT_PAGES_MAX = 32;
 /** In the mean of a frame; kernels/compress.ts asks the same of each. */
@@ -52,7 +56,9 @@ export class Codec {
   private isAgreed = false;
   private decision: CodecDecision = NOTHING;
   private sampledMs = Number.NEGATIVE_INFINITY;
-  private isLinkMeasured = false;
+  private isLinkKnown = false;
+  /** Since when something is compressed over a link whose rate was measured. */
+  private steadySinceMs: number | undefined;
   private gatheredPages = 0;
   private gatheredMs = 0;
 
@@ -93,7 +99,8 @@ export class Codec {
     const pages = decision.pages ? frame.rawPages : 0;
     const tries = pages + (decision.deltas && hasLongDeltas(frame) ? frame.xbzrlePages : 0);
     if (tries === 0) return this.sample(body, alone);
-    const request = requestOf(body, decision, alone ? URGENT_PAGES_MAX : tries);
+    const max = this.isLinkKnown || this.choice !== 'auto' ? tries : UNKNOWN_PAGES_MAX;
+    const request = requestOf(body, decision, alone ? URGENT_PAGES_MAX : max);
     if (alone || tries < HELPER_PAGES_MIN || !this.helpers?.count) {
       return { ...this.compress(body.block, request), wasBusy: false };
     }
@@ -107,15 +114,18 @@ export class Codec {
     }
     const ready = this.helpers?.ready ?? 0;
     const state = link();
-    this.isLinkMeasured = state.measuredBytesPerMs !== undefined;
+    const linkBytesPerMs = this.use.bytesPerMs(state);
+    this.isLinkKnown = linkBytesPerMs !== undefined;
     const measured = {
-      linkBytesPerMs: this.use.bytesPerMs(state),
+      linkBytesPerMs,
       gatherMsPerPage: this.gatheredMs / Math.max(1, this.gatheredPages),
       helpers: ready > 0 ? ready : (this.helpers?.count ?? 0),
       pages: this.meter.pages,
       deltas: this.meter.deltas,
     };
     this.decision = chooseCodec(measured, this.decision);
+    const isSteady = state.measuredBytesPerMs !== undefined && this.decision.pages;
+    this.steadySinceMs = isSteady ? (this.steadySinceMs ?? state.nowMs) : undefined;
     return this.decision;
   }
 
@@ -124,14 +134,20 @@ export class Codec {
     request: CompressRequest,
     helpers: CodecHelpers,
   ): CodedBody | Promise<CodedBody> {
-    // A short migration, or one over a fast link, would be over before they run.
-    if (this.isLinkMeasured || this.choice !== 'auto') helpers.prepare();
+    if (this.needsHelpers()) helpers.prepare();
     if (helpers.ready === 0) return { ...this.compress(block, request), wasBusy: true };
     const wasBusy = helpers.underWay >= helpers.ready;
     return helpers.compress(block, request).then(({ made, ms }) => {
       this.meter.add(made, ms, this.clock.nowMs());
       return { made, ms: ms / Math.max(1, helpers.ready), wasBusy };
     });
+  }
+
+  /** A short migration, or one over a fast link, would be over before they run. */
+  private needsHelpers(): boolean {
+    if (this.choice !== 'auto') return true;
+    const { steadySinceMs } = this;
+    return steadySinceMs !== undefined && this.clock.nowMs() - steadySinceMs >= HELPERS_AFTER_MS;
   }
 
   private sample(body: MadeBody, alone: boolean): CodedBody | undefined {

@@ -11,16 +11,20 @@ export interface LinkState {
   readonly measuredBytesPerMs: number | undefined;
   /** Undefined: no limit. */
   readonly limitBytesPerMs: number | undefined;
+  readonly sentBytes: number;
   readonly acknowledgedBytes: number;
   readonly roundTripMs: number;
 }
 
 /** Of the sender's time; more is waiting that matters. */
-const WAIT_SHARE_MIN = 0.2;
+const WAIT_SHARE_MIN = 0.4;
 /** Over about so much of the sender's time. */
 const SHARE_MS = 20;
-/** A rate that the link once showed holds so long without being shown again. */
-const KEEP_MS = 2000;
+/**
+ * A rate that the link once showed holds so long without being shown again. Then pages go as they
+ * are until the link is waited for: if it is the limit, that is soon.
+ */
+const KEEP_MS = 300;
 /**
  * Silence of a link that is faster than it seems. A guess from the first answers holds after it.
  */
@@ -68,10 +72,13 @@ export class LinkUse {
   }
 
   /** From how little was answered by now. */
-  private guess({ nowMs, acknowledgedBytes, roundTripMs }: LinkState): number | undefined {
+  private guess(state: LinkState): number | undefined {
+    const { nowMs, sentBytes, acknowledgedBytes, roundTripMs } = state;
     if (this.startMs === undefined) return undefined;
     const elapsedMs = nowMs - this.startMs - roundTripMs;
     if (elapsedMs < SILENCE_MS) return undefined;
+    // What arrives about as fast as it is sent was not held up by the link.
+    if (acknowledgedBytes > sentBytes / 2) return Infinity;
     return Math.max(acknowledgedBytes, UNTOLD_BYTES) / elapsedMs;
   }
 

@@ -63,7 +63,7 @@ const CASES: readonly Case[] = [
     name: 'text as LZ4, cold',
     workload: 'idle,fill=8M,content=text',
     mode: 'stop',
-    parameters: { 'x-codec': 'auto' },
+    parameters: { 'x-codec': 'lz4' },
   },
   { name: 'memwrite, cold', workload: `memwrite,fill=8M,${HOT}`, vcpus: 2, mode: 'stop' },
 ];

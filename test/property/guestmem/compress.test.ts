@@ -92,7 +92,7 @@ describe('compressBody()', () => {
           if (!options.deltas) expect(made.triedDeltas).toBe(0);
         }
       }),
-      { numRuns: 120 },
+      { numRuns: 40 },
     );
   });
 
@@ -117,7 +117,7 @@ describe('compressBody()', () => {
           });
         }
       }),
-      { numRuns: 80 },
+      { numRuns: 40 },
     );
   });
 
@@ -139,7 +139,7 @@ describe('compressBody()', () => {
         if (outcome !== 'ok') expect(['bad-table', 'bad-lz4', 'bad-hash']).toContain(outcome);
         expect(destination.ram.equals(expected.ram)).toBe(true);
       }),
-      { numRuns: 120 },
+      { numRuns: 40 },
     );
   });
 

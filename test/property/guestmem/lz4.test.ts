@@ -73,7 +73,7 @@ describe('lz4Encode()', () => {
         expect(decodeLz4(encoded, PAGE_BYTES)).toEqual(bytes);
         expect(decode(encoded, PAGE_BYTES)).toEqual(bytes);
       }),
-      { numRuns: 300 },
+      { numRuns: 120 },
     );
   });
 
@@ -92,7 +92,7 @@ describe('lz4Encode()', () => {
           expect(limited).toEqual(whole);
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 120 },
     );
   });
 
@@ -124,7 +124,7 @@ describe('lz4Decode()', () => {
         fc.pre(length > 0);
         expect(decode(native.subarray(0, length), PAGE_BYTES)).toEqual(bytes);
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
   });
 
@@ -151,7 +151,7 @@ describe('lz4Decode()', () => {
         const shorter = encoded.subarray(0, cut % encoded.length);
         expect(decode(shorter, PAGE_BYTES)).toEqual(decodeLz4(shorter, PAGE_BYTES));
       }),
-      { numRuns: 300 },
+      { numRuns: 120 },
     );
   });
 

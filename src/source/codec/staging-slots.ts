@@ -1,0 +1,41 @@
+import { assert } from '../../base/index.ts';
+import type { GuestMemory, RamBlock } from '../../guestmem/index.ts';
+
+/** The sender's staging slots, the last one first to be used. */
+const SLOTS = [4, 3, 1, 0];
+/**
+ * Two slots keep the socket busy while the next batch is made; a ring of more gained nothing
+ * (docs/adr/0003), unless helpers of the codec have some.
+ */
+const IN_USE_MAX = 2;
+
+/** Which slots of each block may be written. */
+export class StagingSlots {
+  private readonly free: number[][];
+
+  constructor(memory: GuestMemory) {
+    this.free = memory.blocks.map(() => [...SLOTS]);
+  }
+
+  /** `isAhead`: helpers have some, so that all may be used. */
+  hasFree(block: RamBlock, isAhead: boolean): boolean {
+    const max = isAhead ? SLOTS.length : IN_USE_MAX;
+    return SLOTS.length - this.of(block).length < max;
+  }
+
+  take(block: RamBlock): number {
+    const slot = this.of(block).pop();
+    assert(slot !== undefined, 'Only who has asked for a free slot takes it');
+    return slot;
+  }
+
+  release(block: RamBlock, slot: number): void {
+    this.of(block).push(slot);
+  }
+
+  private of({ layout }: RamBlock): number[] {
+    const free = this.free[layout.index];
+    assert(free !== undefined, 'Slots exist for each block');
+    return free;
+  }
+}
