@@ -109,6 +109,7 @@ class Simulation {
       const lastRemainingPages = pass === 1 ? undefined : remainingPages;
       const sent = this.sendPass(pass, remainingPages);
       let dirtiedPages = this.dirtyFor(sent.durationMs);
+      if (pass === 1) this.primeCache();
       const describe = () =>
         this.describe(pass, { ...sent, dirtyPages: remainingPages, dirtiedPages });
       let [round, ended] = describe();
@@ -161,6 +162,15 @@ class Simulation {
     this.wireBytes += wireBytes;
     this.lastPassMs = durationMs;
     return { wireBytes, encodeMs, durationMs, sentPages: dirtyPages };
+  }
+
+  /**
+   * The first pass keeps the pages that it finds hot, and those that went before any were known:
+   * all that were dirtied during it, as far as they fit.
+   */
+  private primeCache(): void {
+    const { cache } = this;
+    if (cache !== undefined) this.dirty.forEach((pfn) => void cache.look(pfn, 1));
   }
 
   /** Bytes on the wire and time of the encoder, of all pages that are dirty now. */
