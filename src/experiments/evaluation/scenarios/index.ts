@@ -5,6 +5,7 @@ import { zeroAware } from './codec.ts';
 import { loadGenerator, memoryWriteDelta, regions } from './delta.ts';
 import { approaches, flatDowntime, prePaging } from './modes.ts';
 import { ablationOfBoth, skewedReorderDelta, streamingReorderDelta } from './order.ts';
+import { policies } from './policies.ts';
 import { interactive, rateAdaptive, sessions, streaming } from './services.ts';
 import { deadline, smartStop } from './stopping.ts';
 
@@ -29,4 +30,5 @@ export const SCENARIOS: readonly Scenario[] = [
   blackout,
   cacheSweep,
   deadline,
+  policies,
 ];

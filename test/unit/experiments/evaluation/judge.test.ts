@@ -107,6 +107,21 @@ describe('a verdict', () => {
     expect(judged('smart-stop', { timeout, auto: auto(130) })).toBe('holds, does not hold');
   });
 
+  it.each([
+    [1000, 100, 'none, holds'],
+    [1120, 100, 'none, does not hold'],
+    [1000, 300, 'none, does not hold'],
+  ])('policies: auto takes %d ms, %d ms of them down: %s', (totalMs, downtimeMs, expected) => {
+    const runs = ['quiet', 'sparse', 'skewed', 'dense'].flatMap((load) => [
+      [`${load} auto`, [run({ totalMs, downtimeMs })]] as const,
+      [`${load} qemu`, [run({ downtimeMs: 200 })]] as const,
+      // Faster, but at a price that is not allowed.
+      [`${load} clark`, [run({ totalMs: 500, downtimeMs: 900 })]] as const,
+      [`${load} svard`, [run({ totalMs: 2000 })]] as const,
+    ]);
+    expect(judged('policies', Object.fromEntries(runs))).toBe(expected);
+  });
+
   it('without any run nothing holds', () => {
     const verdicts = SCENARIOS.filter(({ notRun }) => notRun === undefined).map(({ name }) =>
       judged(name, {}),

@@ -40,6 +40,17 @@ describe('the report', () => {
     expect(text).toContain('30x | holds | **does not hold** |');
   });
 
+  it('lets no row hold when a guest was not whole, and judges no smoke run', () => {
+    const [vanilla, delta] = records as [RunRecord, RunRecord];
+    const different = record(memoryWrite, 'delta', run({ downtimeMs: 30, verify: 'different' }));
+    expect(judgeRecords(memoryWrite, [vanilla, delta, different])).toMatchObject({
+      verdict: { direction: 'does not hold', ratio: 'does not hold' },
+    });
+    expect(judgeRecords(memoryWrite, [vanilla, { ...delta, smoke: true }])).toMatchObject({
+      verdict: { direction: 'none', ratio: 'none' },
+    });
+  });
+
   it('says why runs failed, beside those that did not', () => {
     const failed = [...records, record(memoryWrite, 'delta', { failure: 'no link | today' })];
     expect(evaluationDocument(SCENARIOS, only(failed), [])).toContain(
