@@ -102,7 +102,12 @@ function remaining(recordsOf: RecordsOf): Drawing | undefined {
       const points = first.passes.map(
         ({ remainingBytes }, pass) => [pass + 1, remainingBytes / MIB] as const,
       );
-      return [{ name: `${scenario}, ${variant}`, points: points.slice(0, PASSES_SHOWN) }];
+      return [
+        {
+          name: `${scenario === 'memory-write' ? 1 : 5} ${variant}`,
+          points: points.slice(0, PASSES_SHOWN),
+        },
+      ];
     });
   });
   if (curves.length === 0) return undefined;
