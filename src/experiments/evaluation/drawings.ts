@@ -87,7 +87,10 @@ function ablation(recordsOf: RecordsOf): Drawing | undefined {
     svg: barChart({
       title: 'What each of the two is worth',
       variants: ABLATION,
-      panels: panelsOf([{ label: 'skewed writer', variants: ABLATION.map(runs) }]),
+      panels: panelsOf([
+        { label: 'skewed writer', variants: ABLATION.map(runs) },
+        { label: 'mild', variants: [runs('neither mild'), runs('reorder mild')] },
+      ]),
     }),
   };
 }

@@ -84,6 +84,7 @@ them all, \`npm run experiments -- NAME\` one, \`--list\` names them, \`--record
 anew. What is compared was measured in the same command, by turns. A link is a queue of the kernel with that rate, in a network
 namespace of its own; sizes and rates are chosen so that what decides, the rate at which memory is dirtied over the rate of
 the link, is as in the publication where that is known. Absolute figures are therefore not comparable, directions and ratios are.
+Experiments with disks have no row (13 to 15), and failures are tested instead of measured (20).
 
 The *downtime* is the larger of two: from the pause at the source to the start at the destination, and the gap that the guest itself
 noticed. Figures are medians, with the smallest and the largest of all repetitions in brackets. A row does not hold

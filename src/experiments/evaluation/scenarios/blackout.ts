@@ -19,7 +19,7 @@ export const blackout: Scenario = {
   number: 19,
   name: 'blackout',
   title: 'Distribution of the downtime over a light mix',
-  source: 'Ruprecht et al., VEE 2018 (Google)',
+  source: 'Google, VEE 2018',
   published: '50 ms at the median, 300 ms at the 99th percentile',
   criterion: 'median at most 50 ms, 99th percentile at most 300 ms, over at least 100 runs',
   baseline: '',

@@ -10,8 +10,7 @@ export const zeroAware: Scenario = {
   name: 'compression',
   title: 'Compression of memory that is half zeros',
   source: 'Jin et al. (MECOM), 2009',
-  published:
-    'downtime -27.1 %, total time -32 %, data -68.8 %, against a Xen that sends every page raw',
+  published: 'downtime -27.1 %, total time -32 %, data -68.8 %, against Xen',
   criterion: 'data at least -50 %; downtime and total time fall',
   baseline: 'none',
   improved: 'codec',

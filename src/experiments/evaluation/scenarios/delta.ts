@@ -72,7 +72,7 @@ export const regions: Scenario = {
   number: 1,
   name: 'regions',
   title: 'Where delta compression decides: D < B, B < D < B′, D > B′',
-  source: 'analysis of Svärd et al., VEE 2011',
+  source: 'derived from Svärd et al., VEE 2011',
   published: 'no figure; little to gain below B, all to gain up to B′, nothing above',
   criterion: 'downtime ratio at least 10 in the middle, and below 3 on both sides of it',
   baseline: 'vanilla',

@@ -134,24 +134,24 @@ export const prePaging: Scenario = {
   baseline: 'sequential',
   improved: 'bubbling',
   settings:
-    'post-copy of 256 MiB, a guest that walks through all of it at 4,000 accesses/s, the push limited to 25 MB/s',
+    'post-copy of 512 MiB, a guest that walks through all of it at 4,000 accesses/s, the push limited to 125 MB/s, which was the link of the publication',
   repetitions: 3,
   variants({ smoke }) {
-    const ram = smoke ? '16M' : '256M';
+    const [ram, push] = smoke ? ['16M', 25_000_000] : ['512M', 125_000_000];
     const order = (name: string): MigrationSpec => ({
       ram,
       workload: `memwrite,fill=${ram},hot=${ram},pattern=walk,rate=4000`,
       capabilities: ['postcopy-ram'],
       parameters: {
         'x-mode': 'postcopy',
-        'max-postcopy-bandwidth': LINK,
+        'max-postcopy-bandwidth': push,
         'x-postcopy-order': name,
       },
     });
     return { sequential: order('sequential'), bubbling: order('bubbling') };
   },
   judge(runs) {
-    const pages = 65_536;
+    const pages = 131_072;
     const plain = waitedShares(runs('sequential'), pages);
     const bubbling = waitedShares(runs('bubbling'), pages);
     const ratio = median(bubbling) / median(plain);

@@ -3,7 +3,6 @@ import {
   type MigrationSpec,
   Runner,
   type RunRecord,
-  SCENARIOS,
   type Scenario,
 } from '../../../../src/experiments/evaluation/index.ts';
 import { run } from './evaluation-fixtures.ts';
@@ -82,16 +81,5 @@ describe('the runner', () => {
     const [first] = await runner.run(scenario('unshaped', { one: shaped }));
     expect(asked).toEqual([]);
     expect(first?.result).toEqual({ failure: expect.stringMatching(/^needs a link/) });
-  });
-
-  it('names of scenarios are unique, and each has what it compares', () => {
-    const names = SCENARIOS.map(({ name }) => name);
-    expect(new Set(names).size).toBe(names.length);
-    for (const known of SCENARIOS.filter(({ notRun }) => notRun === undefined)) {
-      for (const smoke of [false, true]) {
-        const variants = Object.keys(known.variants({ smoke }));
-        expect(variants.length, known.name).toBeGreaterThan(0);
-      }
-    }
   });
 });
