@@ -1,8 +1,8 @@
 import { allIdentical, change, holds, middle, percentChange, reduction } from '../judge.ts';
 import type { MigrationSpec, Scenario } from '../scenario.ts';
 import { rounded } from '../statistics.ts';
+import { SLOW_LINK } from './precopy-pair.ts';
 
-const LINK = 12_500_000;
 const RAM_BYTES = 96 * 2 ** 20;
 
 export const zeroAware: Scenario = {
@@ -23,7 +23,7 @@ export const zeroAware: Scenario = {
       workload: smoke
         ? 'memwrite,fill=8M,content=text,hot=2M,rate=2500,words=8,step=512'
         : 'memwrite,fill=48M,content=text,hot=4M,rate=2500,words=8,step=512',
-      linkBytesPerSecond: LINK,
+      linkBytesPerSecond: SLOW_LINK,
     };
     const parameters = {
       'downtime-limit': 300,

@@ -1,40 +1,21 @@
 import { allEnded, allIdentical, holds, reduction, shown, timesSmaller } from '../judge.ts';
 import type { MigrationSpec, Scenario, ScenarioSize } from '../scenario.ts';
-
-const MIB = 2 ** 20;
-const LINK = 12_500_000;
-
-/** Plain pre-copy with QEMU's rule, which is given up on after a time: the guest is paused then. */
-const VANILLA = {
-  'x-policy': 'qemu',
-  'x-reorder': 'off',
-  'x-timeout-action': 'suspend',
-  'downtime-limit': 30,
-};
-const DELTA = { ...VANILLA, 'x-policy': 'svard', 'xbzrle-cache-size': 64 * MIB };
+import { SLOW_LINK, vanilla, withDelta } from './precopy-pair.ts';
 
 function memoryWrite({ smoke }: ScenarioSize): MigrationSpec {
   return smoke
     ? {
         ram: '16M',
         workload: 'lmbench,fill=12M,size=8M,unit=4,stride=1K,rate=9200',
-        linkBytesPerSecond: LINK,
+        linkBytesPerSecond: SLOW_LINK,
         parameters: { 'x-timeout': 2_000 },
       }
     : {
         ram: '64M',
         workload: 'lmbench,fill=56M,size=32M,unit=4,stride=1K,rate=9200',
-        linkBytesPerSecond: LINK,
+        linkBytesPerSecond: SLOW_LINK,
         parameters: { 'x-timeout': 12_000 },
       };
-}
-
-function withDelta(spec: MigrationSpec): MigrationSpec {
-  return { ...spec, parameters: { ...DELTA, ...spec.parameters }, capabilities: ['xbzrle'] };
-}
-
-function vanilla(spec: MigrationSpec): MigrationSpec {
-  return { ...spec, parameters: { ...VANILLA, ...spec.parameters } };
 }
 
 export const memoryWriteDelta: Scenario = {
@@ -82,12 +63,12 @@ export const regions: Scenario = {
   repetitions: 3,
   variants(size) {
     const pairs = REGION_RATES.flatMap((rate) => {
-      const pages = Math.round((rate * LINK) / 4096);
+      const pages = Math.round((rate * SLOW_LINK) / 4096);
       const [ram, fill, hot] = size.smoke ? ['16M', '8M', '4M'] : ['32M', '28M', '16M'];
       const spec: MigrationSpec = {
         ram,
         workload: `memwrite,fill=${fill},hot=${hot},rate=${pages},words=256,step=16`,
-        linkBytesPerSecond: LINK,
+        linkBytesPerSecond: SLOW_LINK,
         parameters: { 'x-timeout': size.smoke ? 2_000 : 8_000 },
       };
       return [
@@ -130,13 +111,13 @@ export const loadGenerator: Scenario = {
       ? {
           ram: '16M',
           workload: 'lmbench,fill=12M,size=8M,unit=1,stride=1K,rate=10000',
-          linkBytesPerSecond: LINK,
+          linkBytesPerSecond: SLOW_LINK,
           parameters: { 'x-timeout': 3_000, 'x-timeout-action': 'cancel' },
         }
       : {
           ram: '48M',
           workload: 'lmbench,fill=40M,size=16M,unit=1,stride=1K,rate=10000',
-          linkBytesPerSecond: LINK,
+          linkBytesPerSecond: SLOW_LINK,
           parameters: { 'x-timeout': 20_000, 'x-timeout-action': 'cancel' },
         };
     return { vanilla: vanilla(spec), delta: withDelta(spec) };

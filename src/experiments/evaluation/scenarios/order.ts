@@ -1,15 +1,8 @@
 import { allIdentical, change, holds, percentChange, reduction, timesSmaller } from '../judge.ts';
 import type { MigrationSpec, Scenario, ScenarioSize } from '../scenario.ts';
+import { SLOW_LINK, VANILLA } from './precopy-pair.ts';
 
 const MIB = 2 ** 20;
-const LINK = 12_500_000;
-
-const VANILLA = {
-  'x-policy': 'qemu',
-  'x-reorder': 'off',
-  'x-timeout-action': 'suspend',
-  'downtime-limit': 30,
-};
 
 /** Few pages are written much more often than the others. */
 function skewedWriter({ smoke }: ScenarioSize): MigrationSpec {
@@ -17,13 +10,13 @@ function skewedWriter({ smoke }: ScenarioSize): MigrationSpec {
     ? {
         ram: '16M',
         workload: 'memwrite,fill=12M,hot=12M,pattern=zipf,rate=4000,words=8,step=512',
-        linkBytesPerSecond: LINK,
+        linkBytesPerSecond: SLOW_LINK,
         parameters: { 'x-timeout': 3_000 },
       }
     : {
         ram: '96M',
         workload: 'memwrite,fill=80M,hot=80M,pattern=zipf,rate=6000,words=8,step=512',
-        linkBytesPerSecond: LINK,
+        linkBytesPerSecond: SLOW_LINK,
         parameters: { 'x-timeout': 16_000 },
       };
 }
@@ -113,13 +106,13 @@ export const streamingReorderDelta: Scenario = {
         ? {
             ram: '16M',
             workload: 'stream,fill=12M,ring=4M,frame=64K,fps=250,change=5',
-            linkBytesPerSecond: LINK,
+            linkBytesPerSecond: SLOW_LINK,
             parameters: { 'x-timeout': 3_000 },
           }
         : {
             ram: '96M',
             workload: 'stream,fill=88M,ring=28M,frame=64K,fps=250,change=5',
-            linkBytesPerSecond: LINK,
+            linkBytesPerSecond: SLOW_LINK,
             parameters: { 'x-timeout': 16_000 },
           },
     );

@@ -2,9 +2,9 @@ import type { Figures } from '../figures.ts';
 import { allEnded, holds, middle } from '../judge.ts';
 import type { MigrationSpec, RunsOf, Scenario } from '../scenario.ts';
 import { rounded } from '../statistics.ts';
+import { SLOW_LINK } from './precopy-pair.ts';
 
 const MIB = 2 ** 20;
-const LINK = 12_500_000;
 const FIXED = ['clark', 'qemu', 'svard'] as const;
 const POLICIES = ['auto', ...FIXED] as const;
 const LIMIT_MS = 200;
@@ -74,12 +74,12 @@ export const policies: Scenario = {
         {
           ram: '48M',
           workload,
-          linkBytesPerSecond: LINK,
+          linkBytesPerSecond: SLOW_LINK,
           capabilities: ['xbzrle'],
           parameters: {
             'x-policy': policy,
             // The rates of clark are shares of it; it is the link's for all.
-            'max-bandwidth': LINK,
+            'max-bandwidth': SLOW_LINK,
             'downtime-limit': LIMIT_MS,
             'xbzrle-cache-size': 64 * MIB,
             'x-timeout': 12_000,

@@ -2,31 +2,14 @@ import type { Figures } from '../figures.ts';
 import { allEnded, allIdentical, holds } from '../judge.ts';
 import type { MigrationSpec, Scenario } from '../scenario.ts';
 import { rounded, spread } from '../statistics.ts';
+import { SLOW_LINK, vanilla, withDelta } from './precopy-pair.ts';
 
-const MIB = 2 ** 20;
-const LINK = 12_500_000;
 const STREAM_BUFFER_MS = 1_000;
 
-const VANILLA = {
-  'x-policy': 'qemu',
-  'x-reorder': 'off',
-  'x-timeout-action': 'suspend',
-  'downtime-limit': 30,
-};
+const CACHE_MIB = 128;
 
-function pair(
-  spec: MigrationSpec,
-  cacheMib: number,
-): Readonly<Record<'vanilla' | 'delta', MigrationSpec>> {
-  const delta = { 'x-policy': 'svard', 'xbzrle-cache-size': cacheMib * MIB };
-  return {
-    vanilla: { ...spec, parameters: { ...VANILLA, ...spec.parameters } },
-    delta: {
-      ...spec,
-      parameters: { ...VANILLA, ...delta, ...spec.parameters },
-      capabilities: ['xbzrle'],
-    },
-  };
+function pair(spec: MigrationSpec): Readonly<Record<'vanilla' | 'delta', MigrationSpec>> {
+  return { vanilla: vanilla(spec), delta: withDelta(spec, CACHE_MIB) };
 }
 
 const clientValues = (runs: readonly Figures[], field: keyof NonNullable<Figures['client']>) =>
@@ -47,18 +30,15 @@ export const streaming: Scenario = {
     '96 MiB, a ring of 64 MiB of frames of 64 KiB, 250 a second (1.3 x the link of 12.5 MB/s), a twentieth of a frame changes; suspended after 14 s; clients have a link of their own',
   repetitions: 3,
   variants: ({ smoke }) =>
-    pair(
-      {
-        ram: smoke ? '24M' : '96M',
-        workload: smoke
-          ? 'stream,fill=20M,ring=16M,frame=64K,fps=250,change=5'
-          : 'stream,fill=88M,ring=64M,frame=64K,fps=250,change=5',
-        linkBytesPerSecond: LINK,
-        parameters: { 'x-timeout': smoke ? 4_000 : 14_000 },
-        client: { kind: 'stream', framesPerSecond: 250, bufferMs: smoke ? 200 : STREAM_BUFFER_MS },
-      },
-      128,
-    ),
+    pair({
+      ram: smoke ? '24M' : '96M',
+      workload: smoke
+        ? 'stream,fill=20M,ring=16M,frame=64K,fps=250,change=5'
+        : 'stream,fill=88M,ring=64M,frame=64K,fps=250,change=5',
+      linkBytesPerSecond: SLOW_LINK,
+      parameters: { 'x-timeout': smoke ? 4_000 : 14_000 },
+      client: { kind: 'stream', framesPerSecond: 250, bufferMs: smoke ? 200 : STREAM_BUFFER_MS },
+    }),
   judge(runs) {
     const [plain, delta] = [runs('vanilla'), runs('delta')];
     const lost = largest(clientValues(delta, 'lostFrames'));
@@ -96,18 +76,15 @@ export const sessions: Scenario = {
     '112 MiB, 96 MiB hot (7.7 s of the link of 12.5 MB/s), 4 words of a record, 12,000 records/s (3.9 x the link), 16 sessions; suspended after 14 s; clients have a link of their own',
   repetitions: 3,
   variants: ({ smoke }) =>
-    pair(
-      {
-        ram: smoke ? '24M' : '120M',
-        workload: smoke
-          ? 'erp,heap=20M,hot=16M,updates=50,rate=8000,sessions=16'
-          : 'erp,heap=112M,hot=96M,updates=50,rate=12000,sessions=16',
-        linkBytesPerSecond: LINK,
-        parameters: { 'x-timeout': smoke ? 4_000 : 14_000 },
-        client: { kind: 'erp', sessions: SESSIONS, thinkMs: 100, limitMs: smoke ? 500 : 5_000 },
-      },
-      128,
-    ),
+    pair({
+      ram: smoke ? '24M' : '120M',
+      workload: smoke
+        ? 'erp,heap=20M,hot=16M,updates=50,rate=8000,sessions=16'
+        : 'erp,heap=112M,hot=96M,updates=50,rate=12000,sessions=16',
+      linkBytesPerSecond: SLOW_LINK,
+      parameters: { 'x-timeout': smoke ? 4_000 : 14_000 },
+      client: { kind: 'erp', sessions: SESSIONS, thinkMs: 100, limitMs: smoke ? 500 : 5_000 },
+    }),
   judge(runs) {
     const [plain, delta] = [runs('vanilla'), runs('delta')];
     const [dead, deadWithDelta] = [
@@ -136,23 +113,29 @@ export const interactive: Scenario = {
   baseline: '',
   improved: 'frames; transactions',
   settings:
-    'mode auto, downtime limit 30 ms, 64 MiB over 25 MB/s; frames: 25 a second of 16 KiB, longest gap less a period; transactions: 32 sessions over 4 MiB, the slowest one',
+    'policy auto, 64 MiB over 25 MB/s; frames: 25 a second of 16 KiB, downtime limit 30 ms, longest gap less a period; transactions: 32 sessions over 2 MiB, downtime limit 100 ms, the slowest one',
   repetitions: 10,
   variants({ smoke }) {
     const ram = smoke ? '16M' : '64M';
     const fill = smoke ? '8M' : '48M';
-    const link = { linkBytesPerSecond: 25_000_000, parameters: { 'downtime-limit': 30 } };
+    const link = { linkBytesPerSecond: 25_000_000 };
+    const within = (limitMs: number) => ({
+      // Whatever happens, it ends.
+      parameters: { 'downtime-limit': limitMs, 'x-timeout': 15_000, 'x-timeout-action': 'suspend' },
+    });
     return {
       frames: {
         ...link,
+        ...within(30),
         ram,
         workload: `stream,fill=${fill},ring=1M,frame=16K,fps=25,change=20`,
         client: { kind: 'stream', framesPerSecond: 25, bufferMs: 120 },
       },
       transactions: {
         ...link,
+        ...within(100),
         ram,
-        workload: `erp,heap=${fill},hot=4M,updates=20,rate=500,sessions=32`,
+        workload: `erp,heap=${fill},hot=2M,updates=20,rate=500,sessions=32`,
         client: { kind: 'erp', sessions: 32, thinkMs: 50, limitMs: 5_000 },
       },
     };
@@ -186,7 +169,7 @@ export const rateAdaptive: Scenario = {
     const spec: MigrationSpec = {
       ram: smoke ? '16M' : '48M',
       workload: `stream,fill=${smoke ? '8M' : '40M'},ring=2M,frame=32K,fps=150,change=5`,
-      linkBytesPerSecond: LINK,
+      linkBytesPerSecond: SLOW_LINK,
       clientsShareLink: true,
       client: { kind: 'stream', framesPerSecond: 150, bufferMs: 500 },
     };
@@ -195,7 +178,7 @@ export const rateAdaptive: Scenario = {
       fixed: { ...spec, parameters: { ...parameters, 'x-policy': 'qemu' } },
       adaptive: {
         ...spec,
-        parameters: { ...parameters, 'x-policy': 'clark', 'max-bandwidth': LINK },
+        parameters: { ...parameters, 'x-policy': 'clark', 'max-bandwidth': SLOW_LINK },
       },
     };
   },

@@ -1,8 +1,7 @@
 import { allIdentical, change, holds, percentChange } from '../judge.ts';
 import type { MigrationSpec, Scenario } from '../scenario.ts';
 import { median, rounded, spread } from '../statistics.ts';
-
-const LINK = 12_500_000;
+import { SLOW_LINK } from './precopy-pair.ts';
 
 export const smartStop: Scenario = {
   number: 16,
@@ -22,7 +21,7 @@ export const smartStop: Scenario = {
       workload: smoke
         ? 'memwrite,fill=12M,hot=4M,rate=6000,words=8,step=512'
         : 'memwrite,fill=40M,hot=16M,rate=6000,words=8,step=512',
-      linkBytesPerSecond: LINK,
+      linkBytesPerSecond: SLOW_LINK,
     };
     const parameters = {
       'downtime-limit': 30,
@@ -69,7 +68,7 @@ export const deadline: Scenario = {
       workload: smoke
         ? 'memwrite,fill=12M,hot=4M,rate=4000,words=8,step=512'
         : 'memwrite,fill=56M,hot=8M,rate=4000,words=8,step=512',
-      linkBytesPerSecond: LINK,
+      linkBytesPerSecond: SLOW_LINK,
       capabilities: ['postcopy-ram'],
     };
     const parameters = { 'downtime-limit': 30, 'x-reorder': 'off' };
