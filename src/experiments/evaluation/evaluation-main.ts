@@ -1,0 +1,126 @@
+// npm run experiments [-- NAME...] [--list] [--smoke] [--repeat N] [--record] [--report]
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { drawingsOf } from './drawings.ts';
+import { kernelShapes, measureOverLink } from './link.ts';
+import { describeMachine } from './machine.ts';
+import { measureMigration } from './measure.ts';
+import { newestBatch, parseRecords, type RunRecord } from './record.ts';
+import { evaluationDocument, judgeRecords, rowText } from './report.ts';
+import { Runner } from './runner.ts';
+import type { Scenario } from './scenario.ts';
+import { SCENARIOS } from './scenarios/index.ts';
+
+const USAGE = `npm run experiments [-- NAME...] [options]
+  --list      names and titles
+  --smoke     small sizes, one repetition
+  --repeat N  repetitions instead of each scenario's own
+  --record    append the runs to results/, write docs/evaluation.md anew
+  --report    run nothing, write docs/evaluation.md from results/
+`;
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+const resultsOf = (name: string) => join(root, 'results', `${name}.jsonl`);
+
+function recorded(name: string): readonly RunRecord[] {
+  const file = resultsOf(name);
+  return existsSync(file) ? newestBatch(parseRecords(readFileSync(file, 'utf8'))) : [];
+}
+
+function writeReport(): void {
+  const drawings = drawingsOf(SCENARIOS, recorded);
+  const folder = join(root, 'docs/evaluation');
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  for (const { file, svg } of drawings) writeFileSync(join(folder, file), svg);
+  writeFileSync(
+    join(root, 'docs/evaluation.md'),
+    evaluationDocument(SCENARIOS, recorded, drawings),
+  );
+}
+
+interface Options {
+  readonly smoke: boolean;
+  readonly isRecording: boolean;
+  readonly repetitions: number | undefined;
+}
+
+async function runAll(scenarios: readonly Scenario[], options: Options): Promise<void> {
+  const { smoke, isRecording, repetitions = smoke ? 1 : undefined } = options;
+  if (isRecording) mkdirSync(join(root, 'results'), { recursive: true });
+  const runner = new Runner({
+    smoke,
+    batch: new Date().toISOString(),
+    machine: describeMachine,
+    kernelShapes: kernelShapes(),
+    measure: measureMigration,
+    measureOverLink,
+    ...(repetitions === undefined ? {} : { repetitions }),
+    onRecord(record) {
+      const line = `${JSON.stringify(record)}\n`;
+      process.stdout.write(line);
+      if (isRecording) appendFileSync(resultsOf(record.scenario), line);
+    },
+  });
+  for (const scenario of scenarios) {
+    const records = await runner.run(scenario);
+    process.stderr.write(`${rowText(scenario, judgeRecords(scenario, records))}\n`);
+    if (isRecording) writeReport();
+  }
+}
+
+/** Resolves to the exit code. */
+async function main(words: readonly string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: [...words],
+    allowPositionals: true,
+    options: {
+      list: { type: 'boolean' },
+      smoke: { type: 'boolean', default: false },
+      repeat: { type: 'string' },
+      record: { type: 'boolean', default: false },
+      report: { type: 'boolean' },
+      help: { type: 'boolean' },
+    },
+  });
+  const unknown = positionals.filter((name) => !SCENARIOS.some((known) => known.name === name));
+  const repetitions = values.repeat === undefined ? undefined : Number(values.repeat);
+  if (repetitions !== undefined && !(Number.isInteger(repetitions) && repetitions > 0)) {
+    process.stderr.write(`--repeat takes a whole number above 0, not ${values.repeat}\n`);
+    return 2;
+  }
+  if (unknown.length > 0) {
+    process.stderr.write(`No such scenario: ${unknown.join(', ')}; --list names them\n`);
+    return 2;
+  }
+  if (values.help) process.stdout.write(USAGE);
+  else if (values.list) {
+    for (const { number, name, title } of SCENARIOS) {
+      process.stdout.write(`${String(number).padStart(2)} ${name.padEnd(18)} ${title}\n`);
+    }
+  } else if (values.report) writeReport();
+  else {
+    const chosen =
+      positionals.length === 0
+        ? SCENARIOS
+        : SCENARIOS.filter(({ name }) => positionals.includes(name));
+    await runAll(chosen, { smoke: values.smoke, isRecording: values.record, repetitions });
+  }
+  return 0;
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 2;
+}
