@@ -5,6 +5,8 @@ import type { GuestMemory, RamBlock } from '../../guestmem/index.ts';
 const PIVOTS_MAX = 8;
 /** A fault so close to an edge is of the guest that has caught up with it. */
 const NEAR_PAGES = 64;
+/** Of the pages around a fault. Who goes one way may turn round. */
+const SHARE_BELOW = { both: 1 / 2, up: 1 / 4, down: 3 / 4 } as const;
 /**
  * Dirtied in so many syncs, of which an ordered pass has up to 64; what pre-copy never saw dirty
  * has no heat, and comes last.
@@ -23,19 +25,21 @@ interface Pivot {
 
 /**
  * In which order missing pages go that nobody waits for. `bubbling`: outward from recent faults,
- * each in turn, because a guest that touched a page touches its neighbours next (Hines and Gopalan
- * 2009). A fault at the edge of what was taken around an earlier one is no new place: the guest has
- * come as far, and what lies ahead of it goes. Where there was no fault, the pages that pre-copy
- * saw dirtied most often, then all others. `sequential`: ascending, whatever the guest does; the
- * yardstick.
+ * because a guest that touched a page touches its neighbours next (Hines and Gopalan 2009). Every
+ * second turn is that of the latest fault, every fourth that of the one before: where the guest was
+ * must not take the link from where it is. A fault at the edge of what was taken around an earlier
+ * one is no new place: the guest has come as far, and what lies ahead of it goes. Where there was
+ * no fault, the pages that pre-copy saw dirtied most often, then all others. `sequential`:
+ * ascending, whatever the guest does; the yardstick.
  *
  * What is missing is the dirty bitmap: whoever takes a page clears its bit, so none goes twice.
  */
 export class PushOrder {
   private readonly blocks: readonly RamBlock[];
   private readonly order: PostcopyOrder;
-  /** The next to be served first. */
+  /** The latest fault's first. */
   private pivots: Pivot[] = [];
+  private turn = 0;
   private level = 0;
   private blockIndex = 0;
   private cursor = 0;
@@ -57,7 +61,7 @@ export class PushOrder {
 
   /** Where the next pages are taken, as far as is known now; undefined when all were taken. */
   nextBlock(): RamBlock | undefined {
-    return this.pivots[0]?.block ?? this.blocks[this.blockIndex];
+    return this.pivots[this.nextPivot]?.block ?? this.blocks[this.blockIndex];
   }
 
   /**
@@ -65,8 +69,13 @@ export class PushOrder {
    * next pages may be in another block.
    */
   take(max: number): number {
-    const [pivot] = this.pivots;
-    return pivot === undefined ? this.takeFurther(max) : this.takeAround(pivot, max);
+    const index = this.nextPivot;
+    const pivot = this.pivots[index];
+    if (pivot === undefined) return this.takeFurther(max);
+    this.turn += 1;
+    const count = this.takeAround(pivot, max);
+    if (count === 0) this.pivots.splice(index, 1);
+    return count;
   }
 
   /** From the beginning: pages that had been taken are missing again. */
@@ -77,15 +86,18 @@ export class PushOrder {
     this.cursor = 0;
   }
 
+  /** How often the number of turns can be halved: 0 every second time, 1 every fourth. */
+  private get nextPivot(): number {
+    const halvings = 31 - Math.clz32(~this.turn & (this.turn + 1));
+    return Math.min(halvings, this.pivots.length - 1);
+  }
+
   private takeAround(pivot: Pivot, max: number): number {
-    const { course } = pivot;
-    let count = course === 'up' ? this.takeUp(pivot, max, 0) : 0;
-    const below = course === 'both' ? Math.floor(max / 2) : max;
-    count += this.takeDown(pivot, Math.min(below, max - count), count);
-    if (course !== 'up') count += this.takeUp(pivot, max - count, count);
-    this.pivots.shift();
-    if (count > 0) this.pivots.push(pivot);
-    return count;
+    const below = Math.floor(max * SHARE_BELOW[pivot.course]);
+    let count = this.takeDown(pivot, below, 0);
+    count += this.takeUp(pivot, max - count, count);
+    // Nothing is left above.
+    return count + this.takeDown(pivot, max - count, count);
   }
 
   private takeUp(pivot: Pivot, max: number, listOffset: number): number {
@@ -132,7 +144,5 @@ function reaches(pivot: Pivot, pfn: number): boolean {
   // Where both are near, nothing is known yet but of a page beyond one of them.
   if (isUpper && (!isLower || pfn >= pivot.up)) pivot.course = 'up';
   if (isLower && (!isUpper || pfn < pivot.down)) pivot.course = 'down';
-  pivot.up = Math.max(pivot.up, pfn + 1);
-  pivot.down = Math.min(pivot.down, pfn);
   return true;
 }
