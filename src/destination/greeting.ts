@@ -8,6 +8,7 @@ const SUPPORTED_CAPABILITIES = [
   ...(['xbzrle', 'validate-uuid', 'postcopy-ram', 'postcopy-preempt'] as const),
   'x-postcopy-journal',
   'x-lz4',
+  'x-postcopy-xbzrle',
 ];
 
 /** Those of HELLO that this side has. */

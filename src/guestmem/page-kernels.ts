@@ -55,6 +55,7 @@ export interface PageKernels {
 export const GATHER_ENCODE = 1;
 export const GATHER_KEEP = 2;
 export const GATHER_KEEP_OTHERS = 4;
+export const GATHER_TELL_ALL = 8;
 /** The bucket from which on pages are primed, in the bits from here on. */
 export const GATHER_PRIME_SHIFT = 8;
 

@@ -49,6 +49,7 @@ export class PageSender {
   private readonly pace: SendPace;
   private readonly slots: StagingSlots;
   private readonly freeUrgentSlots: number[][];
+  private pushesDeltas = false;
   private batchCount = 0;
   /** What the frame that is being made has waited for the link, and since when it is made. */
   private waitedMs = 0;
@@ -176,6 +177,14 @@ export class PageSender {
   }
 
   /**
+   * The destination takes deltas also for missing pages. Not over a connection that follows a lost
+   * one: what it had of a page may be damaged by a frame that was cut off.
+   */
+  agreeOnDeltas(): void {
+    this.pushesDeltas = true;
+  }
+
+  /**
    * From now on pages are pushed while vCPUs wait for others: smaller frames, a smaller window, and
    * the limit of post-copy.
    */
@@ -197,7 +206,7 @@ export class PageSender {
       return 0;
     }
     const startMs = this.clock.nowMs();
-    const frame = block.gather(bodyAddress(block, slot), count, false, false, 0);
+    const frame = block.gatherMissing(bodyAddress(block, slot), count, this.pushesDeltas);
     const gatherMs = this.clock.nowMs() - startMs;
     this.compress(block, slot, frame, totals, { gatherMs, limited: true, alone: true });
     return count;
@@ -217,7 +226,7 @@ export class PageSender {
     const slot = free?.pop();
     assert(slot !== undefined && free !== undefined, 'The caller has asked for a small slot');
     const address = block.urgentSlotAddress(slot) + FRAME_HEADER_BYTES;
-    const frame = block.gather(address, 1, false, false, 0);
+    const frame = block.gatherMissing(address, 1, this.pushesDeltas);
     addFrame(totals, frame, 0);
     const body = { block, address, frame, gatherMs: 0 };
     // It was asked for alone, so this is not a promise.

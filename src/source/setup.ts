@@ -5,6 +5,8 @@ import type { OutgoingContext } from './outgoing-context.ts';
 export const SOFTWARE = 'sterna';
 /** A capability of the wire alone: `x-codec` says whether a user wants it. */
 const LZ4 = 'x-lz4';
+/** Another one: deltas of missing pages. QEMU has none in post-copy. */
+const POSTCOPY_XBZRLE = 'x-postcopy-xbzrle';
 /**
  * The destination says nothing while it builds the machine, which takes a few seconds for 16 GiB
  * and 16 vCPUs on a small host: so much longer than any other silence may be its answer to HELLO.
@@ -34,6 +36,7 @@ export async function setUp(context: OutgoingContext): Promise<void> {
   }
   // An older destination does not read LZ4: `auto` does without it.
   if (acknowledged.capabilities.includes(LZ4)) context.codec.agree();
+  if (acknowledged.capabilities.includes(POSTCOPY_XBZRLE)) context.sender.agreeOnDeltas();
   await rehearse(context);
   await measureRoundTrip(context);
   context.log.info({
@@ -83,6 +86,13 @@ function wantedCapabilities({ capabilities, parameters }: OutgoingContext): read
   return isLz4Forced(parameters) ? [...names, LZ4] : names;
 }
 
+/** Those that it does without where the destination has them not. */
+function offeredCapabilities(context: OutgoingContext): readonly string[] {
+  const { capabilities } = context;
+  const deltas = capabilities.xbzrle && capabilities['postcopy-ram'] ? [POSTCOPY_XBZRLE] : [];
+  return wantsLz4(context) ? [LZ4, ...deltas] : deltas;
+}
+
 function isLz4Forced({ codec }: OutgoingContext['parameters']): boolean {
   return codec !== 'auto' && codec !== 'none';
 }
@@ -101,9 +111,7 @@ function hello(context: OutgoingContext): Parameters<typeof encodeHello>[0] {
     guest: { epoch: record.epoch },
     pageBytes: PAGE_BYTES,
     machine: machine.description,
-    capabilities: [
-      ...new Set([...wantedCapabilities(context), ...(wantsLz4(context) ? [LZ4] : [])]),
-    ],
+    capabilities: [...new Set([...wantedCapabilities(context), ...offeredCapabilities(context)])],
     parameters: {
       'x-mode': parameters.mode,
       'x-verify': parameters.verify,

@@ -81,7 +81,9 @@ export class ReferencePageDestination {
     } else {
       const delta = entry.kind === 'XBZRLE' ? payload : decodeLz4(payload, PAGE_BYTES - 1);
       if (delta === undefined || delta.length < 3) return 'bad-lz4';
-      if (!this.received[pfn] || !decodeXbzrle(page, delta)) return 'bad-delta';
+      // In post-copy it is for what the page was before it became missing.
+      const hasBase = keepReceived || this.received[pfn];
+      if (!hasBase || !decodeXbzrle(page, delta)) return 'bad-delta';
     }
     if (pageHash(page, pfn) !== hash) return 'bad-hash';
     this.hashes[pfn] = hash;

@@ -59,6 +59,20 @@ export class ReferencePageSource {
     return finish(entries, counts);
   }
 
+  /** Each page has an entry. */
+  gatherMissing(pfns: readonly number[], deltas: boolean): ReferenceBatch {
+    const counts = emptyCounts();
+    const entries: PageEntry[] = [];
+    for (const pfn of pfns) {
+      if (deltas) this.ghosts.see(pfn, 0, true, false);
+      const entry = deltas
+        ? (this.encodePage(pfn, false, 0, counts, false) ?? this.samePage(pfn, counts))
+        : wholePage(pfn, this.page(pfn), counts);
+      putEntry(entries, entry);
+    }
+    return finish(entries, counts);
+  }
+
   gatherEmpty(
     populated: readonly boolean[],
     from: number,
@@ -83,6 +97,16 @@ export class ReferencePageSource {
       putEntry(entries, { kind: 'ZERO_RUN', pfn, pages: 1 });
     }
     return finish(entries, counts);
+  }
+
+  /** A delta that changes nothing: the first byte. */
+  private samePage(pfn: number, counts: Counts): PageEntry {
+    const page = this.page(pfn);
+    const payload = Uint8Array.of(0, 1, page[0]!);
+    counts.unchangedPages -= 1;
+    counts.xbzrlePages += 1;
+    counts.xbzrleBytes += payload.length;
+    return { kind: 'XBZRLE', pfn, hash: pageHash(page, pfn), payload };
   }
 
   private insert(pfn: number, age: number, counts: Counts, primes: boolean): void {

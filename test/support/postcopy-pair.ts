@@ -1,5 +1,5 @@
 import type { MigrationParameters } from '../../src/base/index.ts';
-import { decodePageTable, MESSAGE_TYPES } from '../../src/protocol/index.ts';
+import { decodePageTable, MESSAGE_TYPES, type PageEntry } from '../../src/protocol/index.ts';
 import { EnginePair, type PairOptions, type PairResult } from './engine-pair.ts';
 import { fillGuest } from './guest-script.ts';
 
@@ -19,6 +19,8 @@ export const SLOW_LINK = { bandwidthBytesPerSecond: 20e6, latencyMs: 0.1 };
 export class PostcopyPair extends EnginePair {
   /** Pages in the order in which the source sent them on its first connection after GRANT. */
   readonly pushed: PageAt[] = [];
+  /** As what each of them went. */
+  readonly pushedKinds: PageEntry['kind'][] = [];
 
   constructor(options: PostcopyOptions = {}) {
     super({
@@ -34,6 +36,7 @@ export class PostcopyPair extends EnginePair {
       const table = decodePageTable(body, frame.checkedBytes);
       if (table.kind === 'malformed') throw table.error;
       this.pushed.push(...table.body.map(({ pfn }): PageAt => [frame.block, pfn]));
+      this.pushedKinds.push(...table.body.map(({ kind }) => kind));
     };
   }
 

@@ -5,6 +5,7 @@ import {
   GATHER_KEEP,
   GATHER_KEEP_OTHERS,
   GATHER_PRIME_SHIFT,
+  GATHER_TELL_ALL,
   instantiatePageKernels,
   type PageKernels,
 } from '../page-kernels.ts';
@@ -244,6 +245,15 @@ export class RamBlock {
     const prime = (primeBucket << GATHER_PRIME_SHIFT) | (keepOthers ? GATHER_KEEP_OTHERS : 0);
     const mode = (encode ? GATHER_ENCODE : 0) | (keep ? GATHER_KEEP : 0) | prime;
     this.kernels.gather(address, count, mode, age);
+    return this.gatherResult();
+  }
+
+  /**
+   * Of pages that are missing at the destination, which is told of each. With `deltas` those in the
+   * cache go as the difference to what the destination had of them before.
+   */
+  gatherMissing(address: number, count: number, deltas: boolean): GatherResult {
+    this.kernels.gather(address, count, deltas ? GATHER_ENCODE | GATHER_TELL_ALL : 0, 0);
     return this.gatherResult();
   }
 

@@ -63,6 +63,12 @@ function checkTable(table: usize, end: usize, payload: usize): i32 {
   return fresh;
 }
 
+// Whether a delta can be meant for what lies there. In post-copy that is what the page was before
+// it became missing: no vCPU has seen it since, and the hash tells whether it is what was meant.
+@inline function hasBase(received: usize, pfn: u32, isPostcopy: bool): bool {
+  return isPostcopy || load<u8>(received + pfn) != 0;
+}
+
 // A page of a fresh machine is zero already, and touching it would cost memory for nothing. Returns
 // the pages that had not come before.
 function applyZeroRun(first: u32, count: u32, keepReceived: bool): u32 {
@@ -121,12 +127,12 @@ export function apply(body: usize, bodyBytes: usize, tableBytes: usize, tableCrc
     } else if (kind == KIND_LZ4_XBZRLE) {
       const deltaLength = decodeLz4(payload, length, scratchPage(), PAGE - 1);
       if (deltaLength < <i32>XBZRLE_BYTES_MIN) return fail(BAD_LZ4, pfn);
-      if (load<u8>(received + pfn) == 0 || !decode(page, scratchPage(), deltaLength)) return fail(BAD_DELTA, pfn);
+      if (!hasBase(received, pfn, keepReceived) || !decode(page, scratchPage(), deltaLength)) return fail(BAD_DELTA, pfn);
       if (hashPage(page, pfn) != hash) return fail(BAD_HASH, pfn);
       lz4Delta++;
       lz4DeltaBytes += length;
     } else {
-      if (load<u8>(received + pfn) == 0 || !decode(page, payload, length)) return fail(BAD_DELTA, pfn);
+      if (!hasBase(received, pfn, keepReceived) || !decode(page, payload, length)) return fail(BAD_DELTA, pfn);
       if (hashPage(page, pfn) != hash) return fail(BAD_HASH, pfn);
       delta++;
       deltaBytes += length;

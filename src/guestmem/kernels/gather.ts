@@ -9,13 +9,14 @@ import { crc32c } from './crc32c';
 import { isSampled, seeGhosts } from './ghost-cache';
 import { copyAndHash, hashPage } from './page-hash';
 import { weightBucket } from './page-order';
-import { OVERFLOW, decode, encode } from './xbzrle';
+import { OVERFLOW, decode, encode, encodeSame } from './xbzrle';
 import { NO_WAY, claimWay, findWay, touchWay, wayData } from './xbzrle-cache';
 
 // Bits of `mode`.
 const ENCODE: u32 = 1; // look pages up in the cache and send deltas
 const KEEP: u32 = 2; // insert and update cached pages (not in the stopped stage: nothing is sent after it)
 const KEEP_OTHERS: u32 = 4; // primes: other pages too, in free places, as the first to give way
+const TELL_ALL: u32 = 8; // each page has an entry: the destination has made all of them missing
 // Bits 8 to 11: not looked up, but inserted when the page's bucket is at least this one (0: never).
 const PRIME_SHIFT: u32 = 8;
 
@@ -103,7 +104,8 @@ export function gather(slot: usize, count: u32, mode: u32, age: u32): u32 {
       entry = putZero(entries, entry, pfn);
       continue;
     }
-    const length = encode(cached, scratch, payload, PAGE);
+    let length = encode(cached, scratch, payload, PAGE);
+    if (length == 0 && (mode & TELL_ALL) != 0) length = encodeSame(cached, payload);
     if (length == 0) {
       bump(RESULT_UNCHANGED);
     } else if (length == OVERFLOW || length == <i32>PAGE) {

@@ -78,6 +78,14 @@ export function encode(oldPage: usize, newPage: usize, to: usize, limit: usize):
   return <i32>(to - start);
 }
 
+// The delta of a page that has not changed, for where one has to be there: its first byte.
+export function encodeSame(page: usize, to: usize): i32 {
+  store<u8>(to, 0);
+  store<u8>(to, 1, 1);
+  store<u8>(to, load<u8>(page), 2);
+  return 3;
+}
+
 // Writes the delta's bytes onto `page`. False when it is malformed; the page may then be partly
 // overwritten.
 export function decode(page: usize, from: usize, length: usize): bool {

@@ -63,6 +63,13 @@ export function gather(
   return { body: source.bytes.subarray(address, address + result.bodyBytes), result };
 }
 
+export function gatherMissing(pfns: readonly number[], deltas: boolean): ReturnType<typeof gather> {
+  for (const [index, pfn] of pfns.entries()) source.bytes.writeUInt32LE(pfn, PFN_LIST + index * 4);
+  const address = bodyAddress(source);
+  const result = source.gatherMissing(address, pfns.length, deltas);
+  return { body: source.bytes.subarray(address, address + result.bodyBytes), result };
+}
+
 export function expectSameBatch(actual: ReturnType<typeof gather>, expected: ReferenceBatch): void {
   expect(actual.result).toEqual(expected.result);
   expect(actual.body.equals(expected.body)).toBe(true);

@@ -34,20 +34,21 @@ describe('PushOrder', () => {
     expect(taken(4)).toEqual([397, 396, 403, 404]);
   });
 
-  test('goes on upwards alone where the guest has caught up with the upper edge', () => {
+  test('goes on upwards for the most part where the guest has caught up with the upper edge', () => {
     fault(400);
     taken(4);
     fault(403);
-    expect(taken(4)).toEqual([404, 405, 406, 407]);
+    expect(taken(4)).toEqual([397, 404, 405, 406]);
+    // What it has left out is near it, and comes first.
     fault(410);
-    expect(taken(3)).toEqual([411, 412, 413]);
+    expect(taken(8)).toEqual([396, 395, 407, 408, 409, 411, 412, 413]);
   });
 
-  test('goes on downwards alone where the guest has caught up with the lower edge', () => {
+  test('goes on downwards for the most part where it has caught up with the lower edge', () => {
     fault(400);
     taken(4);
     fault(397);
-    expect(taken(4)).toEqual([396, 395, 394, 393]);
+    expect(taken(4)).toEqual([396, 395, 394, 403]);
   });
 
   test('takes a fault on what is under way for the guest behind it, not for a new place', () => {
@@ -55,15 +56,13 @@ describe('PushOrder', () => {
     for (let frame = 0; frame < 40; frame += 1) taken(4);
     // 80 pages each way are under way; the guest is near the upper end.
     fault(470);
-    expect(taken(4)).toEqual([481, 482, 483, 484]);
+    expect(taken(4)).toEqual([319, 481, 482, 483]);
   });
 
-  test('gives each of several places its turn', () => {
-    fault(100);
-    fault(600);
-    expect(taken(2)).toEqual([599, 601]);
-    expect(taken(2)).toEqual([99, 101]);
-    expect(taken(2)).toEqual([598, 602]);
+  test('gives every second turn to the latest fault, every fourth to the one before', () => {
+    for (const pfn of [100, 300, 500]) fault(pfn);
+    const places = Array.from({ length: 8 }, () => Math.round(taken(2)[0]! / 100));
+    expect(places).toEqual([5, 3, 5, 1, 5, 3, 5, 1]);
   });
 
   test('takes every page once, whatever faults come', () => {
@@ -86,6 +85,6 @@ describe('PushOrder', () => {
     fault(790);
     taken(4);
     fault(793);
-    expect(taken(10)).toEqual([794, 795, 796, 797, 798, 799, 787, 786, 785, 784]);
+    expect(taken(10)).toEqual([787, 786, 794, 795, 796, 797, 798, 799, 785, 784]);
   });
 });
