@@ -31,3 +31,4 @@ export { byTimeout } from './policy/user-rules.ts';
 export type { PromisedPages } from './postcopy/promised-pages.ts';
 export type { SourceHalf, Spill } from './postcopy/spill/spill.ts';
 export { TakenUpMigration, type TakenUpOptions } from './postcopy/spill/taken-up-migration.ts';
+export { type LinkMeasurement, type LinkProbeOptions, measureLink } from './probe/link-probe.ts';
