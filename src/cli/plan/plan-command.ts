@@ -1,22 +1,28 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { CommanderError } from 'commander';
 import { SternaError } from '../../base/index.ts';
-import type { ActualMigration, Plan } from '../../experiments/plan/index.ts';
-import { parseInteger, parseNumber, parsePath, parseQmpAddress } from '../arguments.ts';
+import type { QmpClient } from '../../control/client/index.ts';
+import type { ActualMigration, Plan, PlanLink } from '../../experiments/plan/index.ts';
+import {
+  parseInteger,
+  parseNumber,
+  parsePath,
+  parsePortUri,
+  parseQmpAddress,
+} from '../arguments.ts';
 import type { AddCommand } from '../commands/command.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT_CODES, type ExitCode } from '../exit-codes.ts';
 import { readMigration } from '../migration/migration-view.ts';
 import { withAgent } from '../options/qmp-option.ts';
 import { planReport, scoreReport } from '../report/plan-report.ts';
-import { recordGuest } from './recorded-guest.ts';
+import { type LinkOptions, linkOf, mustProbe, probeLink } from './plan-link.ts';
+import { type RecordedGuest, recordGuest } from './recorded-guest.ts';
 
-interface PlanCommandOptions {
+interface PlanCommandOptions extends LinkOptions {
   readonly qmp?: string;
   readonly trace?: string;
   readonly seconds: number;
-  readonly bandwidth?: number;
-  readonly roundTrip: number;
   readonly downtime?: number;
   readonly policy?: string;
   readonly save?: string;
@@ -24,14 +30,12 @@ interface PlanCommandOptions {
   readonly json?: true;
 }
 
-const MIB = 2 ** 20;
-
 export const addPlan: AddCommand = (program, context, run) => {
   program
     .command('plan')
     .summary('say what a migration would take, in every mode, before there is one')
     .description(
-      'Records what the guest behind --qmp dirties for a few seconds (or reads --trace), simulates every mode on it, and recommends one.',
+      'Measures the link to the destination, records what the guest behind --qmp dirties for a few seconds (or reads --trace), simulates every mode on it, and recommends one.',
     )
     .option(
       '--qmp <address>',
@@ -40,12 +44,9 @@ export const addPlan: AddCommand = (program, context, run) => {
     )
     .option('--trace <file>', 'a recorded trace instead of a running guest', parsePath)
     .option('--seconds <s>', 'how long to record', parseNumber(0.1, 60), 3)
-    .option(
-      '--bandwidth <MiB/s>',
-      'what the link to the destination carries',
-      parseNumber(0.001, 2 ** 30),
-    )
-    .option('--round-trip <ms>', 'of that link', parseNumber(0, 60_000), 0.2)
+    .option('--to <uri>', 'where the destination listens: measure the link', parsePortUri)
+    .option('--bandwidth <MiB/s>', 'what that link carries', parseNumber(0.001, 2 ** 30))
+    .option('--round-trip <ms>', 'of that link', parseNumber(0, 60_000))
     .option('--downtime <ms>', 'longest acceptable pause', parseInteger(0, 2_000_000))
     .option('--policy <name>', 'that would decide: auto, clark, qemu or svard')
     .option('--save <file>', 'the plan as JSON, for --score', parsePath)
@@ -56,21 +57,19 @@ export const addPlan: AddCommand = (program, context, run) => {
 
 async function plan(context: CliContext, options: PlanCommandOptions): Promise<ExitCode> {
   if (options.score !== undefined) return score(context, options.score, options);
-  const { bandwidth } = options;
-  if (bandwidth === undefined) throw wrongUsage('A plan needs --bandwidth of the link');
+  const { to, bandwidth } = options;
+  if (to === undefined && bandwidth === undefined) {
+    throw wrongUsage('A plan needs --to URI of the destination, or --bandwidth of the link');
+  }
   // Only this command needs the engines; the others start faster without them.
   const { decodeTrace, defaultPlanParameters, makePlan } = await import(
     '../../experiments/plan/index.ts'
   );
-  const { trace: path } = options;
-  const found =
-    path === undefined
-      ? await withAgent(agentOf(options), (qmp) => recordGuest(qmp, options.seconds))
-      : { bytes: await readTrace(path), parameters: {} };
+  const { found, link } = await lookAround(options);
   const { policy, ...parameters } = { ...found.parameters };
   const made = makePlan({
     trace: decodeTrace(found.bytes),
-    link: { bytesPerMs: (bandwidth * MIB) / 1000, roundTripMs: options.roundTrip },
+    link,
     parameters: {
       ...defaultPlanParameters(),
       ...parameters,
@@ -81,6 +80,23 @@ async function plan(context: CliContext, options: PlanCommandOptions): Promise<E
   if (options.save !== undefined) await writeFile(options.save, `${JSON.stringify(made)}\n`);
   context.stdout.write(`${options.json ? JSON.stringify(made) : planReport(made)}\n`);
   return EXIT_CODES.OK;
+}
+
+/** One after the other: the probe would be seen in the trace. */
+async function lookAround(
+  options: PlanCommandOptions,
+): Promise<{ readonly found: RecordedGuest; readonly link: PlanLink }> {
+  const { trace: path, to = '', seconds } = options;
+  const read = path === undefined ? undefined : await readTrace(path);
+  const look = async (qmp?: QmpClient) => {
+    const measured = qmp && mustProbe(options) ? await probeLink(qmp, to) : undefined;
+    // Either the user has said it, or it has just been measured.
+    const link = linkOf(options, measured) as PlanLink;
+    if (read !== undefined) return { found: { bytes: read, parameters: {} }, link };
+    return { found: await recordGuest(qmp as QmpClient, seconds), link };
+  };
+  if (read !== undefined && !mustProbe(options)) return look();
+  return withAgent(agentOf(options), look);
 }
 
 async function score(
@@ -132,7 +148,9 @@ async function readTrace(path: string): Promise<Uint8Array> {
 
 function agentOf({ qmp }: PlanCommandOptions): string {
   if (qmp !== undefined) return qmp;
-  throw wrongUsage('A plan needs --qmp of a running agent, or --trace of a recorded one');
+  throw wrongUsage(
+    'A plan needs --qmp of a running agent, or --trace of a recorded one and --bandwidth',
+  );
 }
 
 /** As commander itself says it of an option. */

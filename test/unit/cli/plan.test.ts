@@ -5,6 +5,7 @@ import { afterAll, expect, test } from 'vitest';
 import { runCli } from '../../../src/cli/index.ts';
 import { encodeTrace } from '../../../src/guestmem/index.ts';
 import { fakeContext } from '../../support/cli-context.ts';
+import { scriptedQmp } from '../../support/scripted-qmp.ts';
 import { sweep } from '../experiments/plan/guests.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'sterna-plan-'));
@@ -63,6 +64,40 @@ test('sterna plan --json has the same as data', async () => {
   ]);
 });
 
+test('sterna plan --to has the agent measure the link, and what the user says wins', async () => {
+  writeFileSync(path('busy.trace'), encodeTrace(BUSY));
+  const agent = await scriptedQmp(() => ({
+    return: { 'bytes-per-second': 8 * 2 ** 20, 'round-trip-us': 1500, 'sent-bytes': 2 ** 24 },
+  }));
+  try {
+    const to = 'tcp:127.0.0.1:4444';
+    const asked = ['--trace', path('busy.trace'), '--qmp', agent.address, '--to', to];
+    expect((await plan(...asked)).stdout).toContain('Link: 8.00 MiB/s, round trip 1.50 ms');
+    const both = await plan(...asked, '--round-trip', '3');
+    expect(both.stdout).toContain('Link: 8.00 MiB/s, round trip 3.00 ms');
+    const probe = { execute: 'x-probe-link', arguments: { uri: to } };
+    expect(agent.commands).toEqual([probe, probe]);
+    const all = await plan(...asked, '--round-trip', '3', '--bandwidth', '2');
+    expect(all.stdout).toContain('Link: 2.00 MiB/s, round trip 3.00 ms');
+    expect(agent.commands).toHaveLength(2);
+  } finally {
+    agent.close();
+  }
+});
+
+test('sterna plan says why the destination refuses to be measured', async () => {
+  const agent = await scriptedQmp(() => ({
+    error: { class: 'GenericError', desc: 'Destination is busy with another guest' },
+  }));
+  try {
+    const { exitCode, stderr } = await plan('--qmp', agent.address, '--to', 'tcp:127.0.0.1:1');
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain('Destination is busy with another guest');
+  } finally {
+    agent.close();
+  }
+});
+
 test('a damaged trace is refused with the offset', async () => {
   const bytes = encodeTrace(BUSY);
   writeFileSync(path('cut.trace'), bytes.subarray(0, bytes.length - 1));
@@ -73,7 +108,9 @@ test('a damaged trace is refused with the offset', async () => {
 });
 
 test.each([
-  [['--trace', 'x'], 'needs --bandwidth'],
+  [['--trace', path('busy.trace')], 'needs --to URI of the destination, or --bandwidth'],
+  [['--trace', path('busy.trace'), '--to', 'tcp:127.0.0.1:1'], 'needs --qmp'],
+  [['--to', 'file:x'], 'Expected tcp:HOST:PORT'],
   [['--bandwidth', '1'], 'needs --qmp of a running agent, or --trace'],
   [['--trace', path('none'), '--bandwidth', '1'], 'File could not be read'],
 ])('sterna plan %j says what is wrong', async (argv, text) => {
