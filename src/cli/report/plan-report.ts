@@ -31,6 +31,28 @@ export function planReport(plan: Plan): string {
   ].join('\n');
 }
 
+/** The ways that end and do not slow the guest, a line each, and what is recommended. */
+export function shortPlanReport(plan: Plan): string {
+  const rows = plan.rows.filter((row) => row.outcome === 'completed' && row.slowing === 'none');
+  const lines = rows.map((row) => {
+    const figures = [
+      formatMs(row.totalMs.expected).padStart(10),
+      formatMs(row.downtimeMs.expected).padStart(10),
+      formatBytes(row.wireBytes.expected).padStart(11),
+    ];
+    const mark = row === chosenRow(plan) ? '  recommended' : '';
+    return `${row.mode.padEnd(9)}${row.codec.padEnd(11)}${figures.join('')}${mark}`;
+  });
+  const head = `${''.padEnd(20)}${'time'.padStart(10)}${'downtime'.padStart(10)}${'data'.padStart(11)}`;
+  const { link } = plan;
+  return [
+    `Link: ${formatRate(link.bytesPerMs * 1000)}, round trip ${formatMs(link.roundTripMs)}`,
+    head,
+    ...lines,
+    recommendationText(plan.recommendation),
+  ].join('\n');
+}
+
 /** As options of `sterna migrate`, and why. */
 export function recommendationText(recommendation: Recommendation): string {
   return [
