@@ -297,12 +297,14 @@ export class MessageHandlers {
     this.owned = true;
     const link = this.conversation.link();
     record.grantedBytes = record.receivedBytes(link.channel);
-    const recordMs = await takeOver.own();
+    const recorded = takeOver.own();
+    // While the disk writes; nothing of it runs the guest.
     machine.resetHeartbeats();
     if (this.missesPages) {
       this.postcopy = this.promised();
       this.postcopy.start(link);
     }
+    const recordMs = await recorded;
     machine.resume('ownership');
     options.reached?.('destination.running');
     // It stays paused when this side was told so, or an operator had stopped it at the source.
