@@ -1,3 +1,4 @@
+import { quantile } from '../measuring/index.ts';
 import type { Figures } from './figures.ts';
 import { middle, type NumberField } from './judge.ts';
 import { type BarChart, barChart, lineChart, type Series } from './plots/index.ts';
@@ -7,7 +8,6 @@ import { BLACKOUT_LOADS, blackouts } from './scenarios/blackout.ts';
 import { CACHE_SHARES } from './scenarios/cache.ts';
 import { REGION_RATES } from './scenarios/delta.ts';
 import { ABLATION } from './scenarios/order.ts';
-import { quantile } from './statistics.ts';
 
 export interface Drawing {
   readonly file: string;

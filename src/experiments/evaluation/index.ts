@@ -1,7 +1,6 @@
 export { type Drawing, drawingsOf, type RecordsOf } from './drawings.ts';
 export { type Figures, figuresOf } from './figures.ts';
-export { kernelShapes, measureOverLink } from './link.ts';
-export { describeMachine } from './machine.ts';
+export { measureOverLink } from './link.ts';
 export { measureMigration } from './measure.ts';
 export { newestBatch, parseRecords, type RunRecord } from './record.ts';
 export { evaluationDocument, judgeRecords, rowText } from './report.ts';

@@ -1,5 +1,5 @@
+import type { Machine } from '../measuring/index.ts';
 import type { FailedRun, Figures } from './figures.ts';
-import type { Machine } from './machine.ts';
 import type { MigrationSpec, RunsOf } from './scenario.ts';
 
 /** A line of results/NAME.jsonl: one run of one variant. */

@@ -1,6 +1,6 @@
+import { median, rounded, spread } from '../../measuring/index.ts';
 import { allIdentical, change, holds, percentChange } from '../judge.ts';
 import type { MigrationSpec, Scenario } from '../scenario.ts';
-import { median, rounded, spread } from '../statistics.ts';
 import { SLOW_LINK } from './precopy-pair.ts';
 
 export const smartStop: Scenario = {
