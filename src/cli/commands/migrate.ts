@@ -40,8 +40,8 @@ interface MigrateOptions extends QmpOption, PostcopyOptions {
   readonly codec?: CodecChoice;
   readonly verify?: 'after' | 'strict' | 'off';
   readonly policy?: string;
-  readonly postcopySpill?: string;
-  readonly postcopyJournal?: true;
+  readonly postcopySpill?: string | false;
+  readonly postcopyJournal?: boolean;
   readonly postcopyJournalBandwidth?: number;
   readonly postcopyJournalInterval?: number;
   readonly json?: true;
@@ -94,7 +94,9 @@ export const addMigrate: AddCommand = (program, context, run) => {
     )
     .option('--auto-converge', 'slow the guest down when it does not converge')
     .option('--postcopy-spill <directory>', 'keep missing pages there too (post-copy)', parsePath)
+    .option('--no-postcopy-spill', 'do not, if that was set before')
     .option('--postcopy-journal', 'in post-copy the destination sends its changes back')
+    .option('--no-postcopy-journal', 'it does not, if that was set before')
     .option('--postcopy-journal-bandwidth <MiB/s>', 'limit of that', parseNumber(0, 2 ** 30))
     .option('--postcopy-journal-interval <ms>', 'between two points', parseInteger(10, 3_600_000))
     .option('--json', 'JSON lines on standard output: progress, then one result')
@@ -147,8 +149,24 @@ function start(
     const text = "missing required argument 'uri': only --postcopy-resume knows it";
     throw new CommanderError(EXIT_CODES.USAGE, 'commander.missingArgument', text);
   }
+  refuseLoneAction(options);
   const request = requestOf(uri, options);
   return withAgent(options.qmp, (qmp) => runMigration(context, qmp, request, shown));
+}
+
+/** An action of a timeout that there is not would never be taken. Throws, as virsh does. */
+function refuseLoneAction(options: MigrateOptions): void {
+  if (options.timeout !== undefined) return;
+  const { timeoutCancel, timeoutSuspend, timeoutPostcopy } = options;
+  const asked = Object.entries({
+    cancel: timeoutCancel,
+    suspend: timeoutSuspend,
+    postcopy: timeoutPostcopy,
+  });
+  const [action] = asked.find(([, isAsked]) => isAsked) ?? [];
+  if (action === undefined) return;
+  const text = `error: option '--timeout-${action}' needs '--timeout <s>'`;
+  throw new CommanderError(EXIT_CODES.USAGE, 'commander.missingArgument', text);
 }
 
 /** The closing report, or with `--json` the result object; then the lines of a failure. */

@@ -78,6 +78,16 @@ describe('sterna migrate', () => {
     // What one migration has switched on is not in the way of the next one.
     [['--mode', 'stop'], { 'x-mode': 'stop' }, [off]],
     [['--verify', 'strict'], { 'x-verify': 'strict' }, [off]],
+    [
+      ['--postcopy', '--postcopy-journal', '--postcopy-spill', '/var/spill'],
+      { 'x-postcopy-spill': '/var/spill' },
+      [on, { capability: 'x-postcopy-journal', state: true }],
+    ],
+    [
+      ['--no-postcopy-journal', '--no-postcopy-spill'],
+      { 'x-postcopy-spill': '' },
+      [{ capability: 'x-postcopy-journal', state: false }],
+    ],
     [[], { 'x-mode': 'precopy' }, []],
   ] as const)('with %j asks for just that', async (options, parameters, capabilities) => {
     const { exitCode } = await sterna(
