@@ -1,12 +1,5 @@
 // npm run experiments [-- NAME...] [--list] [--smoke] [--repeat N] [--record] [--report]
-import {
-  appendFileSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -14,7 +7,7 @@ import { describeMachine, kernelShapes, loadNow, unfitToRecord } from '../measur
 import { drawingsOf } from './drawings.ts';
 import { measureOverLink } from './link.ts';
 import { measureMigration } from './measure.ts';
-import { newestBatch, parseRecords, type RunRecord } from './record.ts';
+import { recordsIn } from './record.ts';
 import { evaluationDocument, judgeRecords, rowText } from './report.ts';
 import { Runner } from './runner.ts';
 import type { Scenario } from './scenario.ts';
@@ -33,10 +26,7 @@ const USAGE = `npm run experiments [-- NAME...] [options]
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const resultsOf = (name: string) => join(root, 'results', `${name}.jsonl`);
 
-function recorded(name: string): readonly RunRecord[] {
-  const file = resultsOf(name);
-  return existsSync(file) ? newestBatch(parseRecords(readFileSync(file, 'utf8'))) : [];
-}
+const recorded = recordsIn(join(root, 'results'));
 
 function writeReport(): void {
   const drawings = drawingsOf(SCENARIOS, recorded);

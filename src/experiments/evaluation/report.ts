@@ -1,7 +1,7 @@
 import { rounded } from '../measuring/index.ts';
-import type { Drawing, RecordsOf } from './drawings.ts';
+import type { Drawing } from './drawings.ts';
 import type { Verdict } from './judge.ts';
-import { failuresOf, type RunRecord, runsOf } from './record.ts';
+import { failuresOf, type RecordsOf, type RunRecord, runsOf } from './record.ts';
 import type { Scenario } from './scenario.ts';
 
 /** A row: the verdict, or why there is none. */
