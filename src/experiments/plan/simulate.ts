@@ -1,6 +1,7 @@
 import { type MigrationMode, PAGE_BYTES } from '../../base/index.ts';
 import {
   byTimeout,
+  drainingPays,
   type EndDecision,
   type Policy,
   type PolicyDecision,
@@ -50,7 +51,6 @@ export const ELAPSED_MS_MAX = 120_000;
 
 /** As `source/precopy/precopy.ts` has them. */
 const PASS_MS_MIN = 5;
-const DRAIN_BYTES_MIN = 64 * 2 ** 10;
 const SWITCH_OVERHEAD_MS = 3;
 /** As `source/link-meter.ts` has it. */
 const WINDOW_MS = 25;
@@ -114,7 +114,7 @@ class Simulation {
         this.describe(pass, { ...sent, dirtyPages: remainingPages, dirtiedPages });
       let [round, ended] = describe();
       let decision = this.decide({ ...round, lastRemainingPages, limits });
-      if (decision.action === 'stop-and-copy' && this.drainingPays(round, ended)) {
+      if (decision.action === 'stop-and-copy' && drainingPays(round)) {
         const drainMs = this.inFlightBytes / this.drainBytesPerMs + this.setup.link.roundTripMs;
         this.inFlightBytes = 0;
         dirtiedPages += this.dirtyFor(drainMs);
@@ -248,14 +248,6 @@ class Simulation {
       throttlePercent: this.throttlePercent,
     };
     return [round, ended];
-  }
-
-  private drainingPays(
-    round: Omit<PolicyRound, 'lastRemainingPages' | 'limits'>,
-    { dirtiedPages, durationMs }: PolicyPass,
-  ): boolean {
-    const dirtyBytesPerMs = (dirtiedPages / durationMs) * round.wireBytesPerPage;
-    return round.inFlightBytes > DRAIN_BYTES_MIN && dirtyBytesPerMs < (round.linkBytesPerMs ?? 0);
   }
 
   /** The rest while the guest stands still; the limit does not hold then. */

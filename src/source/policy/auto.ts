@@ -1,4 +1,4 @@
-import { expectedDowntimeMs, pageMs } from './expected-downtime.ts';
+import { pageMs, switchDowntimeMs } from './expected-downtime.ts';
 import type { Policy, PolicyDecision, PolicyRound } from './policy.ts';
 import { nextThrottle } from './throttle.ts';
 import { leftBytes, trendOf, workingSetPages } from './trend.ts';
@@ -28,7 +28,7 @@ export const autoPolicy: Policy = {
 
   decide(round) {
     if (round.remainingPages === 0) return { action: 'stop-and-copy', reason: 'converged' };
-    const expectedMs = expectedDowntimeMs(round);
+    const expectedMs = switchDowntimeMs(round);
     if (expectedMs !== undefined && expectedMs <= round.limits.downtimeLimitMs) {
       return anotherPassPays(round, expectedMs)
         ? { action: 'iterate', because: 'another pass costs little and shortens the downtime' }
