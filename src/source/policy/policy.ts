@@ -133,7 +133,7 @@ export interface PolicyPermissions {
   readonly throttle: boolean;
   /** Hand it over with pages missing. */
   readonly postcopy: boolean;
-  /** Pause it for longer than the limit, once the timeout is over. */
+  /** Pause it for longer than the limit, at the timeout or where nothing is gained by that. */
   readonly suspend: boolean;
   /** Let it stay where it is, once the timeout is over. */
   readonly cancel: boolean;
