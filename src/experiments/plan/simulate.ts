@@ -80,6 +80,8 @@ class Simulation {
   private wireBytes = 0;
   private inFlightBytes = 0;
   private lastPassMs = 0;
+  /** Of a delta as deltas were in the last pass that sent any. */
+  private deltaBytes: number | undefined;
 
   constructor(setup: SimulationSetup) {
     const { guest, candidate, parameters, ramBlocks, startMs } = setup;
@@ -200,10 +202,27 @@ class Simulation {
       if (keep ? cache.look(pfn, age) : cache.holds(pfn)) hits += 1;
       else misses += 1;
     });
+    if (keep && hits > 0) this.deltaBytes = delta;
     return {
       wireBytes: hits * delta + misses * whole,
       encodeMs: hits * encodeMsPerPage.xbzrle + misses * encodeMsPerPage[plain],
     };
+  }
+
+  /** As `source/precopy/remaining-cost.ts` has it. */
+  private remainingBytesPerPage(): number {
+    const { pages, candidate } = this.setup;
+    const plain = candidate.codec === 'lz4' ? 'lz4' : 'raw';
+    const frameBytes = FRAME_BYTES / this.framePages;
+    const whole = pages.dirtyBytes(plain) + frameBytes;
+    const { cache, deltaBytes } = this;
+    if (cache === undefined || deltaBytes === undefined) return whole;
+    let held = 0;
+    this.dirty.forEach((pfn) => {
+      if (cache.holds(pfn)) held += 1;
+    });
+    const share = held / Math.max(1, this.dirty.count);
+    return share * deltaBytes + (1 - share) * whole;
   }
 
   /** Lets the guest run for `ms`; returns the pages that were not dirty before. */
@@ -236,7 +255,7 @@ class Simulation {
       pass,
       remainingPages,
       inFlightBytes: this.inFlightBytes,
-      wireBytesPerPage: sent.wireBytes / pages,
+      wireBytesPerPage: this.remainingBytesPerPage(),
       encodeMsPerPage: sent.encodeMs / pages,
       linkBytesPerMs: assumed > 0 ? assumed : this.meteredBytesPerMs,
       windowBytesPerMs: Math.min(this.bytesPerMs, sent.wireBytes / sent.durationMs),

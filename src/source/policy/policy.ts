@@ -44,7 +44,7 @@ export interface PolicyRound {
   readonly lastRemainingPages: number | undefined;
   /** Unacknowledged bytes that the last pages will queue behind. */
   readonly inFlightBytes: number;
-  /** Mean of the last pass, by the kinds that it used; table entries included. */
+  /** Of those that remain, as they will be encoded; table entries included. */
   readonly wireBytesPerPage: number;
   /** Mean time that the encoder took for a page of the last pass. */
   readonly encodeMsPerPage: number;

@@ -33,6 +33,12 @@ function fill(machine: FakeMachine, pages: number, seed: number): void {
   }
 }
 
+/** A seventh of each. */
+function change(machine: FakeMachine, from: number, pages: number, seed: number): void {
+  const bytes = pageOfNoise(seed).subarray(0, 600);
+  for (let pfn = from; pfn < from + pages; pfn += 1) machine.write(BLOCK, pfn, 1000, bytes);
+}
+
 async function migrate(
   guest: Guest,
   latencyMs: number | ((nowMs: number) => number),
@@ -74,6 +80,38 @@ describe('downtime-limit', () => {
       const info = await migrate(() => 55, LATENCY_MS, { policy });
       expect(info.policy?.lastDecision?.reason).toBe('converged');
       expect(info.downtimeMs).toBeLessThan(LIMIT_MS);
+    },
+  );
+
+  test.each(['auto', 'svard'])(
+    '%s keeps it of a guest that turns to pages that no cache has',
+    async (policy) => {
+      // 1500 pages change by 75 ms of deltas all the time, then 250 others for a while, which are
+      // 82 ms of this link where as many deltas are 13 ms. The cache has no place for them.
+      const [hot, others] = [1500, 250];
+      const pair: EnginePair = new EnginePair({
+        link: { bandwidthBytesPerSecond: LINK_BYTES_PER_SECOND, latencyMs: LATENCY_MS },
+        capabilities: { xbzrle: true },
+        parameters: {
+          downtimeLimitMs: LIMIT_MS,
+          timeoutMs: 20_000,
+          reorder: 'off',
+          xbzrleCacheBytes: 2 ** 23,
+          policy,
+        },
+        sourceHooks: {
+          beforeFlip: (machine, flip) => {
+            const elapsedMs = pair.clock.nowMs() - START_MS;
+            const [from, pages] = elapsedMs < 1500 ? [0, hot] : [PAGES - others, others];
+            if (elapsedMs < 2000) change(machine, from, pages, flip);
+          },
+        },
+      });
+      fill(pair.machine, PAGES, 0);
+      const { source, sourceInfo } = await pair.run();
+      expect(source.status).toBe('completed');
+      expect(sourceInfo.xbzrle?.hitPages).toBeGreaterThan(hot);
+      expect(sourceInfo.downtimeMs).toBeLessThan(LIMIT_MS);
     },
   );
 });
