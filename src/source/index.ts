@@ -10,7 +10,7 @@ export type {
 export { OutgoingMigration } from './outgoing-migration.ts';
 export { checkBegin, checkDecision } from './policy/check-decision.ts';
 export { diagnose } from './policy/diagnosis.ts';
-export { expectedDowntimeMs } from './policy/expected-downtime.ts';
+export { drainingPays, expectedDowntimeMs } from './policy/expected-downtime.ts';
 export type {
   EndDecision,
   HybridRules,

@@ -1,6 +1,7 @@
 import { type MigrationMode, PAGE_BYTES } from '../../base/index.ts';
 import {
   byTimeout,
+  drainingPays,
   type EndDecision,
   type Policy,
   type PolicyDecision,
@@ -50,7 +51,6 @@ export const ELAPSED_MS_MAX = 120_000;
 
 /** As `source/precopy/precopy.ts` has them. */
 const PASS_MS_MIN = 5;
-const DRAIN_BYTES_MIN = 64 * 2 ** 10;
 const SWITCH_OVERHEAD_MS = 3;
 /** As `source/link-meter.ts` has it. */
 const WINDOW_MS = 25;
@@ -80,6 +80,8 @@ class Simulation {
   private wireBytes = 0;
   private inFlightBytes = 0;
   private lastPassMs = 0;
+  /** Of a delta as deltas were in the last pass that sent any. */
+  private deltaBytes: number | undefined;
 
   constructor(setup: SimulationSetup) {
     const { guest, candidate, parameters, ramBlocks, startMs } = setup;
@@ -114,7 +116,7 @@ class Simulation {
         this.describe(pass, { ...sent, dirtyPages: remainingPages, dirtiedPages });
       let [round, ended] = describe();
       let decision = this.decide({ ...round, lastRemainingPages, limits });
-      if (decision.action === 'stop-and-copy' && this.drainingPays(round, ended)) {
+      if (decision.action === 'stop-and-copy' && drainingPays(round)) {
         const drainMs = this.inFlightBytes / this.drainBytesPerMs + this.setup.link.roundTripMs;
         this.inFlightBytes = 0;
         dirtiedPages += this.dirtyFor(drainMs);
@@ -200,10 +202,27 @@ class Simulation {
       if (keep ? cache.look(pfn, age) : cache.holds(pfn)) hits += 1;
       else misses += 1;
     });
+    if (keep && hits > 0) this.deltaBytes = delta;
     return {
       wireBytes: hits * delta + misses * whole,
       encodeMs: hits * encodeMsPerPage.xbzrle + misses * encodeMsPerPage[plain],
     };
+  }
+
+  /** As `source/precopy/remaining-cost.ts` has it. */
+  private remainingBytesPerPage(): number {
+    const { pages, candidate } = this.setup;
+    const plain = candidate.codec === 'lz4' ? 'lz4' : 'raw';
+    const frameBytes = FRAME_BYTES / this.framePages;
+    const whole = pages.dirtyBytes(plain) + frameBytes;
+    const { cache, deltaBytes } = this;
+    if (cache === undefined || deltaBytes === undefined) return whole;
+    let held = 0;
+    this.dirty.forEach((pfn) => {
+      if (cache.holds(pfn)) held += 1;
+    });
+    const share = held / Math.max(1, this.dirty.count);
+    return share * deltaBytes + (1 - share) * whole;
   }
 
   /** Lets the guest run for `ms`; returns the pages that were not dirty before. */
@@ -236,7 +255,7 @@ class Simulation {
       pass,
       remainingPages,
       inFlightBytes: this.inFlightBytes,
-      wireBytesPerPage: sent.wireBytes / pages,
+      wireBytesPerPage: this.remainingBytesPerPage(),
       encodeMsPerPage: sent.encodeMs / pages,
       linkBytesPerMs: assumed > 0 ? assumed : this.meteredBytesPerMs,
       windowBytesPerMs: Math.min(this.bytesPerMs, sent.wireBytes / sent.durationMs),
@@ -248,14 +267,6 @@ class Simulation {
       throttlePercent: this.throttlePercent,
     };
     return [round, ended];
-  }
-
-  private drainingPays(
-    round: Omit<PolicyRound, 'lastRemainingPages' | 'limits'>,
-    { dirtiedPages, durationMs }: PolicyPass,
-  ): boolean {
-    const dirtyBytesPerMs = (dirtiedPages / durationMs) * round.wireBytesPerPage;
-    return round.inFlightBytes > DRAIN_BYTES_MIN && dirtyBytesPerMs < (round.linkBytesPerMs ?? 0);
   }
 
   /** The rest while the guest stands still; the limit does not hold then. */

@@ -43,7 +43,6 @@ export const smartStop: Scenario = {
       ours: `data ${change(plain, auto, 'sentBytes')}; downtime ${change(plain, auto, 'downtimeMs')}`,
       direction: holds(data < 0 && isWhole),
       ratio: holds(data <= -30 && downtime <= 20 && isWhole),
-      note: 'auto waits for half of the timeout, so half of the data is all that it can save',
     };
   },
 };
