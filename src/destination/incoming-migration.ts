@@ -1,6 +1,7 @@
 import { type MigrationInfo, SternaError } from '../base/index.ts';
 import {
   decodeJoin,
+  decodeProbe,
   encodeAttached,
   encodeError,
   encodeRecovery,
@@ -16,6 +17,7 @@ import { IncomingRecord } from './incoming-record.ts';
 import { checkJoin, checkJoinByName } from './join-check.ts';
 import { MessageHandlers } from './message-handlers.ts';
 import { answerByRecord } from './ownership-answer.ts';
+import { ProbeReceiver } from './probe/probe-receiver.ts';
 import { TakeOver } from './take-over.ts';
 
 const PUBLISH_MS = 50;
@@ -131,6 +133,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     body: Uint8Array,
   ): Promise<void> | undefined {
     if (name === 'JOIN') return this.join(link, body);
+    if (name === 'PROBE') return this.probe(link, body);
     if (name === 'ERROR' || name === 'CANCEL') {
       this.failed(link, this.handlers.farewell(name, body));
       return undefined;
@@ -184,6 +187,22 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     if (target !== undefined) await target.attach(join, link);
     else await this.answerByRecord(link, join);
     this.settle?.({ status: 'joined' });
+  }
+
+  /** What comes from now on is no migration, and concerns no guest. */
+  private probe(link: IncomingLink, body: Uint8Array): undefined {
+    const { clock, log, probing, channel } = this.options;
+    const decoded = decodeProbe(body);
+    if (decoded.kind === 'malformed') throw decoded.error;
+    if (probing === undefined || !channel.duplex) {
+      throw new SternaError('E_PROTOCOL_UNEXPECTED_MESSAGE', 'No link is measured here');
+    }
+    const receiver = new ProbeReceiver({ clock, log, link });
+    const refused = probing.admit(receiver);
+    if (refused === undefined) receiver.begin(decoded.body);
+    else receiver.refuse(refused);
+    this.settle?.({ status: 'joined' });
+    return undefined;
   }
 
   /** No migration of that name is under way: what is known of it is on disk. */

@@ -18,21 +18,28 @@ import {
   type TcpAddress,
   TcpListener,
 } from '../../channel/index.ts';
-import { IncomingMigration, type Joining } from '../../destination/index.ts';
+import {
+  IncomingMigration,
+  type Joining,
+  type Probing,
+  type RunningProbe,
+} from '../../destination/index.ts';
 import type {
   Machine,
   MachineDescription,
   MachineFactory,
   MachineRefusal,
 } from '../../guestmem/index.ts';
+import { unsupported } from './connect-destination.ts';
 import { initialInfo } from './initial-info.ts';
 import type { IncomingSettings, ListenRequest } from './migration-messages.ts';
-import { unsupported } from './outgoing-job.ts';
 
 /** A connection without HELLO is dropped after ten seconds, and costs a few KiB until then. */
 const CONNECTION_COUNT_MAX = 32;
 /** So that one host alone cannot keep all others out where peers have no keys. */
 const CONNECTION_COUNT_PER_HOST_MAX = 24;
+
+const BUSY = 'Destination is busy with another guest';
 
 export interface IncomingPortOptions {
   readonly clock: Clock;
@@ -67,6 +74,8 @@ export class IncomingPort {
   /** The guest that lives here, as the main thread knows it. */
   private residentUuid: string | undefined;
   private active: ActiveMigration | undefined;
+  /** A source measures its link to here, or did so. */
+  private probe: RunningProbe | undefined;
   /** The guest that came last. */
   private arrived: Machine | undefined;
 
@@ -123,6 +132,7 @@ export class IncomingPort {
   /** Ends what is under way. A guest that has been granted stays. */
   async close(): Promise<void> {
     this.listener?.close();
+    this.probe?.refuse(new SternaError('E_CANCELLED', 'Destination is shutting down'));
     const { active } = this;
     if (active === undefined) return;
     // Its end would be the arrival of the last page, and the guest goes with its process anyway.
@@ -192,6 +202,7 @@ export class IncomingPort {
       startPaused,
       stallTimeoutMs,
       joining: this.joining(),
+      probing: this.probing(),
       observer: { info: (info) => this.note(migration, info) },
     });
     migration.engine = engine;
@@ -233,6 +244,20 @@ export class IncomingPort {
     };
   }
 
+  /** A guest goes first: one that is here, comes, or will come meanwhile. */
+  private probing(): Probing {
+    return {
+      admit: (probe) => {
+        if (this.isBusy) return new SternaError('E_BUSY', BUSY);
+        if (this.probe?.signal.aborted === false) {
+          return new SternaError('E_BUSY', 'Destination has its link measured by another source');
+        }
+        this.probe = probe;
+        return undefined;
+      },
+    };
+  }
+
   /** Asked once, when HELLO was checked. Nothing waits between the question and the claim. */
   private claim(
     migration: ActiveMigration,
@@ -241,11 +266,13 @@ export class IncomingPort {
     if (this.isBusy) {
       const { name } = migration.channel;
       this.options.log.warn({ event: 'migration.refused', peer: name, code: 'E_BUSY' });
-      return { code: 'E_BUSY', message: 'Destination is busy with another guest' };
+      return { code: 'E_BUSY', message: BUSY };
     }
     const refused = this.options.factory.refusal(description);
-    if (refused === undefined) this.active = migration;
-    return refused;
+    if (refused !== undefined) return refused;
+    this.probe?.refuse(new SternaError('E_BUSY', 'A guest came while the link was measured'));
+    this.active = migration;
+    return undefined;
   }
 
   private note(migration: ActiveMigration, info: MigrationInfo): void {
@@ -268,7 +295,7 @@ function bound(factory: MachineFactory): Omit<MachineFactory, 'refusal'> {
 }
 
 function busy(): SternaError {
-  return new SternaError('E_BUSY', 'Destination is busy with another guest', {
+  return new SternaError('E_BUSY', BUSY, {
     side: 'destination',
     guestOwner: 'source',
     phase: 'setup',

@@ -50,6 +50,13 @@ export interface TakeUpRequest {
   readonly spill: string;
 }
 
+/** What a migration to `uri` would find on the way. */
+export interface ProbeRequest {
+  readonly uri: string;
+  readonly durationMs: number;
+  readonly stallTimeoutMs: number;
+}
+
 /** A dirty limit outside of a migration. */
 export interface DirtyLimitRequest {
   readonly machine: MachineHandles;
@@ -104,6 +111,8 @@ export type HostMessage =
       readonly machine: MachineHandles;
     }
   | { readonly type: 'end-observation'; readonly id: number }
+  /** Answered with the measurement. */
+  | { readonly type: 'probe-link'; readonly id: number; readonly request: ProbeRequest }
   | { readonly type: 'shutdown'; readonly id: number }
   | { readonly type: 'answered'; readonly id: number; readonly answer: Answer };
 

@@ -113,6 +113,7 @@ export class IncomingTarget {
       log: silentLogger(),
       factory: this.factory(),
       expectedUuid: UUID,
+      probing: { admit: () => undefined },
       startPaused: false,
       stallTimeoutMs: 5000,
       observer: { info: () => {} },
