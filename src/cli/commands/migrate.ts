@@ -1,5 +1,5 @@
 import { CommanderError, Option } from 'commander';
-import type { CodecChoice, MigrationMode } from '../../base/index.ts';
+import type { MigrationMode } from '../../base/index.ts';
 import {
   parseCacheSize,
   parseInteger,
@@ -15,6 +15,11 @@ import type { MigrationRequest } from '../migration/migration-request.ts';
 import { outcomeOf } from '../migration/outcome.ts';
 import { type RunOptions, runMigration, runResumed } from '../migration/run-migration.ts';
 import {
+  type CompressionOptions,
+  compMethodsOption,
+  compressionRequest,
+} from '../options/compression-options.ts';
+import {
   MODES,
   modeOf,
   type PostcopyOptions,
@@ -26,7 +31,7 @@ import { type QmpOption, withAgent, withQmpOption } from '../options/qmp-option.
 import { closingReport } from '../report/closing-report.ts';
 import type { AddCommand } from './command.ts';
 
-interface MigrateOptions extends QmpOption, PostcopyOptions {
+interface MigrateOptions extends QmpOption, PostcopyOptions, CompressionOptions {
   readonly mode: MigrationMode;
   readonly verbose?: true;
   readonly autoConverge?: true;
@@ -35,9 +40,6 @@ interface MigrateOptions extends QmpOption, PostcopyOptions {
   readonly timeout?: number;
   readonly timeoutCancel?: true;
   readonly timeoutSuspend?: true;
-  readonly compMethods?: 'none' | 'xbzrle';
-  readonly compXbzrleCache?: number;
-  readonly codec?: CodecChoice;
   readonly verify?: 'after' | 'strict' | 'off';
   readonly policy?: string;
   readonly postcopySpill?: string;
@@ -71,9 +73,7 @@ export const addMigrate: AddCommand = (program, context, run) => {
       ]),
     )
     .option('--timeout-suspend', 'after the timeout, pause the guest and finish (the default)')
-    .addOption(
-      new Option('--comp-methods <method>', 'delta compression').choices(['none', 'xbzrle']),
-    )
+    .addOption(compMethodsOption())
     .option('--comp-xbzrle-cache <size>', 'cache of the delta compression', parseCacheSize)
     .addOption(
       new Option('--codec <what>', 'what is sent as LZ4').choices([
@@ -111,9 +111,7 @@ function requestOf(uri: string, options: MigrateOptions): MigrationRequest {
     downtimeMs: options.downtime,
     timeoutSeconds: options.timeout,
     timeoutAction: timeoutActionOf(options),
-    compression: options.compMethods,
-    xbzrleCacheBytes: options.compXbzrleCache,
-    codec: options.codec,
+    ...compressionRequest(options),
     verify: options.verify,
     policy: options.policy,
     autoConverge: options.autoConverge,
