@@ -14,6 +14,7 @@ import type { FollowedMigration } from '../migration/follow-migration.ts';
 import type { MigrationRequest } from '../migration/migration-request.ts';
 import { outcomeOf } from '../migration/outcome.ts';
 import { runMigration, runResumed } from '../migration/run-migration.ts';
+import { compMethodsOption, compressionRequest } from '../options/compression-options.ts';
 import {
   MODES,
   modeOf,
@@ -75,9 +76,7 @@ export const addMigrate: AddCommand = (program, context, run) => {
       ]),
     )
     .option('--timeout-suspend', 'after the timeout, pause the guest and finish (the default)')
-    .addOption(
-      new Option('--comp-methods <method>', 'delta compression').choices(['none', 'xbzrle']),
-    )
+    .addOption(compMethodsOption())
     .option('--comp-xbzrle-cache <size>', 'cache of the delta compression', parseCacheSize)
     .addOption(
       new Option('--codec <what>', 'what is sent as LZ4').choices([
@@ -118,9 +117,7 @@ function requestOf(uri: string, options: MigrateOptions): MigrationRequest {
     downtimeMs: options.downtime,
     timeoutSeconds: options.timeout,
     timeoutAction: timeoutActionOf(options),
-    compression: options.compMethods,
-    xbzrleCacheBytes: options.compXbzrleCache,
-    codec: options.codec,
+    ...compressionRequest(options),
     verify: options.verify,
     policy: options.policy,
     autoConverge: options.autoConverge,

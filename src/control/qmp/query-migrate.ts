@@ -132,6 +132,7 @@ function sternaReply(info: MigrationInfo): Json {
     'page-kinds': info.pageKinds,
     xbzrle: sternaXbzrleReply(info),
     'xbzrle-ghost': ghostReply(info),
+    codec: codecReply(info),
     passes: info.passes.map(passReply),
     postcopy: sternaPostcopyReply(info),
     spill: spillReply(info.postcopy?.spill),
@@ -156,6 +157,12 @@ function ghostReply({ xbzrle }: MigrationInfo): readonly Json[] | undefined {
     'cache-size': cacheBytes,
     'hit-rate': hitRate,
   }));
+}
+
+function codecReply({ codec, compression }: MigrationInfo): Json | undefined {
+  if (codec === undefined) return undefined;
+  const { choice, isAgreed, pages, deltas } = codec;
+  return { choice, agreed: isAgreed, pages, deltas, 'saved-bytes': compression?.savedBytes ?? 0 };
 }
 
 function journalReply({ postcopy }: MigrationInfo): Json | undefined {
