@@ -276,7 +276,7 @@ export class Migrations {
       case 'info':
         return this.publish(news.info);
       case 'paused':
-        return guests.notePaused(news.reason);
+        return guests.notePaused();
       case 'resumed':
         return guests.noteResumed(news.reason);
       case 'yield-guest':

@@ -120,7 +120,7 @@ export type ServiceMessage =
   | { readonly type: 'destroy-machine'; readonly id: number }
   /** An operator's word gave the guest that lives here to another agent: it stands still. */
   | { readonly type: 'yield-guest' }
-  | { readonly type: 'paused'; readonly reason: PauseReason }
+  | { readonly type: 'paused' }
   | { readonly type: 'resumed'; readonly reason: PauseReason }
   | { readonly type: 'answered'; readonly id: number; readonly answer: Answer };
 

@@ -218,7 +218,7 @@ export class MigrationService {
   private attach(handles: MachineHandles): Machine {
     const { post } = this.options;
     return new AnnouncedMachine(attachMachine(handles), {
-      paused: (reason) => post({ type: 'paused', reason }),
+      paused: () => post({ type: 'paused' }),
       resumed: (reason) => post({ type: 'resumed', reason }),
     });
   }

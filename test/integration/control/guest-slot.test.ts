@@ -67,6 +67,35 @@ describe('GuestSlot', () => {
     expect(guests.isVacant).toBe(true);
   });
 
+  it('discard() takes a guest away that an engine has paused, before anybody has told of it', async () => {
+    const guests = newSlot();
+    await guests.receive(DESCRIPTION);
+    guests.need().resume('ownership');
+    guests.noteResumed('ownership');
+    const paused = guests.need().pause('ownership');
+    await guests.discard();
+    expect(guests).toMatchObject({ runState: 'inmigrate', isVacant: true });
+    // The news of a machine that is gone: whether it stood still before it ended does not matter.
+    await paused.catch(() => {});
+    guests.notePaused();
+    expect(guests).toMatchObject({ runState: 'inmigrate', isVacant: true });
+    await guests.receive(DESCRIPTION);
+    guests.need().resume('ownership');
+    guests.noteResumed('ownership');
+    expect(guests.runState).toBe('running');
+    expect(events).toEqual(['RESUME', 'RESUME']);
+  });
+
+  it('tells of a pause and what follows also when both are over', async () => {
+    const guests = newSlot();
+    await guests.build(GUEST);
+    await guests.need().pause('migration');
+    guests.need().resume('migration');
+    guests.notePaused();
+    guests.noteResumed('migration');
+    expect(events).toEqual(['STOP', 'RESUME']);
+  });
+
   it('leave() keeps the RAM of a guest that was lost where it went', async () => {
     const guests = newSlot();
     await guests.build(GUEST);
@@ -87,9 +116,11 @@ describe('GuestSlot', () => {
     const guests = newSlot();
     await guests.build(GUEST);
     await guests.stop();
-    guests.notePaused('migration');
+    await guests.need().pause('migration');
+    guests.notePaused();
     expect(guests.runState).toBe('finish-migrate');
     expect(() => guests.continue()).toThrow('Migration is not finalized yet');
+    guests.need().resume('migration');
     guests.noteResumed('migration');
     expect(guests.runState).toBe('paused');
     expect(events).toEqual(['STOP']);
