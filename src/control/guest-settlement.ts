@@ -1,4 +1,5 @@
 import {
+  type ErrorCode,
   errorReport,
   isOver,
   isPostcopy,
@@ -25,6 +26,16 @@ export class GuestSettlement {
 
   constructor(options: GuestSettlementOptions) {
     this.options = options;
+  }
+
+  /**
+   * At once, not when the worker is through: pages or the proof may still follow, and `cont` must
+   * give the right answer.
+   */
+  departing({ status, error }: MigrationInfo): void {
+    const { guests } = this.options;
+    if (status === 'completed' || isPostcopy(status)) guests.leave(true);
+    else if (error !== undefined && UNCERTAIN.includes(error.code)) guests.leave(false);
   }
 
   /** Is the guest still ours? The engine has decided, and the ledger has it. */
@@ -112,6 +123,9 @@ export class GuestSettlement {
     }
   }
 }
+
+/** The destination may have the guest, or has lost it: an operator decides. */
+const UNCERTAIN: readonly ErrorCode[] = ['E_OWNERSHIP_UNKNOWN', 'E_GUEST_LOST'];
 
 /** The same migration, ended by `error`; what was counted stays. */
 export function failedInfo(info: MigrationInfo, error: SternaError): MigrationInfo {

@@ -193,7 +193,8 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     checkJoinByName(join);
     const isHere = joining?.isHere(uuid) ?? false;
     const pause = () => joining?.pause(uuid);
-    const side = { ledger, uuid, peer: channel.name, isHere, pause };
+    const yielded = () => joining?.yielded(uuid);
+    const side = { ledger, uuid, peer: channel.name, isHere, pause, yielded };
     const outcome = await answerByRecord(side, { epoch, migrationId, claimedEpoch });
     if (outcome === undefined) {
       throw new SternaError('E_BUSY', 'Destination cannot tell now who owns the guest');

@@ -66,7 +66,10 @@ export class MigrationService {
       security,
       factory: this.factory(),
       publish: (info) => post({ type: 'info', info }),
-      yieldGuest: () => post({ type: 'yield-guest' }),
+      resident: {
+        mustStand: () => post({ type: 'yield-guest' }),
+        yielded: () => post({ type: 'guest-yielded' }),
+      },
       ended: (completed) => post({ type: 'incoming-ended', completed }),
     });
   }
@@ -95,8 +98,8 @@ export class MigrationService {
         return this.outgoing?.job.setParameters(message.changes);
       case 'set-incoming':
         return this.incoming.configure(message.settings);
-      case 'set-occupied':
-        return this.incoming.setOccupied(message.occupied, message.uuid);
+      case 'set-resident':
+        return this.incoming.setResident(message.resident);
       case 'dirty-limit': {
         const { machine, vcpu, limit, periodMs } = message.request;
         return this.answer(message.id, () =>
