@@ -18,8 +18,9 @@ export type RunState =
 
 /**
  * Where the guest is, seen from here. `gone`: granted away; its RAM stays until the next guest
- * comes, because the destination's is compared with it. `unknown`: it may have been granted, and an
- * operator decides. `half`: only pages that another side lacks are here, and they never run.
+ * comes, because the destination's is compared with it. `unknown`: it may have been granted, or is
+ * not whole where it went; its RAM stays, so that an operator can take it back. `half`: only pages
+ * that another side lacks are here, and they never run.
  */
 type Place = 'none' | 'arriving' | 'here' | 'gone' | 'unknown' | 'half';
 
@@ -80,6 +81,11 @@ export class GuestSlot {
   /** Not even an operator's word lets it run. */
   get isHalf(): boolean {
     return this.place === 'half';
+  }
+
+  /** The RAM is of two moments: a point of the journal was not taken over as a whole. */
+  get isTorn(): boolean {
+    return this.isAway && this.reasons.includes('checkpoint');
   }
 
   /** Another guest may come: there is none, and none whose owner is in question. */
@@ -178,12 +184,10 @@ export class GuestSlot {
     this.changed();
   }
 
-  /** It does not run here any more. `certain`: the destination has said that it has it. */
+  /** It does not run here any more. `certain`: it is whole elsewhere, without the RAM here. */
   leave(certain: boolean): void {
-    if (this.place === 'half' && certain) this.place = 'gone';
-    // The destination may also lose what it had.
-    const isLost = this.place === 'gone' && !certain;
-    if (this.place !== 'here' && !isLost) return;
+    const wasHere = this.place === 'here' || this.place === 'unknown';
+    if (!wasHere && !(this.place === 'half' && certain)) return;
     this.place = certain ? 'gone' : 'unknown';
     this.changed();
   }

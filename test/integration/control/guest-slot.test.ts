@@ -96,18 +96,31 @@ describe('GuestSlot', () => {
     expect(events).toEqual(['STOP', 'RESUME']);
   });
 
-  it('leave() keeps the RAM of a guest that was lost where it went', async () => {
+  it('leave() keeps the RAM of a guest that is not whole where it went', async () => {
     const guests = newSlot();
     await guests.build(GUEST);
-    guests.leave(true);
-    expect(guests).toMatchObject({
-      runState: 'postmigrate',
-      isVacant: true,
-      residentUuid: undefined,
-    });
     guests.leave(false);
     // Another guest would take its place, and an operator may want it back.
-    expect(guests).toMatchObject({ isAway: true, isVacant: false });
+    expect(guests).toMatchObject({
+      runState: 'postmigrate',
+      isVacant: false,
+      residentUuid: undefined,
+    });
+    guests.leave(true);
+    expect(guests).toMatchObject({ isAway: true, isVacant: true });
+    guests.leave(false);
+    expect(guests.isVacant).toBe(true);
+  });
+
+  it('comeBack() lets it run here again, and tells torn RAM from RAM that is whole', async () => {
+    const guests = newSlot();
+    await guests.build(GUEST);
+    guests.leave(false);
+    await guests.need().pause('ownership');
+    await guests.need().pause('checkpoint');
+    expect(guests.isTorn).toBe(true);
+    guests.need().resume('checkpoint');
+    expect(guests.isTorn).toBe(false);
     guests.comeBack();
     expect(guests).toMatchObject({ isRunning: true, residentUuid: DESCRIPTION.uuid });
   });

@@ -37,6 +37,7 @@ function agentWith(guest: Partial<Record<keyof GuestSlot, unknown>>, state: Owne
     isAway: false,
     isArriving: false,
     isVacant: false,
+    isTorn: false,
     startsPaused: false,
     uuid: UUID,
     runState: 'finish-migrate',
@@ -205,7 +206,8 @@ describe('Migrations.workerDied()', () => {
       calls.length = 0;
       await migrations.workerDied(death());
       await departed;
-      expect(new Set(calls)).toEqual(new Set(['leave true', 'occupied true']));
+      // Not `leave true`: the RAM here stays, and an operator can take the guest back.
+      expect(new Set(calls)).toEqual(new Set(['leave false', 'occupied true']));
       expect(migrations.servesPages).toBe(false);
       expect(migrations.latest).toMatchObject({
         status: 'failed',
@@ -246,7 +248,7 @@ describe('Migrations.workerDied()', () => {
       migrations.receive({ type: 'info', info: arriving });
       calls.length = 0;
       await migrations.workerDied(death());
-      expect(calls).toEqual(['set-postcopy false', 'wake']);
+      expect(calls).toEqual(['set-postcopy false', 'wake', 'resume checkpoint']);
       expect(ledger.read(UUID)?.state).toBe('owner');
       expect(migrations.latest).toMatchObject({ status: 'failed', owner: 'destination' });
     });
