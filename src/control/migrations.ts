@@ -180,12 +180,11 @@ export class Migrations {
   }
 
   /**
-   * As in QEMU, cancelling when nothing runs is fine. Rejects with E_STATE when the guest is being
-   * handed over, and in post-copy, on either side.
+   * Of either side. As in QEMU, cancelling when nothing runs is fine. Rejects with E_STATE when the
+   * guest is being handed over, and in post-copy.
    */
   async cancel(): Promise<void> {
     if (isPostcopy(this.info?.status)) throw tooLateToCancel();
-    if (!this.goesOut) return;
     if ((await this.options.host.cancel()) !== 'too-late') return;
     // It may have ended by itself meanwhile; then there was nothing to cancel.
     if (isOver(this.info?.status)) return;

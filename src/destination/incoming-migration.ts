@@ -98,6 +98,15 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     this.loseLink(new SternaError('E_CHANNEL_RESET', 'Migration was paused by its user'));
   }
 
+  /** The guest goes on at the source, which is told. Too late once GRANT has come. */
+  cancel(): 'cancelling' | 'too-late' {
+    if (this.handlers.isGranted) return 'too-late';
+    if (this.settle !== undefined && this.failure === undefined) {
+      this.fail(new SternaError('E_CANCELLED', 'Migration was cancelled at the destination'));
+    }
+    return 'cancelling';
+  }
+
   async attach(join: JoinBody, link: IncomingLink): Promise<void> {
     checkJoin(join, this.handlers.hello, this.takeOver.epoch);
     if (join.role === 'preempt') return this.attachSecond(link);
@@ -305,7 +314,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
 
   private fail(error: SternaError): void {
     if (this.record.status === 'completed') return this.finishWithout(error);
-    const remote = error.detail.remote === true || error.code === 'E_CANCELLED';
+    const remote = error.detail.remote === true;
     error.phase ??= this.link.state;
     error.side ??= 'destination';
     this.failure = error;

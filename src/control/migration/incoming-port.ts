@@ -21,7 +21,7 @@ import {
 import { IncomingMigration, type Joining } from '../../destination/index.ts';
 import type { MachineDescription, MachineFactory, MachineRefusal } from '../../guestmem/index.ts';
 import { initialInfo } from './initial-info.ts';
-import type { IncomingSettings, ListenRequest } from './migration-messages.ts';
+import type { CancelOutcome, IncomingSettings, ListenRequest } from './migration-messages.ts';
 import { unsupported } from './outgoing-job.ts';
 import { type Residence, ResidentGuest, type ResidentGuestListener } from './resident-guest.ts';
 
@@ -111,6 +111,11 @@ export class IncomingPort {
 
   setResident(residence: Residence): void {
     this.resident.set(residence);
+  }
+
+  /** Ends an arrival that was not granted yet; the place is free when the source was told. */
+  cancel(): CancelOutcome {
+    return this.active?.engine?.cancel() ?? 'nothing-runs';
   }
 
   /** Ends what is under way. A guest that has been granted stays. */

@@ -176,7 +176,7 @@ export class MigrationService {
   }
 
   private cancel(): CancelOutcome {
-    return this.outgoing?.job.cancel() ?? 'nothing-runs';
+    return this.outgoing?.job.cancel() ?? this.incoming.cancel();
   }
 
   private takeBack(): Promise<number> {
