@@ -140,8 +140,8 @@ function unknown(record: OwnershipRecord): SternaError {
   const peer = record.peer ?? 'the destination';
   const isLost = record.state === 'lost';
   const text = isLost
-    ? `The guest died at ${peer}; as it was before it left it is here: use x-take-ownership`
-    : `Nobody knows whether ${peer} has the guest; ask it, then use x-take-ownership`;
+    ? `The guest died at ${peer}; as it was before it left it is here: sterna recover --take-ownership`
+    : `Nobody knows whether ${peer} has the guest; ask it, then sterna recover --take-ownership`;
   return new SternaError('E_OWNERSHIP_UNKNOWN', text, {
     guestOwner: isLost ? 'none' : 'unknown',
     detail: { peer, epoch: record.epoch },

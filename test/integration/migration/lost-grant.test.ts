@@ -40,7 +40,7 @@ describe('a link that is lost around GRANT', () => {
     expect(run.exitCode).toBe(4);
     expect(run.stderr).toContain('[E_OWNERSHIP_UNKNOWN]');
     expect(run.stderr).toContain('which side owns the guest is not known');
-    expect(run.stderr).toMatch(/next: .*sterna resume --take-ownership/);
+    expect(run.stderr).toMatch(/next: .*sterna recover --take-ownership/);
     expect(run.stdout).toContain('Migration failed');
     expect((await source.query())['x-sterna']).toMatchObject({
       owner: 'unknown',
