@@ -100,6 +100,15 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     this.loseLink(new SternaError('E_CHANNEL_RESET', 'Migration was paused by its user'));
   }
 
+  /** The guest goes on at the source, which is told. Too late once GRANT has come. */
+  cancel(): 'cancelling' | 'too-late' {
+    if (this.handlers.isGranted) return 'too-late';
+    if (this.settle !== undefined && this.failure === undefined) {
+      this.fail(new SternaError('E_CANCELLED', 'Migration was cancelled at the destination'));
+    }
+    return 'cancelling';
+  }
+
   async attach(join: JoinBody, link: IncomingLink): Promise<void> {
     checkJoin(join, this.handlers.hello, this.takeOver.epoch);
     if (join.role === 'preempt') return this.attachSecond(link);
@@ -212,7 +221,8 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     checkJoinByName(join);
     const isHere = joining?.isHere(uuid) ?? false;
     const pause = () => joining?.pause(uuid);
-    const side = { ledger, uuid, peer: channel.name, isHere, pause };
+    const yielded = () => joining?.yielded(uuid);
+    const side = { ledger, uuid, peer: channel.name, isHere, pause, yielded };
     const outcome = await answerByRecord(side, { epoch, migrationId, claimedEpoch });
     if (outcome === undefined) {
       throw new SternaError('E_BUSY', 'Destination cannot tell now who owns the guest');
@@ -323,7 +333,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
 
   private fail(error: SternaError): void {
     if (this.record.status === 'completed') return this.finishWithout(error);
-    const remote = error.detail.remote === true || error.code === 'E_CANCELLED';
+    const remote = error.detail.remote === true;
     error.phase ??= this.link.state;
     error.side ??= 'destination';
     this.failure = error;

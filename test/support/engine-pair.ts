@@ -214,6 +214,7 @@ export class EnginePair {
         },
         isHere: () => !isRestarted() && this.incoming.info().status === 'completed',
         pause: () => void this.arrived.pause('ownership'),
+        yielded: () => {},
       },
       observer: { info: () => {} },
     });

@@ -238,6 +238,14 @@ describe('sterna recover', () => {
     expect(sent('cont')).toEqual({ 'x-take-ownership': true });
     expect(fake.stderr()).toContain('The guest runs here');
   });
+
+  it('--take-ownership with a URI is refused, and nothing is sent', async () => {
+    const operands = ['tcp:127.0.0.1:4711', '--take-ownership'];
+    const { fake, exitCode } = await sterna(replies(noLink(true)), 'recover', ...operands);
+    expect(await exitCode).toBe(2);
+    expect(fake.stderr()).toContain('connects to no URI');
+    expect(agent?.commands).toEqual([]);
+  });
 });
 
 it.each([

@@ -173,6 +173,7 @@ class Site {
         find: () => (this.destinationIsNew ? undefined : this.migrations[0]),
         isHere: () => false,
         pause: () => {},
+        yielded: () => {},
       },
       observer: { info: () => {} },
     });
