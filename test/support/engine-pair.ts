@@ -66,9 +66,13 @@ export interface PairOptions {
   readonly stallTimeoutMs?: number;
   /**
    * The source can make further connections: called before each with its number, from 1 on. What it
-   * throws is what the source meets instead of a connection.
+   * throws is what the source meets instead of a connection; a promise is waited for before it.
    */
-  readonly connect?: (connection: number, pair: EnginePair) => void;
+  readonly connect?: (
+    connection: number,
+    pair: EnginePair,
+    signal: AbortSignal,
+  ) => void | Promise<void>;
   /** Shown by further connections; undefined: HELLO has none. */
   readonly secret?: string | undefined;
   /** The process of the destination that further connections meet has never heard of the first. */
@@ -138,7 +142,7 @@ export class EnginePair {
       clock,
       ledger: this.sourceLedger,
       log: silentLogger(),
-      ...(options.connect === undefined ? {} : { connect: () => this.connect() }),
+      ...(options.connect === undefined ? {} : { connect: (signal) => this.connect(signal) }),
       ...('secret' in options && options.secret === undefined
         ? {}
         : { secret: options.secret ?? PAIR_SECRET }),
@@ -165,8 +169,9 @@ export class EnginePair {
   }
 
   /** Another connection to the destination, as the source makes one; also for a stranger. */
-  async connect(): Promise<Channel> {
-    this.options.connect?.(this.connections, this);
+  async connect(signal: AbortSignal = new AbortController().signal): Promise<Channel> {
+    const due = this.options.connect?.(this.connections, this, signal);
+    if (due !== undefined) await due;
     const { a, b } = this.open();
     this.joined.push(this.receive(b).run());
     this.further.push(a);
@@ -251,6 +256,15 @@ export class EnginePair {
     const alive = factory.created.filter((machine) => !factory.destroyed.includes(machine));
     return [this.machine, ...alive].filter((machine) => machine.isRunning);
   }
+}
+
+/** Of a host that takes no connection and refuses none: rejects when `signal` is raised. */
+export function unanswered(signal: AbortSignal): Promise<void> {
+  const cancelled = () => new SternaError('E_CANCELLED', 'Connecting was given up');
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(cancelled());
+    signal.addEventListener('abort', () => reject(cancelled()), { once: true });
+  });
 }
 
 /** Remembers every record, and fails at those that a test names. */

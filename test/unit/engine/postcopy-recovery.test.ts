@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { MigrationInfo, OwnershipLedger, OwnershipRecord } from '../../../src/base/index.ts';
 import type { FrameFate } from '../../../src/channel/index.ts';
 import type { MessageName } from '../../../src/protocol/index.ts';
-import { type PairResult, RecordingLedger } from '../../support/engine-pair.ts';
+import { type PairResult, RecordingLedger, unanswered } from '../../support/engine-pair.ts';
 import { ramDifferences } from '../../support/fake-machine.ts';
 import { type PostcopyOptions, PostcopyPair, postcopy } from '../../support/postcopy-pair.ts';
 
@@ -122,6 +122,84 @@ describe('OutgoingMigration comes back after the link was lost in post-copy', ()
       }),
     });
     expectWhole(run);
+  });
+
+  test.each(['on', 'off'] as const)(
+    'at once when it is told to during an attempt at a dead address, with x-auto-recover %s',
+    async (autoRecover) => {
+      const told: number[] = [];
+      const tried: (readonly [connection: number, ms: number])[] = [];
+      const run = await postcopy({
+        parameters: { autoRecover },
+        ...duringPush((pair) => {
+          const { clock, outgoing } = pair;
+          const resume = () => {
+            told.push(clock.nowMs());
+            outgoing.resume();
+          };
+          pair.cutLast();
+          void clock.sleep(300).then(resume);
+          // In the middle of that attempt.
+          void clock.sleep(2_000).then(resume);
+        }),
+        connect: (_, { clock }, signal) => {
+          tried.push([told.length, clock.nowMs()]);
+          return told.length < 2 ? unanswered(signal) : undefined;
+        },
+      });
+      expectWhole(run);
+      expect(tried.at(-1)).toEqual([2, told[1]]);
+    },
+  );
+
+  test.each(['on', 'off'] as const)(
+    'no more when it is given up during an attempt, with x-auto-recover %s',
+    async (autoRecover) => {
+      const taken: number[] = [];
+      const pair = new PostcopyPair({
+        parameters: { autoRecover },
+        ...duringPush((running) => {
+          const { clock, outgoing } = running;
+          running.cutLast();
+          void clock.sleep(300).then(() => outgoing.resume());
+          void clock.sleep(2_000).then(async () => {
+            expect(outgoing.info().status).toBe('postcopy-recover-setup');
+            const atMs = clock.nowMs();
+            await outgoing.takeBack();
+            taken.push(clock.nowMs() - atMs);
+          });
+        }),
+        connect: (_, __, signal) => unanswered(signal),
+      });
+      void pair.incoming.run();
+      const { status, error } = await pair.clock.runUntil(pair.outgoing.run(), 60_000);
+      expect([status, error?.code, error?.guestOwner]).toEqual([
+        'failed',
+        'E_TAKEN_BACK',
+        'source',
+      ]);
+      expect(taken).toEqual([0]);
+      expect(pair.machine.isRunning).toBe(true);
+    },
+  );
+
+  test('not while it is held, also when an attempt was due', async () => {
+    const tried: number[] = [];
+    let heldAtMs = 0;
+    const run = await postcopy({
+      ...duringPush((pair) => {
+        const { clock, outgoing } = pair;
+        pair.cutLast();
+        void clock.sleep(50).then(() => {
+          heldAtMs = clock.nowMs();
+          outgoing.pauseLink();
+        });
+        void clock.sleep(9_000).then(() => outgoing.resume());
+      }),
+      connect: (_, { clock }) => void tried.push(clock.nowMs() - heldAtMs),
+    });
+    expectWhole(run);
+    expect(tried).toEqual([8_950]);
   });
 
   test('when it was the second connection', async () => {
