@@ -65,6 +65,7 @@ export class PostcopyPhase {
    */
   prepare(preempt: PreemptLink | undefined): void {
     this.preempt = preempt;
+    linkJournal(this.context);
     this.serveRequests();
   }
 
@@ -225,7 +226,6 @@ export class PostcopyPhase {
       channel: () => this.preempt?.channel ?? context.channel,
     });
     context.peer.serveRequests((body) => requests.serve(body));
-    linkJournal(context);
   }
 
   private async openPreempt(): Promise<void> {

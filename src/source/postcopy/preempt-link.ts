@@ -4,6 +4,7 @@ import { encodeJoin, type JoinBody } from '../../protocol/index.ts';
 import { Interrupt } from '../interrupt.ts';
 import { LinkMeter } from '../link-meter.ts';
 import { Peer } from '../peer.ts';
+import { refuseRole } from './recovery.ts';
 
 const ATTACH_LIMIT_MS = 10_000;
 const PING_MS = 500;
@@ -39,6 +40,7 @@ export class PreemptLink {
     try {
       await peer.send('JOIN', encodeJoin(join));
       await interrupt.until(() => peer.state !== 'joining', ATTACH_LIMIT_MS, 'ATTACHED');
+      refuseRole(peer, 'ATTACHED');
     } catch (thrown) {
       peer.finish();
       channel.destroy();
