@@ -19,8 +19,8 @@ import { ChosenPolicy } from './policy/chosen-policy.ts';
 import { missingNeeds } from './policy/policy-table.ts';
 import { claimGuest } from './postcopy/claim.ts';
 import { openJournal } from './postcopy/journal/open-journal.ts';
-import { openPreemptLink, PostcopyPhase } from './postcopy/postcopy-phase.ts';
-import type { PreemptLink } from './postcopy/preempt-link.ts';
+import { PostcopyPhase } from './postcopy/postcopy-phase.ts';
+import { PreemptLink } from './postcopy/preempt-link.ts';
 import type { Spill } from './postcopy/spill/spill.ts';
 import { advisePostcopy, precopy } from './precopy/precopy.ts';
 import { prepareCache, resizeCache } from './precopy/prepare-cache.ts';
@@ -217,8 +217,9 @@ export class OutgoingMigration {
     prepareCache(context);
     context.publish();
     await setUp(context);
-    if (context.capabilities['postcopy-preempt'])
-      this.preempt = await openPreemptLink(context, this.connect);
+    // While the guest runs here there is no need to do without it.
+    if (context.capabilities['postcopy-preempt'] && this.connect !== undefined)
+      this.preempt = await PreemptLink.open(context, this.connect);
     record.setupTimeMs = clock.nowMs() - startMs;
     context.interrupt.throwIfRaised();
     const rest = await this.goBeforeTheSwitch();

@@ -12,7 +12,6 @@ import { PreemptLink } from './preempt-link.ts';
 import type { PromisedPages } from './promised-pages.ts';
 import { PushOrder } from './push-order.ts';
 import { Reconnection } from './reconnection.ts';
-import { joinBody } from './recovery.ts';
 import { PageSpill } from './spill/page-spill.ts';
 import type { Spill } from './spill/spill.ts';
 
@@ -38,6 +37,8 @@ export class PostcopyPhase {
   private readonly takenUp: TakenUpPhase | undefined;
   private context: OutgoingContext;
   private preempt: PreemptLink | undefined;
+  /** A second connection is being made. */
+  private opening: AbortController | undefined;
   /** On second connections that are gone. */
   private lostPreemptBytes = 0;
   /** The destination has everything, and there is no connection to say more. */
@@ -134,7 +135,7 @@ export class PostcopyPhase {
     context.record.status = 'postcopy-active';
     record.started(context.clock.nowMs());
     context.publish();
-    await this.openPreempt();
+    void this.openPreempt(context);
     sender.beginPush(parameters.maxPostcopyBandwidthBytesPerSecond);
     const totals = context.record.pushTotals();
     while (record.remainingPages > 0) {
@@ -194,6 +195,8 @@ export class PostcopyPhase {
   }
 
   private leavePreempt(): void {
+    this.opening?.abort();
+    this.opening = undefined;
     this.lostPreemptBytes += this.preempt?.channel.sentBytes ?? 0;
     this.preempt = undefined;
   }
@@ -228,23 +231,36 @@ export class PostcopyPhase {
     context.peer.serveRequests((body) => requests.serve(body));
   }
 
-  private async openPreempt(): Promise<void> {
-    const { context } = this;
-    if (this.preempt !== undefined || !context.capabilities['postcopy-preempt']) return;
-    this.preempt = await openPreemptLink(context, this.reconnection.connect);
+  /**
+   * Beside the push: until there is one, and when there can be none, requested pages go the way of
+   * all others. Never rejects.
+   */
+  private async openPreempt(context: OutgoingContext): Promise<void> {
+    const { connect } = this.reconnection;
+    const isWanted = context.capabilities['postcopy-preempt'] && connect !== undefined;
+    if (!isWanted || this.preempt !== undefined) return;
+    const opening = new AbortController();
+    this.opening = opening;
+    try {
+      const preempt = await PreemptLink.open(context, connect, opening);
+      if (this.opening !== opening) return preempt.destroy();
+      this.preempt = preempt;
+      this.record.preemptError = undefined;
+    } catch (thrown) {
+      // All of the link is lost, or nobody needs it any more.
+      if (this.opening !== opening || context.interrupt.error !== undefined) return;
+      const error = toSternaError(thrown, 'E_CHANNEL_RESET', 'No second connection');
+      this.noteSingle(context, error);
+    } finally {
+      if (this.opening === opening) this.opening = undefined;
+    }
   }
-}
 
-/** Undefined when there is no way to make one: requested pages then go the way of all others. */
-export async function openPreemptLink(
-  context: OutgoingContext,
-  connect: Connect | undefined,
-): Promise<PreemptLink | undefined> {
-  if (connect === undefined) return undefined;
-  const { interrupt, clock } = context;
-  const channel = await connect(AbortSignal.timeout(context.parameters.stallTimeoutMs));
-  // What was under way on it may be lost: the received maps must be asked for again.
-  return PreemptLink.open(channel, clock, joinBody(context, 'preempt'), (error) =>
-    interrupt.raise(error),
-  );
+  private noteSingle({ log, publish }: OutgoingContext, error: SternaError): void {
+    const isNew = this.record.preemptError === undefined;
+    this.record.preemptError = error;
+    if (isNew)
+      log.warn({ event: 'postcopy.not-preempted', code: error.code, error: error.message });
+    publish();
+  }
 }

@@ -1,4 +1,4 @@
-import { SternaError, toSternaError } from '../../base/index.ts';
+import { deadline, SternaError, toSternaError } from '../../base/index.ts';
 import type { OutgoingContext } from '../outgoing-context.ts';
 import type { Connect } from '../outgoing-contract.ts';
 import { type Recovered, recoverLink } from '../postcopy/recovery.ts';
@@ -53,15 +53,12 @@ async function attempt(
   limitMs: number,
 ): Promise<Recovered | SternaError> {
   const giveUp = new AbortController();
-  const done = new AbortController();
-  void context.clock.sleep(limitMs, done.signal).then(() => {
-    if (!done.signal.aborted) giveUp.abort();
-  });
+  const stop = deadline(context.clock, limitMs, () => giveUp.abort());
   try {
     return await recoverLink(context, connect, giveUp.signal);
   } catch (thrown) {
     return toSternaError(thrown, 'E_CHANNEL_RESET', 'Destination could not be asked');
   } finally {
-    done.abort();
+    stop();
   }
 }
