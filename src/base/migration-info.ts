@@ -124,6 +124,11 @@ export interface PostcopyInfo {
   readonly pausedError: ErrorReport | undefined;
   /** There is no link, and this side makes none by itself. A destination is always found. */
   readonly waitsForResume: boolean;
+  /**
+   * Why requested pages go the way of all others in spite of `postcopy-preempt`. Undefined while
+   * they have their own, and at a destination.
+   */
+  readonly preemptError?: ErrorReport | undefined;
   /** What the guest waited for. A source learns it at the end. */
   readonly blocktime: BlocktimeInfo | undefined;
   /**

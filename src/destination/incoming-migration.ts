@@ -164,11 +164,9 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     if (!this.isOurs(link) || this.settle === undefined || this.failure !== undefined) return;
     const text = 'Source closed the connection before the end';
     const failure = error ?? new SternaError('E_PROTOCOL_TRUNCATED', text);
+    // Whether pages were under way on it only the source knows, which breaks the other then.
+    if (link === this.second) return this.setSecond(undefined);
     if (this.isInPostcopy) return this.loseLink(failure);
-    if (link === this.second) {
-      this.second = undefined;
-      return;
-    }
     if (this.record.status === 'completed') return this.finish();
     this.fail(failure);
   }
@@ -234,10 +232,14 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
 
   private attachSecond(link: IncomingLink): void {
     this.second?.drop(new SternaError('E_CHANNEL_RESET', 'Another connection took its place'));
-    this.second = link;
-    this.record.furtherChannels.push(link.channel);
+    this.setSecond(link);
     link.give(this);
     link.send('ATTACHED', encodeAttached());
+  }
+
+  private setSecond(link: IncomingLink | undefined): void {
+    this.second = link;
+    this.record.attach(link?.channel);
   }
 
   private takeUp(link: IncomingLink): void {
@@ -280,7 +282,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     for (const link of [this.link, this.second]) {
       if (link !== undefined) void this.tell(link, error);
     }
-    this.second = undefined;
+    this.setSecond(undefined);
     this.publish();
   }
 

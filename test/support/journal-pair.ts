@@ -22,6 +22,9 @@ export interface JournalPairOptions {
   /** Pages that the guest changes before each flip and pause. */
   readonly dirtyPages?: number;
   readonly capabilities?: PairOptions['capabilities'];
+  /** The source can make further connections. */
+  readonly reconnects?: boolean;
+  readonly sourceLedger?: PairOptions['sourceLedger'];
 }
 
 /**
@@ -56,6 +59,8 @@ export class JournalPair {
         },
       },
       onFrame: (frame) => options.onFrame?.(frame),
+      ...(options.reconnects ? { connect: () => {} } : {}),
+      ...(options.sourceLedger === undefined ? {} : { sourceLedger: options.sourceLedger }),
     });
     fillGuest(this.pair.machine, FILLED_PAGES);
     this.atSwitch = ramOf(this.pair.machine);

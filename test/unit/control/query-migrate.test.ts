@@ -276,6 +276,7 @@ describe('migrationReply()', () => {
       'brownout-span-ms': 100,
     });
     expect(ours({ pausedError: error })).toMatchObject({ 'paused-error': { phase: 'active' } });
+    expect(ours({ preemptError: error })).toMatchObject({ 'preempt-error': { phase: 'active' } });
     expect(ours({ blocktime: undefined })).not.toHaveProperty('blocktime-ms');
     const unknown = { latencyP50Ms: undefined, latencyP99Ms: undefined };
     const sums = { ...postcopy.blocktime, ...unknown } as PostcopyInfo['blocktime'];

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import type { MessageName } from '../../../src/protocol/index.ts';
-import { JournalPair } from '../../support/journal-pair.ts';
+import { volatileLedger } from '../../../src/base/index.ts';
+import type { Channel } from '../../../src/channel/index.ts';
+import { type FrameHeader, MESSAGE_TYPES, type MessageName } from '../../../src/protocol/index.ts';
+import { JournalPair, type JournalPairOptions } from '../../support/journal-pair.ts';
 
 /** A migration of its own for each message. */
 const PREFIXES_LIMIT_MS = 60_000;
@@ -17,6 +19,31 @@ function cutAt(nth: number): JournalPair {
       return count === nth ? 'cut' : 'deliver';
     },
   });
+}
+
+/** RECOVERED and the header behind it come with one read, as a socket may bring them. */
+function joinReads(channel: Channel): Channel {
+  const start = channel.start.bind(channel);
+  channel.start = (sink) => {
+    let held: (() => void) | undefined;
+    const release = () => {
+      held?.();
+      held = undefined;
+    };
+    start({
+      place: (header) => {
+        release();
+        return sink.place(header);
+      },
+      frame: (header: FrameHeader, body) => {
+        if (header.type !== MESSAGE_TYPES.RECOVERED) return sink.frame(header, body);
+        const copy = body.slice();
+        held = () => sink.frame(header, copy);
+      },
+      closed: (error) => sink.closed(error),
+    });
+  };
+  return channel;
 }
 
 describe('the journal of post-copy', () => {
@@ -79,5 +106,31 @@ describe('the journal of post-copy', () => {
     expect(isOverfull).toBe(true);
     expect(journal.applied).toBe(points);
     expect(journal.pointAtSource()).toBe(points - 1);
+  });
+
+  test.each<[string, MessageName, number]>([
+    ['was lost in the push', 'PAGE_BATCH', 12],
+    ['was lost at GRANT, and is adopted behind a record', 'POSTCOPY_RESUMED', 1],
+  ])('goes on right behind RECOVERED over a link that %s', async (_, name, nth) => {
+    const ledger = volatileLedger();
+    const options: JournalPairOptions = {
+      reconnects: true,
+      onFrame: (frame) => (frame.name === name && frame.nth === nth ? 'cut' : undefined),
+      sourceLedger: {
+        read: (uuid) => ledger.read(uuid),
+        // Longer than the destination needs for its first pages.
+        write: (record) => journal.pair.clock.sleep(200).then(() => ledger.write(record)),
+      },
+    };
+    const journal: JournalPair = new JournalPair(options);
+    const { pair } = journal;
+    const connect = pair.connect.bind(pair);
+    pair.connect = async (signal) => joinReads(await connect(signal));
+    const { source, sourceInfo } = await pair.run();
+    expect(source).toEqual({ status: 'completed', error: undefined });
+    expect(sourceInfo.postcopy?.recoveries).toBe(1);
+    expect(pair.connections).toBe(2);
+    expect(journal.applied).toBeGreaterThan(2);
+    expect(journal.pointAtSource()).toBe(journal.applied - 1);
   });
 });
