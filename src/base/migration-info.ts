@@ -164,6 +164,8 @@ export interface JournalInfo {
   readonly lagPages: number;
   /** The guest changes more between two points than the buffer holds: no more points are made. */
   readonly isOverfull: boolean;
+  /** Why no more points are made, when something failed; undefined at the source. */
+  readonly error: ErrorReport | undefined;
 }
 
 /** The page spill of a source: the missing pages on disk, should its process be lost. */

@@ -127,7 +127,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     link.give(this);
     link.send('RECOVERY', encodeRecovery({ outcome, epoch, continues, running }));
     this.options.reached?.('destination.recover-answered');
-    if (continues) this.takeUp(link);
+    if (continues) this.takeUp(link, join.journal ?? true);
     else this.conclude(link, outcome);
   }
 
@@ -242,13 +242,13 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     this.record.attach(link?.channel);
   }
 
-  private takeUp(link: IncomingLink): void {
+  private takeUp(link: IncomingLink, takesJournal: boolean): void {
     const { record, options } = this;
     this.link = link;
     record.status = 'postcopy-recover';
     this.publish();
     record.postcopy?.outages.recovered(options.clock.nowMs());
-    this.handlers.postcopy?.relink(link);
+    this.handlers.postcopy?.relink(link, takesJournal);
     record.status = 'postcopy-active';
     options.log.info({ event: 'postcopy.recovered', peer: link.channel.name });
     this.publish();
@@ -301,8 +301,10 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
   }
 
   private finish(): void {
-    const machine = this.handlers.machine;
-    if (this.settle === undefined || machine === undefined) return;
+    const { settle, handlers } = this;
+    const { machine } = handlers;
+    if (settle === undefined || machine === undefined) return;
+    this.settle = undefined;
     const { verify } = this.record;
     if (verify.status === 'pending' || verify.status === 'running') {
       this.record.verify = { ...verify, status: 'skipped', reason: 'the source did not finish it' };
@@ -311,7 +313,8 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     this.link.deafen();
     this.link.channel.end().catch(() => {});
     void this.second?.channel.end().catch(() => {});
-    this.settle({ status: 'completed', machine });
+    // Its journal may be between two steps, and whoever gets the machine flips its logs.
+    void handlers.stop().then(() => settle({ status: 'completed', machine }));
   }
 
   private checkAlive(): void {

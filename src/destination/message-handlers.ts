@@ -176,13 +176,18 @@ export class MessageHandlers {
     });
   }
 
+  /** Resolves when nothing here touches the machine any more. Never rejects. */
+  async stop(): Promise<void> {
+    await this.receiver?.stop();
+  }
+
   /** Leaves nothing of a failed migration behind. Resolves to the owner of the guest. */
   async undo(): Promise<GuestOwner> {
     const { factory, log } = this.options;
     const machine = this.machine;
     this.machine = undefined;
     this.loader = undefined;
-    this.receiver?.stop();
+    await this.stop();
     if (machine !== undefined) await factory.destroy(machine);
     // own() has settled the record of a failed take-over already, whatever error came first.
     if (this.owned) return this.takeOver.ownerAfterFailure;

@@ -179,6 +179,7 @@ function journalReply({ postcopy }: MigrationInfo): Json | undefined {
       journal.lastPointMs === undefined ? undefined : milliseconds(journal.lastPointMs),
     'lag-pages': journal.lagPages,
     overfull: journal.isOverfull,
+    error: journal.error,
   });
 }
 

@@ -140,6 +140,7 @@ export class Journal {
       lastPointMs: lastPointAtMs === undefined ? undefined : nowMs - lastPointAtMs,
       lagPages: this.stage.pageCount,
       isOverfull: false,
+      error: undefined,
     };
   }
 
