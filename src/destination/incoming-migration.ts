@@ -12,11 +12,11 @@ import { sayFarewell } from './farewell.ts';
 import type { IncomingOptions, IncomingOutcome, JoinTarget } from './incoming-contract.ts';
 import { IncomingLink, type LinkOwner } from './incoming-link.ts';
 import { IncomingRecord } from './incoming-record.ts';
-import { checkJoin, checkJoinByName } from './join-check.ts';
 import { MessageHandlers } from './message-handlers.ts';
-import { answerByRecord } from './ownership-answer.ts';
+import { checkJoin, checkJoinByName } from './ownership/join-check.ts';
+import { answerByRecord } from './ownership/ownership-answer.ts';
+import { TakeOver } from './ownership/take-over.ts';
 import { ProbeReceiver } from './probe/probe-receiver.ts';
-import { TakeOver } from './take-over.ts';
 
 const PUBLISH_MS = 50;
 const ALIVE_CHECK_MS = 100;
