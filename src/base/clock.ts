@@ -16,6 +16,15 @@ export interface Clock {
   every(ms: number, callback: () => void): () => void;
 }
 
+/** Calls `late` after `ms`, unless the returned function is called before. */
+export function deadline(clock: Clock, ms: number, late: () => void): () => void {
+  const done = new AbortController();
+  void clock.sleep(ms, done.signal).then(() => {
+    if (!done.signal.aborted) late();
+  });
+  return () => done.abort();
+}
+
 export function systemClock(): Clock {
   return {
     // hrtime is CLOCK_MONOTONIC, which all processes of a host share; performance.now() starts at

@@ -27,11 +27,22 @@ export class GuestSettlement {
     this.options = options;
   }
 
+  /**
+   * At once, not when the worker is through: pages or the proof may still follow, and `cont` must
+   * give the right answer.
+   */
+  departing({ status, owner }: MigrationInfo): void {
+    const { guests } = this.options;
+    if (status === 'completed') guests.leave(true);
+    // Until then the RAM here is the only one that is whole, whoever has the guest.
+    else if (isPostcopy(status) || (isOver(status) && owner !== 'source')) guests.leave(false);
+  }
+
   /** Is the guest still ours? The engine has decided, and the ledger has it. */
   afterDeparture(info: MigrationInfo | undefined): void {
     const { guests } = this.options;
     if (this.isGivenAway(info)) {
-      guests.leave(info?.status === 'completed' || isWithDestination(info));
+      guests.leave(info?.status === 'completed');
     } else if (guests.runState === 'finish-migrate') {
       // The engine could not let it go on: its worker died, or the disk is full. By the record it
       // is still ours.
@@ -48,7 +59,7 @@ export class GuestSettlement {
     const record = ledger.read(guests.need().description.uuid);
     const granted = record?.state === 'granting' || record?.state === 'granted';
     let error = cause;
-    if (isPostcopy(info?.status)) error = stranded(info, record?.peer, cause);
+    if (isPostcopy(info?.status)) error = stranded(info, record?.peer, guests.isTorn, cause);
     else if (granted) error = inDoubt(record, cause);
     error.side = 'source';
     error.guestOwner ??= 'source';
@@ -86,6 +97,8 @@ export class GuestSettlement {
     if (missingPages === 0) {
       machine.setPostcopy(false);
       machine.faults.wake();
+      // It may have died in the middle of a point of the journal, of which there are no more.
+      machine.resume('checkpoint');
       cause.guestOwner = 'destination';
       return cause;
     }
@@ -119,11 +132,6 @@ export function failedInfo(info: MigrationInfo, error: SternaError): MigrationIn
   return { ...info, status: 'failed', owner, error: errorReport(error) };
 }
 
-/** The engine has failed, and knows that the destination has the guest. */
-function isWithDestination(info: MigrationInfo | undefined): boolean {
-  return isOver(info?.status) && info?.side === 'source' && info.owner === 'destination';
-}
-
 function inDoubt(
   record: { readonly peer: string | undefined; readonly epoch: number } | undefined,
   cause: SternaError,
@@ -138,9 +146,12 @@ function inDoubt(
 function stranded(
   info: MigrationInfo | undefined,
   peer: string | undefined,
+  isTorn: boolean,
   cause: SternaError,
 ): SternaError {
-  const text = 'Migration worker died in post-copy; the guest waits for pages that it had to send';
+  const text = isTorn
+    ? 'Migration worker died in post-copy while it took over a point of the journal'
+    : 'Migration worker died in post-copy; the guest waits for pages that it had to send';
   const missingPages = info?.postcopy?.remainingPages;
   return new SternaError('E_WORKER_DIED', text, {
     cause,

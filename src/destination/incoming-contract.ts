@@ -44,6 +44,8 @@ export interface Joining {
   isHere(uuid: string): boolean;
   /** It must stand still here when this returns: an operator's word gave it to the source. */
   pause(uuid: string): void;
+  /** That is durable now. */
+  yielded(uuid: string): void;
 }
 
 /** Whether a source may measure its link to here. */

@@ -41,8 +41,6 @@ export class IncomingRecord {
   postcopy: IncomingPostcopyRecord | undefined;
   /** Bytes received when nothing was missing any more. */
   completeBytes: number | undefined;
-  /** Beside the one for everything, lost ones included: what comes there counts, too. */
-  readonly furtherChannels: Pick<Channel, 'receivedBytes'>[] = [];
   /** Different pages that have come. */
   receivedPages = 0;
   /** Page entries applied, repetitions counted. */
@@ -50,6 +48,10 @@ export class IncomingRecord {
   batches = 0;
   /** On connections that were lost. */
   private lostBytes = 0;
+  /** Beside the one for everything: what comes there counts, too. */
+  private second: Pick<Channel, 'receivedBytes'> | undefined;
+  /** On second connections that were lost. */
+  private lostSecondBytes = 0;
   private readonly startMs: number;
   private endMs: number | undefined;
   private zeroPages = 0;
@@ -98,13 +100,19 @@ export class IncomingRecord {
     this.lostBytes += channel.receivedBytes;
   }
 
+  /** A second connection, in place of the one before; undefined: there is none any more. */
+  attach(second: Pick<Channel, 'receivedBytes'> | undefined): void {
+    this.lostSecondBytes += this.second?.receivedBytes ?? 0;
+    this.second = second;
+  }
+
   end(nowMs: number): void {
     this.endMs ??= nowMs;
   }
 
   info(nowMs: number, mainBytes: number): MigrationInfo {
-    const furtherBytes = this.furtherChannels.reduce((sum, one) => sum + one.receivedBytes, 0);
-    const receivedBytes = mainBytes + furtherBytes;
+    const secondBytes = this.lostSecondBytes + (this.second?.receivedBytes ?? 0);
+    const receivedBytes = mainBytes + secondBytes;
     const totalTimeMs = (this.endMs ?? nowMs) - this.startMs;
     const seconds = Math.max(1e-6, (totalTimeMs - this.setupTimeMs) / 1000);
     return {
@@ -142,7 +150,7 @@ export class IncomingRecord {
         postcopyBytes:
           this.postcopy === undefined
             ? 0
-            : (this.completeBytes ?? mainBytes) - (this.grantedBytes ?? mainBytes) + furtherBytes,
+            : (this.completeBytes ?? mainBytes) - (this.grantedBytes ?? mainBytes) + secondBytes,
       },
       xbzrle: undefined,
       pageKinds: {

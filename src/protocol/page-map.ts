@@ -16,6 +16,11 @@ const BITMAP = 1;
 const RUNS = 2;
 /** More runs save little, and finding them takes time in which the guest stands still. */
 const RUNS_SHARE = 1 / 16;
+/** Compared at once: a large map of few pieces would take that interpreted code milliseconds. */
+const CHUNK_BYTES = 512;
+const CHUNK_PAGES = CHUNK_BYTES * 8;
+const EMPTY_CHUNK = new Uint8Array(CHUNK_BYTES);
+const FULL_CHUNK = new Uint8Array(CHUNK_BYTES).fill(0xff);
 /** Three octets hold any count of pages of a block. */
 const LENGTH_BYTES_MAX = 3;
 
@@ -60,10 +65,25 @@ export function decodePageMap(
 export function countPages({ bitmap, pageCount }: PageMapBody): number {
   let pages = 0;
   const bytes = Math.ceil(pageCount / 8);
-  const words = wordsOf(bitmap.subarray(0, bytes));
-  for (let index = 0; index < words.length; index += 1) pages += bitsOf(words[index] ?? 0);
-  for (let index = words.length * 4; index < bytes; index += 1) pages += bitsOf(bitmap[index] ?? 0);
+  for (let from = 0; from < bytes; from += CHUNK_BYTES) {
+    const chunk = bitmap.subarray(from, Math.min(from + CHUNK_BYTES, bytes));
+    if (isChunk(chunk, FULL_CHUNK)) pages += CHUNK_PAGES;
+    else if (!isChunk(chunk, EMPTY_CHUNK)) pages += countBits(chunk);
+  }
   return pages;
+}
+
+function isChunk(bytes: Uint8Array, chunk: Uint8Array): boolean {
+  return Buffer.compare(bytes, chunk) === 0;
+}
+
+function countBits(bytes: Uint8Array): number {
+  const words = wordsOf(bytes);
+  let bits = 0;
+  for (let index = 0; index < words.length; index += 1) bits += bitsOf(words[index] ?? 0);
+  for (let index = words.length * 4; index < bytes.length; index += 1)
+    bits += bitsOf(bytes[index] ?? 0);
+  return bits;
 }
 
 /**
@@ -181,7 +201,15 @@ function nextPage(
 ): number {
   const skip = set ? 0 : 0xff;
   const skipWord = set ? 0 : -1;
+  const skipChunk = set ? EMPTY_CHUNK : FULL_CHUNK;
   for (let page = from; page < pageCount; ) {
+    if (page % CHUNK_PAGES === 0) {
+      const at = page >>> 3;
+      if (isChunk(bitmap.subarray(at, at + CHUNK_BYTES), skipChunk)) {
+        page += CHUNK_PAGES;
+        continue;
+      }
+    }
     if ((page & 31) === 0 && words[page >>> 5] === skipWord) {
       page += 32;
       continue;

@@ -12,7 +12,7 @@ export { OutgoingMigration } from './outgoing-migration.ts';
 export { checkBegin, checkDecision } from './policy/check-decision.ts';
 export { ChosenPolicy, type ChosenPolicyOptions } from './policy/chosen-policy.ts';
 export { diagnose } from './policy/diagnosis.ts';
-export { expectedDowntimeMs } from './policy/expected-downtime.ts';
+export { drainingPays, expectedDowntimeMs } from './policy/expected-downtime.ts';
 export type {
   EndDecision,
   HybridRules,

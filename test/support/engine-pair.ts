@@ -27,6 +27,7 @@ import {
   type MigrationOutcome,
   OutgoingMigration,
   type PolicyModule,
+  type Spill,
 } from '../../src/source/index.ts';
 import { FakeFactory, FakeMachine, type FakeMachineHooks } from './fake-machine.ts';
 import { TappedChannel } from './tapped-channel.ts';
@@ -58,6 +59,7 @@ export interface PairOptions {
   readonly sourceLedger?: OwnershipLedger;
   readonly destinationLedger?: OwnershipLedger;
   readonly codecHelpers?: CodecHelpers;
+  readonly spill?: Spill;
   readonly expectedUuid?: string;
   readonly startPaused?: boolean;
   readonly refusal?: MachineRefusal;
@@ -66,9 +68,13 @@ export interface PairOptions {
   readonly stallTimeoutMs?: number;
   /**
    * The source can make further connections: called before each with its number, from 1 on. What it
-   * throws is what the source meets instead of a connection.
+   * throws is what the source meets instead of a connection; a promise is waited for before it.
    */
-  readonly connect?: (connection: number, pair: EnginePair) => void;
+  readonly connect?: (
+    connection: number,
+    pair: EnginePair,
+    signal: AbortSignal,
+  ) => void | Promise<void>;
   /** Shown by further connections; undefined: HELLO has none. */
   readonly secret?: string | undefined;
   /** The process of the destination that further connections meet has never heard of the first. */
@@ -138,7 +144,7 @@ export class EnginePair {
       clock,
       ledger: this.sourceLedger,
       log: silentLogger(),
-      ...(options.connect === undefined ? {} : { connect: () => this.connect() }),
+      ...(options.connect === undefined ? {} : { connect: (signal) => this.connect(signal) }),
       ...('secret' in options && options.secret === undefined
         ? {}
         : { secret: options.secret ?? PAIR_SECRET }),
@@ -147,6 +153,7 @@ export class EnginePair {
       // No rate limit unless a test asks for one.
       parameters: { ...defaultParameters(), maxBandwidthBytesPerSecond: 0, ...options.parameters },
       codecHelpers: options.codecHelpers,
+      ...(options.spill === undefined ? {} : { spill: options.spill }),
       capabilities: { ...defaultCapabilities(), ...options.capabilities },
       policyModule: options.policyModule,
       observer: { info: (info) => this.published.push(info) },
@@ -165,8 +172,9 @@ export class EnginePair {
   }
 
   /** Another connection to the destination, as the source makes one; also for a stranger. */
-  async connect(): Promise<Channel> {
-    this.options.connect?.(this.connections, this);
+  async connect(signal: AbortSignal = new AbortController().signal): Promise<Channel> {
+    const due = this.options.connect?.(this.connections, this, signal);
+    if (due !== undefined) await due;
     const { a, b } = this.open();
     this.joined.push(this.receive(b).run());
     this.further.push(a);
@@ -214,6 +222,7 @@ export class EnginePair {
         },
         isHere: () => !isRestarted() && this.incoming.info().status === 'completed',
         pause: () => void this.arrived.pause('ownership'),
+        yielded: () => {},
       },
       observer: { info: () => {} },
     });
@@ -251,6 +260,15 @@ export class EnginePair {
     const alive = factory.created.filter((machine) => !factory.destroyed.includes(machine));
     return [this.machine, ...alive].filter((machine) => machine.isRunning);
   }
+}
+
+/** Of a host that takes no connection and refuses none: rejects when `signal` is raised. */
+export function unanswered(signal: AbortSignal): Promise<void> {
+  const cancelled = () => new SternaError('E_CANCELLED', 'Connecting was given up');
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(cancelled());
+    signal.addEventListener('abort', () => reject(cancelled()), { once: true });
+  });
 }
 
 /** Remembers every record, and fails at those that a test names. */

@@ -14,6 +14,7 @@ import type { FollowedMigration } from '../migration/follow-migration.ts';
 import type { MigrationRequest } from '../migration/migration-request.ts';
 import { outcomeOf } from '../migration/outcome.ts';
 import { runMigration, runResumed } from '../migration/run-migration.ts';
+import { compMethodsOption, compressionRequest } from '../options/compression-options.ts';
 import {
   MODES,
   modeOf,
@@ -39,8 +40,8 @@ interface MigrateOptions extends QmpOption, PlannableOptions {
   readonly timeoutCancel?: true;
   readonly timeoutSuspend?: true;
   readonly verify?: 'after' | 'strict' | 'off';
-  readonly postcopySpill?: string;
-  readonly postcopyJournal?: true;
+  readonly postcopySpill?: string | false;
+  readonly postcopyJournal?: boolean;
   readonly postcopyJournalBandwidth?: number;
   readonly postcopyJournalInterval?: number;
   readonly json?: true;
@@ -75,9 +76,7 @@ export const addMigrate: AddCommand = (program, context, run) => {
       ]),
     )
     .option('--timeout-suspend', 'after the timeout, pause the guest and finish (the default)')
-    .addOption(
-      new Option('--comp-methods <method>', 'delta compression').choices(['none', 'xbzrle']),
-    )
+    .addOption(compMethodsOption())
     .option('--comp-xbzrle-cache <size>', 'cache of the delta compression', parseCacheSize)
     .addOption(
       new Option('--codec <what>', 'what is sent as LZ4').choices([
@@ -98,7 +97,9 @@ export const addMigrate: AddCommand = (program, context, run) => {
     )
     .option('--auto-converge', 'slow the guest down when it does not converge')
     .option('--postcopy-spill <directory>', 'keep missing pages there too (post-copy)', parsePath)
+    .option('--no-postcopy-spill', 'do not, if that was set before')
     .option('--postcopy-journal', 'in post-copy the destination sends its changes back')
+    .option('--no-postcopy-journal', 'it does not, if that was set before')
     .option('--postcopy-journal-bandwidth <MiB/s>', 'limit of that', parseNumber(0, 2 ** 30))
     .option('--postcopy-journal-interval <ms>', 'between two points', parseInteger(10, 3_600_000))
     .option('--json', 'JSON lines on standard output: progress, then one result')
@@ -116,9 +117,7 @@ function requestOf(uri: string, options: MigrateOptions): MigrationRequest {
     downtimeMs: options.downtime,
     timeoutSeconds: options.timeout,
     timeoutAction: timeoutActionOf(options),
-    compression: options.compMethods,
-    xbzrleCacheBytes: options.compXbzrleCache,
-    codec: options.codec,
+    ...compressionRequest(options),
     verify: options.verify,
     policy: options.policy,
     autoConverge: options.autoConverge,
@@ -142,6 +141,7 @@ async function migrate(
     return printOutcome(context, resumed, shown.json);
   }
   if (uri === undefined) throw missingUri();
+  refuseLoneAction(options);
   return withAgent(options.qmp, async (qmp) => {
     if (options.plan) return migrateByPlan(context, qmp, uri, options, isModeGiven);
     const ended = await runMigration(context, qmp, requestOf(uri, options), shown);
@@ -176,6 +176,21 @@ async function migrateByPlan(
 function missingUri(): CommanderError {
   const text = "missing required argument 'uri': only --postcopy-resume knows it";
   return new CommanderError(EXIT_CODES.USAGE, 'commander.missingArgument', text);
+}
+
+/** An action of a timeout that there is not would never be taken. Throws, as virsh does. */
+function refuseLoneAction(options: MigrateOptions): void {
+  if (options.timeout !== undefined) return;
+  const { timeoutCancel, timeoutSuspend, timeoutPostcopy } = options;
+  const asked = Object.entries({
+    cancel: timeoutCancel,
+    suspend: timeoutSuspend,
+    postcopy: timeoutPostcopy,
+  });
+  const [action] = asked.find(([, isAsked]) => isAsked) ?? [];
+  if (action === undefined) return;
+  const text = `error: option '--timeout-${action}' needs '--timeout <s>'`;
+  throw new CommanderError(EXIT_CODES.USAGE, 'commander.missingArgument', text);
 }
 
 /** The closing report, or with `--json` the result object; then the lines of a failure. */

@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander';
-import type { CodecChoice, MigrationMode } from '../../base/index.ts';
+import type { MigrationMode } from '../../base/index.ts';
 import type { QmpClient } from '../../control/client/index.ts';
 import type {
   Plan,
@@ -8,6 +8,7 @@ import type {
   Recommendation,
 } from '../../experiments/plan/index.ts';
 import { EXIT_CODES } from '../exit-codes.ts';
+import type { CompressionMethod, CompressionOptions } from '../options/compression-options.ts';
 import type { PostcopyOptions } from '../options/postcopy-options.ts';
 import { timeoutActionOf } from '../options/postcopy-options.ts';
 import { actualMigration } from './actual-migration.ts';
@@ -18,10 +19,7 @@ const SECONDS = 3;
 const MIB = 2 ** 20;
 
 /** The options of `sterna migrate` that a plan goes by, or decides. */
-export interface PlannableOptions extends PostcopyOptions {
-  readonly compMethods?: 'none' | 'xbzrle';
-  readonly compXbzrleCache?: number;
-  readonly codec?: CodecChoice;
+export interface PlannableOptions extends PostcopyOptions, CompressionOptions {
   readonly downtime?: number;
   readonly bandwidth?: number;
   readonly timeout?: number;
@@ -99,8 +97,9 @@ function completed<Options extends PlannableOptions>(
   // Of another mode nothing was recommended.
   if (mode !== recommendation.mode) return options;
   const { codec, xbzrleCacheBytes } = recommendation;
-  const compMethods = options.compMethods ?? (codec.startsWith('xbzrle') ? 'xbzrle' : 'none');
-  const cache = compMethods === 'xbzrle' ? xbzrleCacheBytes : undefined;
+  const recommended: readonly CompressionMethod[] = codec.startsWith('xbzrle') ? ['xbzrle'] : [];
+  const compMethods = options.compMethods ?? recommended;
+  const cache = compMethods.includes('xbzrle') ? xbzrleCacheBytes : undefined;
   const compXbzrleCache = options.compXbzrleCache ?? cache;
   return {
     ...options,

@@ -24,15 +24,11 @@ import {
   type Probing,
   type RunningProbe,
 } from '../../destination/index.ts';
-import type {
-  Machine,
-  MachineDescription,
-  MachineFactory,
-  MachineRefusal,
-} from '../../guestmem/index.ts';
+import type { MachineDescription, MachineFactory, MachineRefusal } from '../../guestmem/index.ts';
 import { unsupported } from './connect-destination.ts';
 import { initialInfo } from './initial-info.ts';
-import type { IncomingSettings, ListenRequest } from './migration-messages.ts';
+import type { CancelOutcome, IncomingSettings, ListenRequest } from './migration-messages.ts';
+import { type Residence, ResidentGuest, type ResidentGuestListener } from './resident-guest.ts';
 
 /** A connection without HELLO is dropped after ten seconds, and costs a few KiB until then. */
 const CONNECTION_COUNT_MAX = 32;
@@ -49,8 +45,7 @@ export interface IncomingPortOptions {
   readonly security: SecuritySettings;
   readonly factory: MachineFactory;
   readonly publish: (info: MigrationInfo) => void;
-  /** For a guest that has not come through this port: it must stand still. */
-  readonly yieldGuest: () => void;
+  readonly resident: ResidentGuestListener;
   readonly ended: (completed: boolean) => void;
 }
 
@@ -70,17 +65,14 @@ export class IncomingPort {
   private listener: TcpListener | undefined;
   private settings: IncomingSettings = { startPaused: false, stallTimeoutMs: 10_000 };
   private expectedUuid: string | undefined;
-  private occupied = false;
-  /** The guest that lives here, as the main thread knows it. */
-  private residentUuid: string | undefined;
+  private readonly resident: ResidentGuest;
   private active: ActiveMigration | undefined;
   /** A source measures its link to here, or did so. */
   private probe: RunningProbe | undefined;
-  /** The guest that came last. */
-  private arrived: Machine | undefined;
 
   constructor(options: IncomingPortOptions) {
     this.options = options;
+    this.resident = new ResidentGuest(options.resident);
   }
 
   /** Resolves when the incoming migration that runs now, if any, is over and proven. */
@@ -96,6 +88,8 @@ export class IncomingPort {
     const address = parseAddress(request.uri);
     if (address.kind === 'unix') throw unsupported(request.uri);
     this.settings = request;
+    // Before anybody can ask for the guest.
+    this.setResident(request.resident);
     this.expectedUuid = request.expectedUuid;
     if (address.kind === 'file') {
       if (this.isBusy) throw busy();
@@ -124,9 +118,13 @@ export class IncomingPort {
     this.settings = settings;
   }
 
-  setOccupied(occupied: boolean, residentUuid: string | undefined): void {
-    this.occupied = occupied;
-    this.residentUuid = residentUuid;
+  setResident(residence: Residence): void {
+    this.resident.set(residence);
+  }
+
+  /** Ends an arrival that was not granted yet; the place is free when the source was told. */
+  cancel(): CancelOutcome {
+    return this.active?.engine?.cancel() ?? 'nothing-runs';
   }
 
   /** Ends what is under way. A guest that has been granted stays. */
@@ -162,12 +160,8 @@ export class IncomingPort {
     return isPostcopy(this.active?.engine?.info().status);
   }
 
-  private get guestUuid(): string | undefined {
-    return this.residentUuid ?? this.arrived?.description.uuid;
-  }
-
   private get isBusy(): boolean {
-    return this.occupied || (this.active !== undefined && !this.active.failed);
+    return this.resident.isOccupied || (this.active !== undefined && !this.active.failed);
   }
 
   /**
@@ -209,11 +203,8 @@ export class IncomingPort {
     const outcome = await engine.run();
     if (this.active !== migration) return;
     const completed = outcome.status === 'completed';
-    // Before anything else can be accepted, not when the main thread has heard of it.
-    if (completed) {
-      this.occupied = true;
-      this.arrived = outcome.machine;
-    }
+    // Before anything else can be accepted.
+    if (completed) this.resident.came(outcome.machine);
     ended(completed);
   }
 
@@ -226,21 +217,15 @@ export class IncomingPort {
 
   /** Where further connections of a migration find it. */
   private joining(): Joining {
-    const isHere = (uuid: string) =>
-      this.occupied && this.guestUuid?.toLowerCase() === uuid.toLowerCase();
+    const { resident } = this;
     return {
       find: (migrationId) => {
         const { engine, failed = true } = this.active ?? {};
         return !failed && engine?.info().migrationId === migrationId ? engine : undefined;
       },
-      isHere,
-      pause: (uuid) => {
-        if (!isHere(uuid)) return;
-        // It stands still from its next safepoint on; nothing has to wait for that.
-        if (this.arrived?.description.uuid === this.guestUuid)
-          void this.arrived?.pause('ownership');
-        else this.options.yieldGuest();
-      },
+      isHere: (uuid) => resident.isHere(uuid),
+      pause: (uuid) => resident.pause(uuid),
+      yielded: (uuid) => resident.yielded(uuid),
     };
   }
 
@@ -281,7 +266,7 @@ export class IncomingPort {
     // One that was refused, or is only saying farewell while the next one comes, is not what
     // clients ask about.
     const current =
-      this.active === migration || (this.active === undefined && !this.occupied && over);
+      this.active === migration || (this.active === undefined && !this.resident.isOccupied && over);
     if (current) this.options.publish(info);
   }
 }

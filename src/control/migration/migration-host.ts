@@ -35,7 +35,16 @@ export interface HostEvents {
 /** The worker's messages that ask for nothing. */
 export type ServiceNews = Extract<
   ServiceMessage,
-  { type: 'info' | 'outgoing-ended' | 'incoming-ended' | 'yield-guest' | 'paused' | 'resumed' }
+  {
+    type:
+      | 'info'
+      | 'outgoing-ended'
+      | 'incoming-ended'
+      | 'yield-guest'
+      | 'guest-yielded'
+      | 'paused'
+      | 'resumed';
+  }
 >;
 
 /** The service bounds its own end by less. */

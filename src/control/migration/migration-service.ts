@@ -70,7 +70,10 @@ export class MigrationService {
       security,
       factory: this.factory(),
       publish: (info) => post({ type: 'info', info }),
-      yieldGuest: () => post({ type: 'yield-guest' }),
+      resident: {
+        mustStand: () => post({ type: 'yield-guest' }),
+        yielded: () => post({ type: 'guest-yielded' }),
+      },
       ended: (completed) => post({ type: 'incoming-ended', completed }),
     });
   }
@@ -99,8 +102,8 @@ export class MigrationService {
         return this.outgoing?.job.setParameters(message.changes);
       case 'set-incoming':
         return this.incoming.configure(message.settings);
-      case 'set-occupied':
-        return this.incoming.setOccupied(message.occupied, message.uuid);
+      case 'set-resident':
+        return this.incoming.setResident(message.resident);
       case 'dirty-limit': {
         const { machine, vcpu, limit, periodMs } = message.request;
         return this.answer(message.id, () =>
@@ -187,7 +190,7 @@ export class MigrationService {
   }
 
   private cancel(): CancelOutcome {
-    return this.outgoing?.job.cancel() ?? 'nothing-runs';
+    return this.outgoing?.job.cancel() ?? this.incoming.cancel();
   }
 
   private takeBack(): Promise<number> {
@@ -232,7 +235,7 @@ export class MigrationService {
   private attach(handles: MachineHandles): Machine {
     const { post } = this.options;
     return new AnnouncedMachine(attachMachine(handles), {
-      paused: (reason) => post({ type: 'paused', reason }),
+      paused: () => post({ type: 'paused' }),
       resumed: (reason) => post({ type: 'resumed', reason }),
     });
   }

@@ -36,6 +36,7 @@ export function sternaPostcopyReply({ postcopy }: MigrationInfo): Json | undefin
     'paused-ms': milliseconds(postcopy.pausedMs),
     ...(postcopy.pausedError === undefined ? {} : { 'paused-error': postcopy.pausedError }),
     'waits-for-resume': postcopy.waitsForResume,
+    ...(postcopy.preemptError === undefined ? {} : { 'preempt-error': postcopy.preemptError }),
     ...blocktimeReply(postcopy.blocktime),
     ...brownoutReply(postcopy),
   };

@@ -1,6 +1,12 @@
 import { type MigrationMode, PAGE_BYTES } from '../../base/index.ts';
 import type { RamBlockDescription } from '../../guestmem/index.ts';
-import type { EndDecision, PolicyDecision, PolicyPass, PolicyRound } from '../../source/index.ts';
+import {
+  drainingPays,
+  type EndDecision,
+  type PolicyDecision,
+  type PolicyPass,
+  type PolicyRound,
+} from '../../source/index.ts';
 import type { AskedPolicy } from './model/asked-policy.ts';
 import { EncoderModel } from './model/encoder-model.ts';
 import { LinkModel } from './model/link-model.ts';
@@ -55,7 +61,6 @@ export const ELAPSED_MS_MAX = 120_000;
 const SENT_TIMES_MAX = 8;
 
 /** As `source/precopy/precopy.ts` and `source/precopy/rounds.ts` have them. */
-const DRAIN_BYTES_MIN = 64 * 2 ** 10;
 const SWITCH_OVERHEAD_MS = 3;
 const EMPTY_RUN_PAGES = 0xffff;
 
@@ -202,7 +207,7 @@ class Simulation {
       pass: sent.pass,
       remainingPages,
       inFlightBytes: this.link.inFlightBytes,
-      wireBytesPerPage: sent.wireBytes / pages,
+      wireBytesPerPage: this.costOfRest().wireBytes / Math.max(1, remainingPages),
       encodeMsPerPage: sent.encodeMs / pages,
       linkBytesPerMs: assumed > 0 ? assumed : this.link.meteredBytesPerMs,
       windowBytesPerMs: Math.min(this.link.bytesPerMs, sent.wireBytes / sent.durationMs),
@@ -280,12 +285,4 @@ class Simulation {
       decision,
     };
   }
-}
-
-function drainingPays({ inFlightBytes, linkBytesPerMs, wireBytesPerPage, history }: PolicyRound) {
-  const last = history.at(-1);
-  const dirtyPagesPerMs = last === undefined ? 0 : last.dirtiedPages / last.durationMs;
-  return (
-    inFlightBytes > DRAIN_BYTES_MIN && dirtyPagesPerMs * wireBytesPerPage < (linkBytesPerMs ?? 0)
-  );
 }

@@ -1,4 +1,10 @@
-import { type BlocktimeInfo, LinkOutages, type PostcopyInfo } from '../../base/index.ts';
+import {
+  type BlocktimeInfo,
+  errorReport,
+  LinkOutages,
+  type PostcopyInfo,
+  type SternaError,
+} from '../../base/index.ts';
 import type { AllReceivedBody } from '../../protocol/index.ts';
 import type { Journal } from './journal/journal.ts';
 import type { PageSpill } from './spill/page-spill.ts';
@@ -12,6 +18,8 @@ export class PostcopyRecord {
   readonly outages = new LinkOutages();
   /** There is no link, and no attempt will be made before `resume`. */
   waitsForResume = false;
+  /** Why there was no second connection, the last time that one was to be made. */
+  preemptError: SternaError | undefined;
   /** What the destination said at the end. */
   atTheEnd: AllReceivedBody | undefined;
   private startMs: number | undefined;
@@ -59,6 +67,7 @@ export class PostcopyRecord {
       waitedShare: missingPages === 0 ? 0 : waited / missingPages,
       ...this.outages.info(nowMs),
       waitsForResume: this.waitsForResume,
+      preemptError: this.preemptError === undefined ? undefined : errorReport(this.preemptError),
       blocktime: atTheEnd === undefined ? undefined : blocktime(atTheEnd),
       brownout: [],
       brownoutSpanMs: 0,

@@ -1,11 +1,13 @@
-import { type Clock, SternaError } from '../../base/index.ts';
+import { deadline, SternaError } from '../../base/index.ts';
 import type { Channel } from '../../channel/index.ts';
-import { encodeJoin, type JoinBody } from '../../protocol/index.ts';
+import { encodeJoin } from '../../protocol/index.ts';
 import { Interrupt } from '../interrupt.ts';
 import { LinkMeter } from '../link-meter.ts';
+import type { OutgoingContext } from '../outgoing-context.ts';
+import type { Connect } from '../outgoing-contract.ts';
 import { Peer } from '../peer.ts';
+import { joinBody, refuseRole } from './recovery.ts';
 
-const ATTACH_LIMIT_MS = 10_000;
 const PING_MS = 500;
 
 /**
@@ -17,39 +19,73 @@ export class PreemptLink {
   private readonly peer: Peer;
   private readonly stopPinging: () => void;
 
-  private constructor(channel: Channel, peer: Peer, clock: Clock) {
+  /** When the connection breaks, so does that of `context`: what was under way may be lost. */
+  private constructor(
+    { clock, parameters, interrupt: main }: OutgoingContext,
+    channel: Channel,
+    peer: Peer,
+    own: Interrupt,
+  ) {
     this.channel = channel;
     this.peer = peer;
-    this.stopPinging = clock.every(PING_MS, () => peer.ping());
+    this.stopPinging = clock.every(PING_MS, () => {
+      peer.ping();
+      peer.checkAlive(parameters.stallTimeoutMs);
+    });
+    own.onRaise((error) => {
+      this.stopPinging();
+      main.raise(error);
+    });
   }
 
   /**
-   * `lost` is told when the connection breaks later: what was under way on it is not known. Rejects
-   * when the destination does not take it.
+   * Rejects when there is none within the stall timeout, when the destination does not take it,
+   * when the connection of `context` is lost meanwhile, or with the reason of `giveUp`.
    */
   static async open(
-    channel: Channel,
-    clock: Clock,
-    join: JoinBody,
-    lost: (error: SternaError) => void,
+    context: OutgoingContext,
+    connect: Connect,
+    giveUp = new AbortController(),
   ): Promise<PreemptLink> {
-    const interrupt = new Interrupt(clock);
-    const peer = new Peer(channel, clock, interrupt, new LinkMeter());
-    channel.start(peer);
+    const { clock, interrupt, parameters } = context;
+    const { signal } = giveUp;
+    const limitMs = parameters.stallTimeoutMs;
+    const stop = deadline(clock, limitMs, () => giveUp.abort(noneWithin(limitMs)));
+    interrupt.onRaise((error) => giveUp.abort(error));
     try {
-      await peer.send('JOIN', encodeJoin(join));
-      await interrupt.until(() => peer.state !== 'joining', ATTACH_LIMIT_MS, 'ATTACHED');
+      return await PreemptLink.attach(context, await connect(signal), signal);
+    } catch (thrown) {
+      throw signal.aborted ? signal.reason : thrown;
+    } finally {
+      stop();
+    }
+  }
+
+  private static async attach(
+    context: OutgoingContext,
+    channel: Channel,
+    giveUp: AbortSignal,
+  ): Promise<PreemptLink> {
+    const { clock, parameters } = context;
+    const own = new Interrupt(clock);
+    const peer = new Peer(channel, clock, own, new LinkMeter());
+    const leave = () => own.raise(giveUp.reason);
+    giveUp.addEventListener('abort', leave, { once: true });
+    if (giveUp.aborted) leave();
+    try {
+      channel.start(peer);
+      await peer.send('JOIN', encodeJoin(joinBody(context, 'preempt')));
+      await own.until(() => peer.state !== 'joining', parameters.stallTimeoutMs, 'ATTACHED');
+      own.throwIfRaised();
+      refuseRole(peer, 'ATTACHED');
     } catch (thrown) {
       peer.finish();
       channel.destroy();
       throw thrown;
+    } finally {
+      giveUp.removeEventListener('abort', leave);
     }
-    const link = new PreemptLink(channel, peer, clock);
-    interrupt.onRaise((error) => {
-      link.stopPinging();
-      lost(error);
-    });
-    return link;
+    return new PreemptLink(context, channel, peer, own);
   }
 
   /** Resolves when all that was sent is delivered. */
@@ -64,4 +100,10 @@ export class PreemptLink {
     this.peer.finish();
     this.channel.destroy(new SternaError('E_CHANNEL_RESET', 'Connection is not needed any more'));
   }
+}
+
+function noneWithin(limitMs: number): SternaError {
+  return new SternaError('E_CHANNEL_TIMEOUT', `No second connection within ${limitMs} ms`, {
+    detail: { limitMs },
+  });
 }

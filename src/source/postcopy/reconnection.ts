@@ -22,32 +22,34 @@ export class Reconnection {
   private held = false;
   /** Since a user last said `resume`. */
   private peerFailures = 0;
+  /**
+   * GRANT may never have arrived: the destination's word for that counts. Nobody may be running the
+   * guest, so it is asked whatever `x-auto-recover` says.
+   */
+  isInDoubt = false;
   private readonly promised: PromisedPages;
-  /** Answers from which nothing follows: they will be the same the next time. */
-  private readonly empty: readonly OwnershipAnswer[];
-  private attempt: AbortController | undefined;
+  /** What is under way: an attempt, or the wait for the next one. */
+  private step = new AbortController();
+  /** Told to try, and that was not done yet: an attempt may have been under way. */
+  private isTold = false;
   /** Why nothing more is tried. */
   private givenUp: SternaError | undefined;
-  private wake: (() => void) | undefined;
 
-  /** `mayBeAbandoned`: GRANT may never have arrived, and the destination's word for that counts. */
-  constructor(connect: Connect | undefined, promised: PromisedPages, mayBeAbandoned = false) {
+  constructor(connect: Connect | undefined, promised: PromisedPages) {
     this.connect = connect;
     this.promised = promised;
-    this.empty = mayBeAbandoned ? ['none'] : ['none', 'abandoned'];
   }
 
   /** No attempt by itself until `resume`; one that is under way is given up. */
   hold(): void {
     this.held = true;
-    this.attempt?.abort();
+    this.step.abort();
   }
 
   /** No attempt any more: `run` rejects with `error`. */
   giveUp(error: SternaError): void {
     this.givenUp = error;
-    this.attempt?.abort();
-    this.wake?.();
+    this.step.abort();
   }
 
   /** An attempt now. Whatever was under way is given up for it. */
@@ -55,18 +57,19 @@ export class Reconnection {
     this.connect = connect;
     this.held = false;
     this.peerFailures = 0;
-    this.attempt?.abort();
-    this.wake?.();
+    this.isTold = true;
+    this.step.abort();
   }
 
   /** Resolves when the destination has answered. Rejects only when it was given up. */
   async run(context: OutgoingContext, record: PostcopyRecord): Promise<Recovered> {
     if (record.outages.error !== undefined) this.judge(record.outages.error);
+    // Nobody waits for what was told while there was a link.
+    this.isTold = false;
     for (let retryMs = RETRY_MS_MIN; ; retryMs = Math.min(2 * retryMs, RETRY_MS_MAX)) {
       context.record.status = 'postcopy-paused';
       context.publish();
-      const told = await this.untilDue(context, record, retryMs);
-      if (told) retryMs = RETRY_MS_MIN;
+      if (await this.untilDue(context, record, retryMs)) retryMs = RETRY_MS_MIN;
       if (this.givenUp !== undefined) throw this.givenUp;
       const found = await this.tryOnce(context, record);
       if (found === undefined) continue;
@@ -80,13 +83,12 @@ export class Reconnection {
     context: OutgoingContext,
     record: PostcopyRecord,
   ): Promise<Recovered | undefined> {
-    const attempt = new AbortController();
-    this.attempt = attempt;
+    this.step = new AbortController();
     try {
-      const found = await recoverLink(context, this.noting(context), attempt.signal, {
+      const found = await recoverLink(context, this.noting(context), this.step.signal, {
         promised: this.promised,
       });
-      if (!this.empty.includes(found.answer.outcome)) return found;
+      if (!this.isEmpty(found.answer.outcome)) return found;
       found.context.peer.finish();
       void found.context.channel.end();
       throw new SternaError('E_RECOVERY_REFUSED', 'Destination knows nothing of this migration', {
@@ -104,9 +106,12 @@ export class Reconnection {
         error: error.message,
       });
       return undefined;
-    } finally {
-      this.attempt = undefined;
     }
+  }
+
+  /** Nothing follows from it: it will be the same the next time. */
+  private isEmpty(answer: OwnershipAnswer): boolean {
+    return answer === 'none' || (answer === 'abandoned' && !this.isInDoubt);
   }
 
   private judge({ code, kind }: SternaError): void {
@@ -131,26 +136,26 @@ export class Reconnection {
     };
   }
 
-  /** True when it was told to try. */
+  /** True when it was told to try. Returns at once when nothing more is to be tried. */
   private async untilDue(
     { clock, parameters }: OutgoingContext,
     record: PostcopyRecord,
     retryMs: number,
   ): Promise<boolean> {
-    for (;;) {
-      const waking = new AbortController();
-      let told = false;
-      this.wake = () => {
-        told = true;
-        waking.abort();
-      };
-      const byItself = !this.held && this.connect !== undefined && parameters.autoRecover === 'on';
-      record.waitsForResume = !byItself;
-      await clock.sleep(byItself ? retryMs : RETRY_MS_MAX, waking.signal);
-      this.wake = undefined;
-      record.waitsForResume = false;
-      if (told || byItself) return told;
+    let isDue = false;
+    while (!isDue && !this.isTold && this.givenUp === undefined) {
+      this.step = new AbortController();
+      const byItself = parameters.autoRecover === 'on' || this.isInDoubt;
+      isDue = byItself && !this.held && this.connect !== undefined;
+      record.waitsForResume = !isDue;
+      await clock.sleep(isDue ? retryMs : RETRY_MS_MAX, this.step.signal);
+      // Held back meanwhile.
+      if (this.held) isDue = false;
     }
+    record.waitsForResume = false;
+    const { isTold } = this;
+    this.isTold = false;
+    return isTold;
   }
 }
 

@@ -10,7 +10,9 @@ import {
 import type { OutgoingContext } from '../outgoing-context.ts';
 import type { Connect } from '../outgoing-contract.ts';
 import { openLink } from '../outgoing-link.ts';
+import type { Peer } from '../peer.ts';
 import { answered, SOFTWARE } from '../setup.ts';
+import { linkJournal } from './journal/open-journal.ts';
 import type { PromisedPages } from './promised-pages.ts';
 
 /** A connection over which the destination has answered, and what it said. */
@@ -33,7 +35,7 @@ export function joinBody(
   role: JoinBody['role'],
   claimedEpoch?: number,
 ): JoinBody {
-  const { machine, migrationId, record, secret } = context;
+  const { machine, migrationId, record, secret, journal } = context;
   // Without one no way to a further connection was given.
   assert(secret !== undefined, 'A further connection shows the secret of the first');
   return {
@@ -45,6 +47,8 @@ export function joinBody(
     epoch: record.startEpoch + 1,
     secret,
     ...(claimedEpoch === undefined ? {} : { claimedEpoch }),
+    // A process that took the migration up has none, whatever the one before it agreed on.
+    ...(journal === undefined ? { journal: false } : {}),
   };
 }
 
@@ -69,7 +73,8 @@ export async function recoverLink(
   try {
     const answer = await ask(context, claimedEpoch);
     before.reached('source.recover-answered');
-    if (answer.continues) await learnMissingPages(context, promised);
+    // Who claims the guest runs it: no word of the destination touches its RAM.
+    if (answer.continues && claimedEpoch === undefined) await learnMissingPages(context, promised);
     return { context, answer };
   } catch (thrown) {
     const error = toSternaError(thrown, 'E_CHANNEL_RESET', 'Recovery failed');
@@ -86,18 +91,32 @@ async function ask(
   claimedEpoch: number | undefined,
 ): Promise<RecoveryBody> {
   const { peer, channel, parameters, record } = context;
-  channel.start(peer);
   const { blocks } = context.machine.memory;
   peer.pagesOfBlock = (block) => blocks[block]?.layout.pageCount;
+  if (claimedEpoch === undefined) {
+    // A destination goes on with it right behind RECOVERED, in the same read even.
+    await context.journal?.settled;
+    linkJournal(context);
+  }
+  channel.start(peer);
   await peer.send('JOIN', encodeJoin(joinBody(context, 'recover', claimedEpoch)));
   context.reached('source.recover-asked');
   const limitMs = parameters.stallTimeoutMs;
   await answered(context, limitMs, 'answer to JOIN', () => peer.state !== 'joining');
+  refuseRole(peer, 'RECOVERY');
   const answer = await peer.recovery.promise;
   if (answer.epoch === record.startEpoch + 1) return answer;
   throw new SternaError('E_RECOVERY_REFUSED', 'Destination answered for another epoch', {
     detail: { epoch: answer.epoch, expected: record.startEpoch + 1 },
   });
+}
+
+/** JOIN has two answers, one for each role. Throws when the one that came is not `expected`. */
+export function refuseRole({ state }: Peer, expected: 'RECOVERY' | 'ATTACHED'): void {
+  if ((state === 'attached') === (expected === 'ATTACHED')) return;
+  const came = expected === 'ATTACHED' ? 'RECOVERY' : 'ATTACHED';
+  const text = `${came} came from the destination, where JOIN is answered with ${expected}`;
+  throw new SternaError('E_PROTOCOL_UNEXPECTED_MESSAGE', text, { detail: { state } });
 }
 
 /** The complement of what it has received, which is all that this side still has to send. */
@@ -107,7 +126,6 @@ async function learnMissingPages(
 ): Promise<void> {
   const { peer, parameters, machine, journal } = context;
   const { stallTimeoutMs } = parameters;
-  await journal?.settled;
   await answered(context, stallTimeoutMs, 'RECOVERED', () => peer.state !== 'recovering');
   const { missingPages } = await peer.recovered.promise;
   let missing = 0;

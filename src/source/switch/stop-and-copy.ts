@@ -79,7 +79,9 @@ export async function stopAndCopy(
   peer.post('SWITCHOVER', encodeSwitchover(switchover));
   context.reached('source.switchover-sent');
   downtime.mark('state');
-  // Early enough for GRANT, and late enough that the messages above do not wait for the disk.
+  // Early enough for GRANT, and late enough that the messages above do not wait for the disk: they
+  // go out before the next turn.
+  await context.clock.yieldToLoop();
   guestStands();
   // Told behind the writes, while the destination loads: the guest would wait for it.
   void context.clock.yieldToLoop().then(context.publish);

@@ -227,15 +227,24 @@ const BODIES: Readonly<
   ],
   JOIN: [
     encodeJoin,
-    fc.record({
-      protocol: fc.constant(1),
-      software: text(128),
-      role: fc.constantFrom(...JOIN_ROLES),
-      uuid: fc.uuid(),
-      migrationId: fc.stringMatching(/^[A-Za-z0-9-]{1,64}$/),
-      epoch,
-      secret: fc.stringMatching(/^[0-9a-f]{32}$/),
-    }),
+    fc.record(
+      {
+        protocol: fc.constant(1),
+        software: text(128),
+        role: fc.constantFrom(...JOIN_ROLES),
+        uuid: fc.uuid(),
+        migrationId: fc.stringMatching(/^[A-Za-z0-9-]{1,64}$/),
+        epoch,
+        secret: fc.stringMatching(/^[0-9a-f]{32}$/),
+        claimedEpoch: epoch,
+        journal: fc.boolean(),
+      },
+      {
+        requiredKeys: [
+          ...(['protocol', 'software', 'role', 'uuid', 'migrationId', 'epoch', 'secret'] as const),
+        ],
+      },
+    ),
   ],
   RECOVERY: [
     encodeRecovery,

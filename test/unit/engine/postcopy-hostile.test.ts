@@ -2,10 +2,12 @@ import { describe, expect, test } from 'vitest';
 import {
   crc32c,
   decodeError,
+  encodeAttached,
   encodeJoin,
   encodePageBatch,
   encodePageMap,
   encodePageRequest,
+  encodeRecovery,
   type JoinBody,
   MESSAGE_TYPES,
   messageName,
@@ -125,6 +127,44 @@ describe('OutgoingMigration recovers from another answer than', () => {
     expect(result.source.status).toBe('completed');
     expect(pair.connections).toBe(3);
     expect(ramDifferences(pair.machine.memory, pair.arrived.memory)).toEqual([]);
+  });
+});
+
+describe('OutgoingMigration takes no answer to the other role of JOIN', () => {
+  test('ATTACHED where it asked who has the guest, and tries again', async () => {
+    const errors: (string | undefined)[] = [];
+    const { pair, result } = await postcopy({
+      onFrame: ({ name, connection, nth }, { furtherThere, outgoing, clock }) => {
+        if (name === 'PAGE_BATCH' && connection === 0 && nth > 4) return 'cut';
+        if (connection !== 1) return undefined;
+        // Behind it the destination says nothing more.
+        if (name === 'RECOVERY') return 'stall';
+        if (name !== 'JOIN') return undefined;
+        void furtherThere[0]?.send(MESSAGE_TYPES.ATTACHED, encodeAttached());
+        void clock.sleep(1).then(() => errors.push(outgoing.info().postcopy?.pausedError?.code));
+        return undefined;
+      },
+    });
+    expect(errors).toEqual(['E_PROTOCOL_UNEXPECTED_MESSAGE']);
+    expect(result.source.status).toBe('completed');
+    expect(pair.connections).toBe(3);
+  });
+
+  test('RECOVERY where it wanted a second connection: the guest stays', async () => {
+    const { pair, result } = await postcopy({
+      capabilities: { 'postcopy-preempt': true },
+      onFrame: ({ name, connection }, { furtherThere }) => {
+        if (connection !== 1) return undefined;
+        if (name === 'ATTACHED') return 'stall';
+        if (name !== 'JOIN') return undefined;
+        const body = { outcome: 'owner', epoch: 2, continues: true, running: true } as const;
+        void furtherThere[0]?.send(MESSAGE_TYPES.RECOVERY, encodeRecovery(body));
+        return undefined;
+      },
+    });
+    const error = { code: 'E_PROTOCOL_UNEXPECTED_MESSAGE', guestOwner: 'source' };
+    expect(result.source).toMatchObject({ status: 'failed', error });
+    expect(pair.runningMachines()).toEqual([pair.machine]);
   });
 });
 

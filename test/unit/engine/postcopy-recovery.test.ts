@@ -1,8 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import type { MigrationInfo, OwnershipLedger, OwnershipRecord } from '../../../src/base/index.ts';
+import {
+  type MigrationInfo,
+  type OwnershipLedger,
+  type OwnershipRecord,
+  volatileLedger,
+} from '../../../src/base/index.ts';
 import type { FrameFate } from '../../../src/channel/index.ts';
 import type { MessageName } from '../../../src/protocol/index.ts';
-import { type PairResult, RecordingLedger } from '../../support/engine-pair.ts';
+import { type PairResult, RecordingLedger, unanswered } from '../../support/engine-pair.ts';
 import { ramDifferences } from '../../support/fake-machine.ts';
 import { type PostcopyOptions, PostcopyPair, postcopy } from '../../support/postcopy-pair.ts';
 
@@ -124,6 +129,84 @@ describe('OutgoingMigration comes back after the link was lost in post-copy', ()
     expectWhole(run);
   });
 
+  test.each(['on', 'off'] as const)(
+    'at once when it is told to during an attempt at a dead address, with x-auto-recover %s',
+    async (autoRecover) => {
+      const told: number[] = [];
+      const tried: (readonly [connection: number, ms: number])[] = [];
+      const run = await postcopy({
+        parameters: { autoRecover },
+        ...duringPush((pair) => {
+          const { clock, outgoing } = pair;
+          const resume = () => {
+            told.push(clock.nowMs());
+            outgoing.resume();
+          };
+          pair.cutLast();
+          void clock.sleep(300).then(resume);
+          // In the middle of that attempt.
+          void clock.sleep(2_000).then(resume);
+        }),
+        connect: (_, { clock }, signal) => {
+          tried.push([told.length, clock.nowMs()]);
+          return told.length < 2 ? unanswered(signal) : undefined;
+        },
+      });
+      expectWhole(run);
+      expect(tried.at(-1)).toEqual([2, told[1]]);
+    },
+  );
+
+  test.each(['on', 'off'] as const)(
+    'no more when it is given up during an attempt, with x-auto-recover %s',
+    async (autoRecover) => {
+      const taken: number[] = [];
+      const pair = new PostcopyPair({
+        parameters: { autoRecover },
+        ...duringPush((running) => {
+          const { clock, outgoing } = running;
+          running.cutLast();
+          void clock.sleep(300).then(() => outgoing.resume());
+          void clock.sleep(2_000).then(async () => {
+            expect(outgoing.info().status).toBe('postcopy-recover-setup');
+            const atMs = clock.nowMs();
+            await outgoing.takeBack();
+            taken.push(clock.nowMs() - atMs);
+          });
+        }),
+        connect: (_, __, signal) => unanswered(signal),
+      });
+      void pair.incoming.run();
+      const { status, error } = await pair.clock.runUntil(pair.outgoing.run(), 60_000);
+      expect([status, error?.code, error?.guestOwner]).toEqual([
+        'failed',
+        'E_TAKEN_BACK',
+        'source',
+      ]);
+      expect(taken).toEqual([0]);
+      expect(pair.machine.isRunning).toBe(true);
+    },
+  );
+
+  test('not while it is held, also when an attempt was due', async () => {
+    const tried: number[] = [];
+    let heldAtMs = 0;
+    const run = await postcopy({
+      ...duringPush((pair) => {
+        const { clock, outgoing } = pair;
+        pair.cutLast();
+        void clock.sleep(50).then(() => {
+          heldAtMs = clock.nowMs();
+          outgoing.pauseLink();
+        });
+        void clock.sleep(9_000).then(() => outgoing.resume());
+      }),
+      connect: (_, { clock }) => void tried.push(clock.nowMs() - heldAtMs),
+    });
+    expectWhole(run);
+    expect(tried).toEqual([8_950]);
+  });
+
   test('when it was the second connection', async () => {
     const run = await postcopy({
       capabilities: { 'postcopy-preempt': true },
@@ -155,6 +238,34 @@ describe('OutgoingMigration asks who has the guest when the link is lost around 
     expect(ledger.states.at(-1)).toBe('abandoned 2');
   });
 
+  test('and waits for an operator when the destination knows nothing of it', async () => {
+    let isRestarted = false;
+    const ledger = volatileLedger();
+    const pair = new PostcopyPair({
+      ...fateAt('POSTCOPY_RESUMED', 1),
+      destinationLedger: {
+        write: (record) => ledger.write(record),
+        read: (uuid) => (isRestarted ? undefined : ledger.read(uuid)),
+      },
+      isRestarted: () => isRestarted,
+      connect: () => {
+        isRestarted = true;
+      },
+    });
+    void pair.incoming.run();
+    const running = pair.outgoing.run();
+    await pair.clock.advance(30_000);
+    expect(pair.outgoing.info()).toMatchObject({
+      status: 'postcopy-paused',
+      owner: 'unknown',
+      postcopy: { waitsForResume: true, pausedError: { code: 'E_RECOVERY_REFUSED' } },
+    });
+    const taken = pair.outgoing.takeBack();
+    expect(await pair.clock.runUntil(taken, 1_000)).toBe(3);
+    expect((await running).error).toMatchObject({ code: 'E_TAKEN_BACK', guestOwner: 'source' });
+    expect(pair.machine.isRunning).toBe(true);
+  });
+
   test('and goes on there with the pages that are missing', async () => {
     const run = await postcopy(fateAt('POSTCOPY_RESUMED', 1));
     expectWhole(run);
@@ -171,7 +282,6 @@ describe('OutgoingMigration asks who has the guest when the link is lost around 
   test.each<[string, OwnershipRecord['state'] | undefined, object]>([
     ['died with its process', 'lost', { error: { code: 'E_GUEST_LOST', guestOwner: 'unknown' } }],
     ['went on from there', 'granted', { status: 'completed' }],
-    ['is not known there', undefined, { error: { code: 'E_OWNERSHIP_UNKNOWN' } }],
     ['is interrupted there', 'owner', { error: { code: 'E_GUEST_LOST' } }],
   ])('and hears from a new process that the guest %s', async (_, state, expected) => {
     let isRestarted = false;
