@@ -10,6 +10,7 @@ export function policyLimitsOf(mode: MigrationMode, parameters: PlanParameters):
     timeoutMs: parameters.timeoutMs,
     timeoutAction,
     maxBandwidthBytesPerSecond: parameters.maxBandwidthBytesPerSecond,
+    maxPostcopyBandwidthBytesPerSecond: parameters.maxPostcopyBandwidthBytesPerSecond,
     availSwitchoverBandwidthBytesPerSecond: parameters.availSwitchoverBandwidthBytesPerSecond,
     hybrid: mode === 'hybrid' ? parameters.hybrid : undefined,
     autoConverge: undefined,

@@ -7,6 +7,7 @@ import {
   type PolicyDecision,
   type PolicyPass,
   type PolicyRound,
+  withinDeadline,
 } from '../../source/index.ts';
 import { CacheModel } from './cache-model.ts';
 import { PageBits } from './page-bits.ts';
@@ -107,9 +108,12 @@ class Simulation {
     const begun = policy.begin?.({ ramPages: guest.populated.count, limits });
     this.paceBytesPerMs = (begun?.bytesPerSecond ?? 0) / 1000;
     let remainingPages = this.dirty.count;
+    let passMsMax: number | undefined;
     for (let pass = 1; ; pass += 1) {
       const lastRemainingPages = pass === 1 ? undefined : remainingPages;
-      const sent = this.sendPass(pass, remainingPages);
+      const left = this.cutPass(passMsMax);
+      const sent = this.sendPass(pass, remainingPages - (left?.count ?? 0));
+      if (left !== undefined) this.dirty.addAll(left);
       let dirtiedPages = this.dirtyFor(sent.durationMs);
       if (pass === 1) this.primeCache();
       const describe = () =>
@@ -128,6 +132,7 @@ class Simulation {
       if (decision.action !== 'iterate') return this.end(decision);
       if (this.elapsedMs > ELAPSED_MS_MAX) return this.ended('endless', 0, decision);
       this.paceBytesPerMs = (decision.bytesPerSecond ?? 0) / 1000;
+      passMsMax = decision.passMsMax;
       this.throttlePercent = decision.throttlePercent ?? this.throttlePercent;
     }
   }
@@ -135,13 +140,31 @@ class Simulation {
   /** A timeout of the user's holds whatever a policy says. */
   private decide(round: PolicyRound): PolicyDecision {
     const decision = this.setup.policy.decide(round);
-    return (decision.action === 'iterate' ? byTimeout(round) : undefined) ?? decision;
+    const ruled = decision.action === 'iterate' ? byTimeout(round) : undefined;
+    return withinDeadline(round, ruled ?? decision);
   }
 
   private end(decision: EndDecision): SimulatedMigration {
     if (decision.action === 'stop-and-copy') return this.stopAndCopy(decision);
     if (decision.action === 'postcopy') return this.push(decision);
     return this.ended('gave-up', 0, decision);
+  }
+
+  /** Of the dirty pages only those stay that go within so long; the others are returned. */
+  private cutPass(passMsMax: number | undefined): PageBits | undefined {
+    if (passMsMax === undefined) return undefined;
+    const pages = Math.floor((passMsMax * this.bytesPerMs) / this.remainingBytesPerPage());
+    if (pages >= this.dirty.count) return undefined;
+    const left = new PageBits(this.setup.guest.pageCount);
+    const sent = new PageBits(this.setup.guest.pageCount);
+    let count = 0;
+    this.dirty.forEach((pfn) => {
+      (count < pages ? sent : left).add(pfn);
+      count += 1;
+    });
+    this.dirty.clear();
+    this.dirty.addAll(sent);
+    return left;
   }
 
   /** The marks are taken: what is dirty afterwards became so meanwhile. */
