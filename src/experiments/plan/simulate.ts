@@ -113,10 +113,11 @@ class Simulation {
     const begun = await policy.begin({ ramPages: guest.populated.count, limits });
     this.link.paceBytesPerMs = (begun.bytesPerSecond ?? 0) / 1000;
     let remainingPages = this.dirty.count;
+    let passMsMax: number | undefined;
     for (let pass = 1; ; pass += 1) {
       const lastRemainingPages = pass === 1 ? undefined : remainingPages;
       const passThrottle = this.throttlePercent;
-      const { writtenPages, ...sent } = this.sendPass(pass);
+      const { writtenPages, ...sent } = this.sendPass(pass, passMsMax);
       let dirtiedPages = writtenPages;
       const describe = (): PolicyRound => {
         const ended = { ...sent, pass, dirtyPages: remainingPages, dirtiedPages };
@@ -134,6 +135,7 @@ class Simulation {
       if (decision.action !== 'iterate') return this.end(decision);
       if (this.isInVain) return this.ended('endless', 0, decision);
       this.link.paceBytesPerMs = (decision.bytesPerSecond ?? 0) / 1000;
+      passMsMax = decision.passMsMax;
       this.throttlePercent =
         this.vcpuLimits?.next(round) ?? decision.throttlePercent ?? this.throttlePercent;
     }
@@ -153,14 +155,14 @@ class Simulation {
     return this.ended('gave-up', 0, decision);
   }
 
-  private sendPass(pass: number) {
+  private sendPass(pass: number, msMax: number | undefined) {
     const { guest, parameters, candidate } = this.setup;
     this.encoder.beginPass(pass, this.lag, this.link);
     const byWeight = parameters.reorder;
     // The first one with deltas learns which pages are hot, whatever the order.
     const syncs = byWeight || (usesDeltas(candidate.codec) && pass === 1);
     const firstBytes = pass === 1 ? Math.ceil(guest.pageCount / EMPTY_RUN_PAGES) * ENTRY_BYTES : 0;
-    const sent = this.sender.send({ byWeight, syncs }, firstBytes, (ms, into) => {
+    const sent = this.sender.send({ byWeight, syncs, msMax }, firstBytes, (ms, into) => {
       this.runGuest(ms, into);
     });
     if (pass === 1) this.encoder.prime(this.sender.writtenInPass);
