@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { AgentPair, sternaExecutable } from '../dist/experiments/index.js';
+import { summary } from '../dist/experiments/measuring/index.js';
 import { booted } from './migration.mjs';
-import { summary } from './statistics.mjs';
 
 const MIB = 2 ** 20;
 const RUNS = 5;
