@@ -1,4 +1,5 @@
 import {
+  type ErrorCode,
   errorReport,
   isOver,
   isPostcopy,
@@ -27,6 +28,18 @@ export class GuestSettlement {
     this.options = options;
   }
 
+  /**
+   * At once, not when the worker is through: pages or the proof may still follow, and `cont` must
+   * give the right answer.
+   */
+  departing({ status, owner, error }: MigrationInfo): void {
+    const { guests } = this.options;
+    if (status === 'completed') guests.leave(true);
+    else if (isPostcopy(status)) guests.leave(owner === 'destination');
+    else if (error !== undefined && UNCERTAIN.includes(error.code)) guests.leave(false);
+    else if (isOver(status) && owner === 'source') guests.stay();
+  }
+
   /** Is the guest still ours? The engine has decided, and the ledger has it. */
   afterDeparture(info: MigrationInfo | undefined): void {
     const { guests } = this.options;
@@ -48,7 +61,8 @@ export class GuestSettlement {
     const record = ledger.read(guests.need().description.uuid);
     const granted = record?.state === 'granting' || record?.state === 'granted';
     let error = cause;
-    if (isPostcopy(info?.status)) error = stranded(info, record?.peer, cause);
+    if (isPostcopy(info?.status) && info?.owner === 'destination')
+      error = stranded(info, record?.peer, cause);
     else if (granted) error = inDoubt(record, cause);
     error.side = 'source';
     error.guestOwner ??= 'source';
@@ -112,6 +126,9 @@ export class GuestSettlement {
     }
   }
 }
+
+/** The destination may have the guest, or has lost it: an operator decides. */
+const UNCERTAIN: readonly ErrorCode[] = ['E_OWNERSHIP_UNKNOWN', 'E_GUEST_LOST'];
 
 /** The same migration, ended by `error`; what was counted stays. */
 export function failedInfo(info: MigrationInfo, error: SternaError): MigrationInfo {

@@ -190,7 +190,7 @@ export class GuestSlot {
 
   /** It does not run here any more. `certain`: the destination has said that it has it. */
   leave(certain: boolean): void {
-    if (this.place === 'half' && certain) this.place = 'gone';
+    if ((this.isHalf || this.place === 'unknown') && certain) this.place = 'gone';
     // The destination may also lose what it had.
     const isLost = this.place === 'gone' && !certain;
     if (this.place !== 'here' && !isLost) return;
@@ -198,7 +198,14 @@ export class GuestSlot {
     this.changed();
   }
 
-  /** It did not leave after all. */
+  /** An engine has it go on here: a destination that may have had it has not. */
+  stay(): void {
+    if (this.place !== 'unknown') return;
+    this.place = 'here';
+    this.changed();
+  }
+
+  /** It did not leave after all: an operator says so. */
   comeBack(): void {
     this.place = 'here';
     for (const reason of ['migration', 'ownership', 'operator'] as const) {

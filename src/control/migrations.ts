@@ -5,7 +5,6 @@ import {
   defaultCapabilities,
   defaultParameters,
   deferred,
-  type ErrorCode,
   isOver,
   isPostcopy,
   type Logger,
@@ -232,10 +231,11 @@ export class Migrations {
 
   /**
    * By an operator's word: ends a migration that is paused in post-copy, and the guest goes on
-   * here. Resolves to false when there is none.
+   * here. Resolves to false when there is none; then nobody asks any more who has the guest.
    */
   async takeBack(): Promise<boolean> {
     const { host, guests } = this.options;
+    if (!this.goesOut) await host.endQuestion();
     if (!this.goesOut || !this.info?.status.startsWith('postcopy-')) return false;
     await host.takeBack();
     guests.comeBack();
@@ -372,23 +372,14 @@ export class Migrations {
     // here.
     if (this.outgoingId !== undefined && info.migrationId !== this.outgoingId) return;
     this.info = info;
-    if (info.side === 'source') this.noteDeparture(info);
+    if (info.side === 'source') {
+      this.settlement.departing(info);
+      // The answer of a destination that was asked behind the end.
+      if (this.outgoingId === undefined) this.tellOccupied();
+    }
     this.events.update(info);
   }
-
-  /**
-   * At once, not when the worker is through: pages or the proof may still follow, and `cont` must
-   * give the right answer.
-   */
-  private noteDeparture({ status, error }: MigrationInfo): void {
-    const { guests } = this.options;
-    if (status === 'completed' || isPostcopy(status)) guests.leave(true);
-    else if (error !== undefined && UNCERTAIN.includes(error.code)) guests.leave(false);
-  }
 }
-
-/** The destination may have the guest, or has lost it: an operator decides. */
-const UNCERTAIN: readonly ErrorCode[] = ['E_OWNERSHIP_UNKNOWN', 'E_GUEST_LOST'];
 
 const state = (message: string, guestOwner?: 'destination' | 'unknown') =>
   new SternaError('E_STATE', message, guestOwner === undefined ? {} : { guestOwner });

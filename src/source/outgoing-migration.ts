@@ -9,7 +9,6 @@ import {
   toSternaError,
 } from '../base/index.ts';
 import { Codec } from './codec/codec.ts';
-import { tellPeer } from './farewell.ts';
 import { startLinkTimers } from './link-timers.ts';
 import type { OutgoingContext } from './outgoing-context.ts';
 import type { Connect, MigrationOutcome, OutgoingOptions } from './outgoing-contract.ts';
@@ -25,7 +24,8 @@ import type { Spill } from './postcopy/spill/spill.ts';
 import { advisePostcopy, precopy } from './precopy/precopy.ts';
 import { prepareCache, resizeCache } from './precopy/prepare-cache.ts';
 import { refuseCombination, setUp } from './setup.ts';
-import { askForGuest } from './switch/ask.ts';
+import { askForGuest, learnOwner } from './switch/ask.ts';
+import { settleFailure, takeOwnership } from './switch/failure.ts';
 import { HandOver } from './switch/hand-over.ts';
 import {
   noteGuestDowntime,
@@ -118,6 +118,7 @@ export class OutgoingMigration {
     } finally {
       stopTimers();
       this.policy.close();
+      await this.postcopy?.spillEnded;
       await this.context.codec.close();
       this.context.record.end(clock.nowMs());
       this.context.publish();
@@ -182,6 +183,17 @@ export class OutgoingMigration {
    */
   async claim(epoch: number, signal: AbortSignal): Promise<void> {
     if (this.connect !== undefined) await claimGuest(this.context, this.connect, epoch, signal);
+  }
+
+  /**
+   * After an end with E_OWNERSHIP_UNKNOWN: goes on asking, until the destination has answered or
+   * `signal` is raised. What is known of the migration is then what it says.
+   */
+  async learnOwner(signal: AbortSignal): Promise<void> {
+    const { context, handOver, connect, postcopy } = this;
+    if (context.record.error?.code !== 'E_OWNERSHIP_UNKNOWN') return;
+    const canAsk = connect !== undefined && context.channel.duplex && postcopy === undefined;
+    if (canAsk) await learnOwner(context, handOver, connect, signal);
   }
 
   /** Takes effect at once, also for what waits because of the old values. */
@@ -271,7 +283,7 @@ export class OutgoingMigration {
 
   /** Resolves when the guest is the destination's: true with a connection that can be used. */
   private async grant(downtime: DowntimeClock): Promise<boolean> {
-    const { context, handOver, connect } = this;
+    const { context, handOver, connect, postcopy } = this;
     let isLinked = true;
     try {
       noteGuestDowntime(context);
@@ -282,20 +294,17 @@ export class OutgoingMigration {
     } catch (thrown) {
       const cause = toSternaError(thrown, 'E_CHANNEL_RESET', 'Link was lost');
       const canAsk = connect !== undefined && context.channel.duplex;
-      if (!this.isInDoubt(cause) || !canAsk) throw cause;
+      if (!handOver.isInDoubtAfter(cause) || !canAsk) throw cause;
       this.preempt?.destroy();
       context.peer.finish();
       context.channel.destroy(cause);
-      const { context: next, answer } = await askForGuest(context, handOver, connect, cause);
+      const { running } =
+        postcopy === undefined
+          ? await askForGuest(context, handOver, connect, cause)
+          : await postcopy.askForGuest(handOver, cause, this.spill);
       downtime.mark('grant');
-      context.record.guestRuns = answer.running;
+      context.record.guestRuns = running;
       isLinked = false;
-      // The destination goes on with a migration only when pages are missing.
-      this.postcopy?.adopt(next, answer.continues);
-      if (this.postcopy === undefined) {
-        next.peer.finish();
-        void next.channel.end();
-      }
     }
     context.record.downtimeMs = downtime.elapsedMs;
     return isLinked;
@@ -312,12 +321,6 @@ export class OutgoingMigration {
     }
   }
 
-  /** After GRANT only the destination's own word that it does not have the guest tells. */
-  private isInDoubt(cause: SternaError): boolean {
-    const denied = cause.detail.remote === true && cause.guestOwner === 'source';
-    return this.handOver.isIrrevocable && !denied;
-  }
-
   private inPostcopy(): PostcopyPhase {
     if (this.postcopy === undefined || isOver(this.context.record.status)) {
       throw new SternaError('E_STATE', 'There is no migration in post-copy');
@@ -326,30 +329,23 @@ export class OutgoingMigration {
   }
 
   private async fail(cause: SternaError): Promise<MigrationOutcome> {
-    const { record, peer, log } = this.context;
+    const { link, handOver, postcopy } = this;
+    const { record, log, peer, channel } = link;
     const phase = record.status;
-    let error = cause;
-    // After GRANT only the destination's own word that it does not have the guest lets it go on
-    // here.
-    if (cause.code === 'E_TAKEN_BACK') {
-      error = await this.takeOwnership(cause);
-    } else if (cause.code === 'E_GUEST_LOST') {
-      record.owner = 'unknown';
-    } else if (this.isInDoubt(cause)) {
-      error = this.handOver.unknown(cause);
-    } else {
-      // First the guest, which may be standing still, then the peer.
-      error = await this.goOnHere(cause);
-      await tellPeer(this.context, cause);
-    }
+    const error =
+      cause.code === 'E_TAKEN_BACK'
+        ? await this.takeOwnership(cause)
+        : await settleFailure(link, handOver, cause);
+    // Its pages are missing nowhere.
+    if (error.guestOwner === 'source') postcopy?.endSpill();
     error.phase ??= phase;
     error.side ??= 'source';
     record.error = error;
     record.status = cause.code === 'E_CANCELLED' ? 'cancelled' : 'failed';
-    skipVerify(this.context, error.message);
+    skipVerify(link, error.message);
     this.preempt?.destroy();
     peer.finish();
-    this.context.channel.destroy(cause);
+    channel.destroy(cause);
     log.warn({
       event: 'migration.failed',
       code: error.code,
@@ -362,33 +358,14 @@ export class OutgoingMigration {
   }
 
   private async takeOwnership(cause: SternaError): Promise<SternaError> {
-    // Half a point is no guest.
-    await this.context.journal?.settled;
-    this.context.journal?.end();
-    try {
-      this.taken.resolve(await this.handOver.takeOwnership());
+    const epoch = await takeOwnership(this.context, this.handOver);
+    if (typeof epoch === 'number') {
+      this.taken.resolve(epoch);
       cause.guestOwner = 'source';
       return cause;
-    } catch (thrown) {
-      const error = toSternaError(thrown, 'E_STATE_DIRECTORY', 'Ownership could not be recorded');
-      this.taken.reject(error);
-      return this.handOver.unknown(error);
     }
-  }
-
-  private async goOnHere(cause: SternaError): Promise<SternaError> {
-    try {
-      await this.handOver.takeBack();
-    } catch (thrown) {
-      // The ledger still says that the guest is being given away: running it would contradict the
-      // record. Nobody else has it.
-      const error = toSternaError(thrown, 'E_STATE_DIRECTORY', 'Ownership could not be recorded');
-      error.guestOwner = 'source';
-      this.context.record.owner = 'source';
-      return error;
-    }
-    cause.guestOwner = 'source';
-    return cause;
+    this.taken.reject(epoch);
+    return this.handOver.unknown(epoch);
   }
 }
 

@@ -27,6 +27,7 @@ import {
   type MigrationOutcome,
   OutgoingMigration,
   type PolicyModule,
+  type Spill,
 } from '../../src/source/index.ts';
 import { FakeFactory, FakeMachine, type FakeMachineHooks } from './fake-machine.ts';
 import { TappedChannel } from './tapped-channel.ts';
@@ -58,6 +59,7 @@ export interface PairOptions {
   readonly sourceLedger?: OwnershipLedger;
   readonly destinationLedger?: OwnershipLedger;
   readonly codecHelpers?: CodecHelpers;
+  readonly spill?: Spill;
   readonly expectedUuid?: string;
   readonly startPaused?: boolean;
   readonly refusal?: MachineRefusal;
@@ -151,6 +153,7 @@ export class EnginePair {
       // No rate limit unless a test asks for one.
       parameters: { ...defaultParameters(), maxBandwidthBytesPerSecond: 0, ...options.parameters },
       codecHelpers: options.codecHelpers,
+      ...(options.spill === undefined ? {} : { spill: options.spill }),
       capabilities: { ...defaultCapabilities(), ...options.capabilities },
       policyModule: options.policyModule,
       observer: { info: (info) => this.published.push(info) },

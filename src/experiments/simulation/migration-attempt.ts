@@ -54,6 +54,8 @@ const LIMIT_MS = 300_000;
 const AFTERWARDS_MS = 60;
 /** Whoever resumes a migration looks at it so often. */
 const OPERATOR_MS = 50;
+/** In doubt for so long, he looks at the destination, and finds its disk. */
+const MEND_MS = 20_000;
 /** Beyond every limit after which a destination gives up a source that is gone. */
 const STRANDED_MS = 2_000;
 const KILLED: KilledOutcome = { status: 'killed' };
@@ -295,13 +297,20 @@ export class MigrationAttempt {
   }
 
   private letOperatorResume(outgoing: OutgoingMigration): () => void {
-    const { source, world } = this;
+    const { source, destination, world } = this;
     const { clock, plan } = world;
     const { connects, resumeMs } = plan.recovery;
     let sinceMs: number | undefined;
+    let doubtSinceMs: number | undefined;
     return clock.every(OPERATOR_MS, () => {
       if (!source.process.isAlive) return;
-      if (outgoing.info().status !== 'postcopy-paused') {
+      const { status, owner } = outgoing.info();
+      const isInDoubt = status.startsWith('postcopy-') && owner === 'unknown';
+      doubtSinceMs = isInDoubt ? (doubtSinceMs ?? clock.nowMs()) : undefined;
+      // A destination that cannot record what it answers says nothing; the source asks for ever.
+      if (doubtSinceMs !== undefined && clock.nowMs() - doubtSinceMs >= MEND_MS)
+        destination.ledger.breakWith(undefined);
+      if (status !== 'postcopy-paused') {
         sinceMs = undefined;
         return;
       }

@@ -1,9 +1,10 @@
 import { type OwnershipAnswer, SternaError, toSternaError } from '../../base/index.ts';
-import { encodePostcopyEnd } from '../../protocol/index.ts';
+import { encodePostcopyEnd, type RecoveryBody } from '../../protocol/index.ts';
 import type { OutgoingContext } from '../outgoing-context.ts';
 import type { Connect } from '../outgoing-contract.ts';
 import { answered } from '../setup.ts';
 import { lostGuest } from '../switch/ask.ts';
+import type { HandOver } from '../switch/hand-over.ts';
 import { noteGuestDowntime } from '../switch/proof.ts';
 import { linkJournal } from './journal/open-journal.ts';
 import { PageRequests } from './page-requests.ts';
@@ -43,6 +44,8 @@ export class PostcopyPhase {
   private lostPreemptBytes = 0;
   /** The destination has everything, and there is no connection to say more. */
   private isOver = false;
+  /** Settles when nothing is left of the spill: before the process may end. */
+  spillEnded: Promise<void> | undefined;
 
   /** `connect`: undefined where there is no other way to the destination. */
   constructor(
@@ -56,7 +59,8 @@ export class PostcopyPhase {
     this.order = new PushOrder(context.machine.memory, context.parameters.postcopyOrder);
     this.record = new PostcopyRecord(promised.count, context.journal);
     context.record.postcopy = this.record;
-    this.reconnection = new Reconnection(connect, promised, takenUp !== undefined);
+    this.reconnection = new Reconnection(connect, promised);
+    this.reconnection.isInDoubt = takenUp !== undefined;
     this.takenUp = takenUp;
   }
 
@@ -78,20 +82,40 @@ export class PostcopyPhase {
   }
 
   /**
+   * GRANT may have arrived, and the link is lost: the guest may run there, with pages missing that
+   * nobody else has. Asks until there is an answer, as after any loss of the link. Resolves when
+   * the guest is the destination's. Throws `cause` when it goes on here.
+   */
+  async askForGuest(handOver: HandOver, cause: SternaError, spill?: Spill): Promise<RecoveryBody> {
+    this.beginSpill(spill);
+    this.reconnection.isInDoubt = true;
+    return this.recover(cause, async (answer) => {
+      const owner = await handOver.answered(answer);
+      if (owner === 'source') throw cause;
+    });
+  }
+
+  /**
    * Resolves with the connection over which the destination has said that it has every page, or
    * undefined when it said so without one. Missing pages go to the `spill` as well. Rejects only
    * when the guest is known to be lost.
    */
   async run(spill?: Spill): Promise<OutgoingContext | undefined> {
-    if (!this.isOver) this.record.spill = PageSpill.begin(this.context, this.promised, spill);
+    this.beginSpill(spill);
     return this.untilOver();
   }
 
   /** The same in a new process, which has only the pages that its `spill` kept. */
   async runTakenUp(spill: Spill): Promise<OutgoingContext | undefined> {
     this.record.spill = PageSpill.found(spill);
-    await this.recover(new SternaError('E_CHANNEL_RESET', 'Source was started again'));
+    const cause = new SternaError('E_CHANNEL_RESET', 'Source was started again');
+    await this.recover(cause, this.takenUp?.settle);
     return this.untilOver();
+  }
+
+  /** No page is missing any more, or the guest is not there. Nothing of the guest waits for it. */
+  endSpill(): void {
+    this.spillEnded ??= this.record.spill?.end(this.context);
   }
 
   private async untilOver(): Promise<OutgoingContext | undefined> {
@@ -101,7 +125,7 @@ export class PostcopyPhase {
         return this.context;
       } catch (thrown) {
         const cause = toSternaError(thrown, 'E_CHANNEL_RESET', 'Link was lost');
-        await this.recover(cause);
+        await this.recover(cause, this.takenUp?.settle);
       }
     }
     return undefined;
@@ -118,15 +142,9 @@ export class PostcopyPhase {
     return this.context;
   }
 
-  /**
-   * Goes on over a connection that was made to ask about GRANT. Not `continues`: the destination
-   * has everything.
-   */
-  adopt(context: OutgoingContext, continues: boolean): void {
-    this.context = context;
-    this.leavePreempt();
-    if (continues) this.takeUp();
-    else this.end();
+  private beginSpill(spill: Spill | undefined): void {
+    if (this.isOver) return;
+    this.record.spill ??= PageSpill.begin(this.context, this.promised, spill);
   }
 
   private async serve(): Promise<void> {
@@ -162,12 +180,16 @@ export class PostcopyPhase {
     await context.journal?.settled;
     context.journal?.end();
     record.ended(context.clock.nowMs(), answer, this.sentBytes);
-    await this.record.spill?.end(context);
+    this.endSpill();
     await this.preempt?.close().catch(() => {});
     this.leavePreempt();
   }
 
-  private async recover(cause: SternaError): Promise<void> {
+  /** `settle` throws when there is no guest at the destination that needs pages. */
+  private async recover(
+    cause: SternaError,
+    settle?: (answer: OwnershipAnswer) => Promise<void>,
+  ): Promise<RecoveryBody> {
     const { context, record } = this;
     const { clock, log } = context;
     this.preempt?.destroy();
@@ -177,12 +199,17 @@ export class PostcopyPhase {
     log.warn({ event: 'postcopy.paused', code: cause.code, error: cause.message });
     const { context: next, answer } = await this.reconnection.run(context, record);
     this.context = next;
-    await this.takenUp?.settle(answer.outcome);
+    this.reconnection.isInDoubt = false;
+    await settle?.(answer.outcome);
     if (answer.outcome === 'lost') throw lostGuest(context, cause);
-    if (!answer.continues) return this.end();
+    if (!answer.continues) {
+      this.end();
+      return answer;
+    }
     record.outages.recovered(clock.nowMs());
     log.info({ event: 'postcopy.recovered', recoveries: record.outages.count });
     this.takeUp();
+    return answer;
   }
 
   private end(): void {
@@ -191,7 +218,7 @@ export class PostcopyPhase {
     this.record.remainingPages = 0;
     peer.finish();
     void channel.end();
-    void this.record.spill?.end(this.context);
+    this.endSpill();
   }
 
   private leavePreempt(): void {

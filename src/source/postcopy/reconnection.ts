@@ -22,9 +22,12 @@ export class Reconnection {
   private held = false;
   /** Since a user last said `resume`. */
   private peerFailures = 0;
+  /**
+   * GRANT may never have arrived: the destination's word for that counts. Nobody may be running the
+   * guest, so it is asked whatever `x-auto-recover` says.
+   */
+  isInDoubt = false;
   private readonly promised: PromisedPages;
-  /** Answers from which nothing follows: they will be the same the next time. */
-  private readonly empty: readonly OwnershipAnswer[];
   /** What is under way: an attempt, or the wait for the next one. */
   private step = new AbortController();
   /** Told to try, and that was not done yet: an attempt may have been under way. */
@@ -32,11 +35,9 @@ export class Reconnection {
   /** Why nothing more is tried. */
   private givenUp: SternaError | undefined;
 
-  /** `mayBeAbandoned`: GRANT may never have arrived, and the destination's word for that counts. */
-  constructor(connect: Connect | undefined, promised: PromisedPages, mayBeAbandoned = false) {
+  constructor(connect: Connect | undefined, promised: PromisedPages) {
     this.connect = connect;
     this.promised = promised;
-    this.empty = mayBeAbandoned ? ['none'] : ['none', 'abandoned'];
   }
 
   /** No attempt by itself until `resume`; one that is under way is given up. */
@@ -87,7 +88,7 @@ export class Reconnection {
       const found = await recoverLink(context, this.noting(context), this.step.signal, {
         promised: this.promised,
       });
-      if (!this.empty.includes(found.answer.outcome)) return found;
+      if (!this.isEmpty(found.answer.outcome)) return found;
       found.context.peer.finish();
       void found.context.channel.end();
       throw new SternaError('E_RECOVERY_REFUSED', 'Destination knows nothing of this migration', {
@@ -106,6 +107,11 @@ export class Reconnection {
       });
       return undefined;
     }
+  }
+
+  /** Nothing follows from it: it will be the same the next time. */
+  private isEmpty(answer: OwnershipAnswer): boolean {
+    return answer === 'none' || (answer === 'abandoned' && !this.isInDoubt);
   }
 
   private judge({ code, kind }: SternaError): void {
@@ -139,7 +145,8 @@ export class Reconnection {
     let isDue = false;
     while (!isDue && !this.isTold && this.givenUp === undefined) {
       this.step = new AbortController();
-      isDue = !this.held && this.connect !== undefined && parameters.autoRecover === 'on';
+      const byItself = parameters.autoRecover === 'on' || this.isInDoubt;
+      isDue = byItself && !this.held && this.connect !== undefined;
       record.waitsForResume = !isDue;
       await clock.sleep(isDue ? retryMs : RETRY_MS_MAX, this.step.signal);
       // Held back meanwhile.

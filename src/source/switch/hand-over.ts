@@ -67,6 +67,12 @@ export class HandOver {
     );
   }
 
+  /** A failure after GRANT, unless it is the destination's own word that it has not the guest. */
+  isInDoubtAfter(cause: SternaError): boolean {
+    const denied = cause.detail.remote === true && cause.guestOwner === 'source';
+    return this.isIrrevocable && !denied;
+  }
+
   /**
    * Starts step 1 while the destination loads: it is safe early, since GRANT was not sent. The
    * guest must stand still already.

@@ -128,7 +128,7 @@ describe('the journal of post-copy', () => {
     pair.connect = async (signal) => joinReads(await connect(signal));
     const { source, sourceInfo } = await pair.run();
     expect(source).toEqual({ status: 'completed', error: undefined });
-    expect(sourceInfo.postcopy?.recoveries).toBe(name === 'PAGE_BATCH' ? 1 : 0);
+    expect(sourceInfo.postcopy?.recoveries).toBe(1);
     expect(pair.connections).toBe(2);
     expect(journal.applied).toBeGreaterThan(2);
     expect(journal.pointAtSource()).toBe(journal.applied - 1);

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import {
   defaultCapabilities,
   defaultParameters,
+  deferred,
   type MigrationInfo,
   type OwnershipLedger,
   type OwnershipState,
@@ -207,6 +208,55 @@ test('a new process sends what its predecessor had, faults first, and what it ha
   expect(arrived?.access(0, 299)).toBe(true);
   expect(ramDifferences(site.machine.memory, arrived?.memory ?? site.machine.memory)).toEqual([]);
 });
+
+test('the proof does not wait until the spill is gone, and the end of the migration does', async () => {
+  const site = new Site();
+  const gate = deferred<void>();
+  const spill = new FakeSpill();
+  spill.remove = () => gate.promise;
+  const outgoing = site.outgoing(spill);
+  outgoing.setParameters({ maxPostcopyBandwidthBytesPerSecond: 0 });
+  void site.incoming.run();
+  let isOver = false;
+  const running = outgoing.run().finally(() => {
+    isOver = true;
+  });
+  await site.clock.advance(10_000);
+  expect(outgoing.info()).toMatchObject({ status: 'completed', verify: { status: 'identical' } });
+  expect(isOver).toBe(false);
+  gate.resolve();
+  expect(await site.clock.runUntil(running, 60_000)).toMatchObject({ status: 'completed' });
+});
+
+test.each(['durable', 'writing'] as const)(
+  'a guest that is taken back leaves no spill that is %s',
+  async (status) => {
+    const site = new Site();
+    const spill = new FakeSpill();
+    const removed = deferred<void>();
+    // Reads RAM until it is told that nobody needs it.
+    if (status === 'writing') spill.write = () => removed.promise;
+    const outgoing = site.outgoing(spill);
+    const running = outgoing.run();
+    void site.incoming.run();
+    await site.clock.advance(20);
+    site.first.cut();
+    await site.clock.advance(1);
+    expect(outgoing.info()).toMatchObject({
+      status: 'postcopy-paused',
+      postcopy: { spill: { status } },
+    });
+    spill.remove = async () => {
+      spill.removals += 1;
+      removed.reject(new SternaError('E_FILE', 'Removed meanwhile'));
+    };
+    expect(await outgoing.takeBack()).toBe(3);
+    expect((await site.clock.runUntil(running, 60_000)).error?.code).toBe('E_TAKEN_BACK');
+    expect(site.machine.isRunning).toBe(true);
+    expect(spill.removals).toBe(1);
+    expect(outgoing.info().postcopy?.spill?.status).toBe('removed');
+  },
+);
 
 test('a spill that fails costs the migration nothing, and the record says so', async () => {
   const site = new Site();

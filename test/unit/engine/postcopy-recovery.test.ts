@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import type { MigrationInfo, OwnershipLedger, OwnershipRecord } from '../../../src/base/index.ts';
+import {
+  type MigrationInfo,
+  type OwnershipLedger,
+  type OwnershipRecord,
+  volatileLedger,
+} from '../../../src/base/index.ts';
 import type { FrameFate } from '../../../src/channel/index.ts';
 import type { MessageName } from '../../../src/protocol/index.ts';
 import { type PairResult, RecordingLedger, unanswered } from '../../support/engine-pair.ts';
@@ -233,6 +238,34 @@ describe('OutgoingMigration asks who has the guest when the link is lost around 
     expect(ledger.states.at(-1)).toBe('abandoned 2');
   });
 
+  test('and waits for an operator when the destination knows nothing of it', async () => {
+    let isRestarted = false;
+    const ledger = volatileLedger();
+    const pair = new PostcopyPair({
+      ...fateAt('POSTCOPY_RESUMED', 1),
+      destinationLedger: {
+        write: (record) => ledger.write(record),
+        read: (uuid) => (isRestarted ? undefined : ledger.read(uuid)),
+      },
+      isRestarted: () => isRestarted,
+      connect: () => {
+        isRestarted = true;
+      },
+    });
+    void pair.incoming.run();
+    const running = pair.outgoing.run();
+    await pair.clock.advance(30_000);
+    expect(pair.outgoing.info()).toMatchObject({
+      status: 'postcopy-paused',
+      owner: 'unknown',
+      postcopy: { waitsForResume: true, pausedError: { code: 'E_RECOVERY_REFUSED' } },
+    });
+    const taken = pair.outgoing.takeBack();
+    expect(await pair.clock.runUntil(taken, 1_000)).toBe(3);
+    expect((await running).error).toMatchObject({ code: 'E_TAKEN_BACK', guestOwner: 'source' });
+    expect(pair.machine.isRunning).toBe(true);
+  });
+
   test('and goes on there with the pages that are missing', async () => {
     const run = await postcopy(fateAt('POSTCOPY_RESUMED', 1));
     expectWhole(run);
@@ -249,7 +282,6 @@ describe('OutgoingMigration asks who has the guest when the link is lost around 
   test.each<[string, OwnershipRecord['state'] | undefined, object]>([
     ['died with its process', 'lost', { error: { code: 'E_GUEST_LOST', guestOwner: 'unknown' } }],
     ['went on from there', 'granted', { status: 'completed' }],
-    ['is not known there', undefined, { error: { code: 'E_OWNERSHIP_UNKNOWN' } }],
     ['is interrupted there', 'owner', { error: { code: 'E_GUEST_LOST' } }],
   ])('and hears from a new process that the guest %s', async (_, state, expected) => {
     let isRestarted = false;

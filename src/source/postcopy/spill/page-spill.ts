@@ -5,8 +5,8 @@ import type { Spill } from './spill.ts';
 
 /**
  * The page spill of one migration: written beside the sending, told of in the record, and removed
- * when the destination has everything. Nothing of the migration ever waits for it, and it ends
- * nothing: a disk that is full costs the spill alone.
+ * when the destination has everything. Only the end of the whole migration waits for that, and it
+ * ends nothing: a disk that is full costs the spill alone.
  */
 export class PageSpill {
   private readonly spill: Spill;

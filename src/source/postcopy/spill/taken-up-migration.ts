@@ -76,6 +76,7 @@ export class TakenUpMigration {
       return this.fail(toSternaError(thrown, 'E_CHANNEL_RESET', 'Migration failed'));
     } finally {
       stopTimers();
+      await this.phase.spillEnded;
       record.end(clock.nowMs());
       publish();
     }
