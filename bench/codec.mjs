@@ -1,9 +1,9 @@
 // 11. LZ4 never makes a migration slower: total time with x-codec=auto over that with none, in turns, from a slow link to
 // the bare loopback, for RAM that gets shorter and for RAM that does not.
 import { AgentPair } from '../dist/experiments/index.js';
+import { median } from '../dist/experiments/measuring/index.js';
 import { booted, migrate } from './migration.mjs';
 import { shapedLink } from './postcopy/run.mjs';
-import { median } from './statistics.mjs';
 
 const MIB = 2 ** 20;
 const LINKS = [

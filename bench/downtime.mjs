@@ -2,8 +2,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { summary } from '../dist/experiments/measuring/index.js';
 import { booted, migrate, startDestination, startSource } from './migration.mjs';
-import { summary } from './statistics.mjs';
 
 /** Migrates `hops` times; each destination becomes the next source. `how` goes to each migrate(). */
 export async function chain(ram, workload, hops, how = {}) {

@@ -3,8 +3,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { summary } from '../dist/experiments/measuring/index.js';
 import { booted, startDestination, startSource, until } from './migration.mjs';
-import { summary } from './statistics.mjs';
 
 const PUSH_BYTES_PER_SECOND = 24 * 2 ** 20;
 const INTERVAL_MS = 200;

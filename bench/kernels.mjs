@@ -1,7 +1,8 @@
 // 2. XBZRLE of sparse pages, encode and decode, as a ratio to memcpy in the same memory; and what moving dirty marks
 // into the bitmaps costs.
+
+import { summary } from '../dist/experiments/measuring/index.js';
 import { GuestMemory } from '../dist/guestmem/index.js';
-import { summary } from './statistics.mjs';
 
 const PAGE = 4096;
 

@@ -1,15 +1,17 @@
-// npm run bench [-- NAME...] [--smoke] [--record]
-// Prints one JSON line for each result, with machine and commit; --record also appends it to bench/results/.
+// npm run bench [-- NAME...] [--smoke] [--record [--force]]
+// Prints one JSON line for each result, with machine and commit; --record also appends it to bench/results/,
+// unless the tree has changes or the machine is busy.
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { describeMachine, unfitToRecord } from '../dist/experiments/measuring/index.js';
 import { codec } from './codec.mjs';
 import { converge } from './converge.mjs';
 import { downtime } from './downtime.mjs';
 import { journal } from './journal.mjs';
 import { kernels } from './kernels.mjs';
-import { describeMachine } from './machine.mjs';
 import { memory } from './memory.mjs';
 import { order } from './order.mjs';
+import { plan } from './plan.mjs';
 import { postcopy } from './postcopy/postcopy.mjs';
 import { softMmu } from './soft-mmu.mjs';
 import { spill } from './spill.mjs';
@@ -29,6 +31,7 @@ const BENCHES = [
   spill,
   journal,
   codec,
+  plan,
 ];
 const options = process.argv.slice(2);
 const smoke = options.includes('--smoke');
@@ -45,6 +48,11 @@ if (unknown.length > 0) {
 
 const machine = describeMachine();
 const results = fileURLToPath(new URL('results/', import.meta.url));
+const unfit = recording && !options.includes('--force') ? unfitToRecord(machine) : undefined;
+if (unfit !== undefined) {
+  process.stderr.write(`Not recorded. ${unfit}, or say --force\n`);
+  process.exit(2);
+}
 if (recording) mkdirSync(results, { recursive: true });
 
 for (const bench of BENCHES) {

@@ -1,7 +1,8 @@
 // What the order costs a migration worker, without a link or a second process: taking the coldest pages instead of the
 // next ones, and syncs that weigh, over the time in which the same pages are gathered.
+
+import { median } from '../dist/experiments/measuring/index.js';
 import { GuestMemory } from '../dist/guestmem/index.js';
-import { median } from './statistics.mjs';
 
 const PAGE = 4096;
 /** Of the kernels: the list of a batch. */

@@ -1,8 +1,8 @@
 // What ordering a pass costs where nothing limits it, and saves where a link does: x-reorder on against off, by turns.
 import { AgentPair } from '../dist/experiments/index.js';
+import { median, summary } from '../dist/experiments/measuring/index.js';
 import { booted, migrate } from './migration.mjs';
 import { ghostKernels, orderKernels } from './order-kernels.mjs';
-import { median, summary } from './statistics.mjs';
 
 async function once(ram, workload, parameters, xbzrle = false) {
   const pair = await AgentPair.start({ ram, workload });

@@ -1,9 +1,10 @@
 // 3. What the soft MMU adds to a store when every page is already dirty, as a ratio to a bare wasm loop; and how
 // long a vCPU stands that runs into a missing page, from there to the event loop of another thread and back.
+
+import { summary } from '../dist/experiments/measuring/index.js';
 import { machineDescription, parseWorkloadSpec, WorkloadMachine } from '../dist/guest/index.js';
 import { instantiatePrograms, strictMmuHost } from '../dist/guest/workload/workload-program.js';
 import { dirtyMapAddress, GuestMemory } from '../dist/guestmem/index.js';
-import { summary } from './statistics.mjs';
 
 const LOOPS = [
   ['every word of a page, page opened once', 'storeLoopBare', 'storeLoopMmu'],

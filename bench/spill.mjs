@@ -3,9 +3,9 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AgentProcess } from '../dist/experiments/index.js';
+import { summary } from '../dist/experiments/measuring/index.js';
 import { booted, startDestination, startSource, until } from './migration.mjs';
 import { faultsOf } from './postcopy/run.mjs';
-import { summary } from './statistics.mjs';
 
 /** A pair whose guest is about to be handed over, and what ends it. */
 async function pair({ ram, workload, bytesPerSecond, spills }) {

@@ -2,9 +2,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { summary } from '../dist/experiments/measuring/index.js';
 import { measureBarePair } from './bare-pair.mjs';
 import { booted, migrate, startDestination, startSource } from './migration.mjs';
-import { summary } from './statistics.mjs';
 
 async function once(ram, prealloc) {
   const directory = await mkdtemp(join(tmpdir(), 'sterna-bench-'));

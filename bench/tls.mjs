@@ -3,9 +3,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { summary } from '../dist/experiments/measuring/index.js';
 import { keygen } from './keygen.mjs';
 import { booted, migrate, startDestination, startSource } from './migration.mjs';
-import { summary } from './statistics.mjs';
 
 async function once(ram, directory, keys) {
   const state = await mkdtemp(join(directory, 'run-'));

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import net from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
-import { summary } from '../statistics.mjs';
+import { summary } from '../../dist/experiments/measuring/index.js';
 
 const PAGE = 4096;
 const WARM_UP = 200;

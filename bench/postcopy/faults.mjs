@@ -1,9 +1,10 @@
 // How long a vCPU waits for a page: with nothing else on the link, behind the push that saturates it, and over links of
 // 125 and 12.5 MB/s; on one connection, and with postcopy-preempt. The guest touches pages at random, as often as it can.
 
+import { kernelShapes } from '../../dist/experiments/measuring/index.js';
 import { until } from '../migration.mjs';
 import { measureBareTrip } from './bare-trip.mjs';
-import { kernelShapes, runOverKernelLink } from './kernel-link.mjs';
+import { runOverKernelLink } from './kernel-link.mjs';
 import { faultsOf, postcopyRun } from './run.mjs';
 
 /** Of pages that nobody waits for: next to nothing, in bytes per second. */

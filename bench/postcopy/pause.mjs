@@ -1,6 +1,7 @@
 // Guest-observed downtime of post-copy: small and large RAM; a guest that idles, that only reads, and that writes.
+
+import { summary } from '../../dist/experiments/measuring/index.js';
 import { chain } from '../downtime.mjs';
-import { summary } from '../statistics.mjs';
 
 const LOADS = {
   idle: 'idle,fill=48M',

@@ -1,7 +1,7 @@
 // How fast pages go that nobody waits for, as a ratio to the first pass of pre-copy, in turns in the same run; and how
 // much goes in all.
 import { parseBytes } from '../../dist/base/index.js';
-import { summary } from '../statistics.mjs';
+import { summary } from '../../dist/experiments/measuring/index.js';
 import { postcopyRun } from './run.mjs';
 
 async function once(ram, parameters) {

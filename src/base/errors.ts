@@ -107,7 +107,7 @@ export const ERROR_CODES = {
   E_GUEST_LOST: [
     71,
     'world',
-    'The guest ended with its process. `sterna resume --take-ownership` at a source that has all of its RAM goes back to the last point of the journal, or to the switch.',
+    'The guest ended with its process. `sterna recover --take-ownership` at a source that has all of its RAM goes back to the last point of the journal, or to the switch.',
   ],
   E_TAKEN_BACK: [
     72,
@@ -127,7 +127,7 @@ export const ERROR_CODES = {
   E_OWNERSHIP_UNKNOWN: [
     70,
     'world',
-    'The source asks on while it lives, and `sterna info` says when it knows. Ask the destination with `sterna info`, too. If it does not have the guest and never will: `sterna resume --take-ownership` here, or `sterna source --take-ownership` when this source has ended.',
+    'The source asks on while it lives, and `sterna info` says when it knows. Ask the destination with `sterna info`, too. If it does not have the guest and never will: `sterna recover --take-ownership` here, or `sterna source --take-ownership` when this source has ended.',
   ],
   E_TLS_HANDSHAKE: [
     80,

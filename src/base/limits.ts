@@ -21,6 +21,12 @@ export const HELLO_BYTES_MAX = 16 * 2 ** 10;
 export const CONTROL_BYTES_MAX = 64 * 2 ** 10;
 export const MACHINE_STATE_BYTES_MAX = 2 ** 20;
 
+/** One frame of a link probe: a fourth of the longest one of pages. */
+export const PROBE_DATA_BYTES_MAX = 256 * 2 ** 10;
+/** What a destination lets one link probe take, whatever it asks for. */
+export const PROBE_MS_MAX = 10_000;
+export const PROBE_BYTES_MAX = 16 * 2 ** 30;
+
 export const NAME_LENGTH_MAX = 128;
 export const ERROR_TEXT_BYTES_MAX = 512;
 export const QMP_LINE_BYTES_MAX = 2 ** 20;

@@ -1,6 +1,6 @@
 import type { Diagnosis, PolicyInfo, ThrottleInfo } from './convergence-info.ts';
 import type { ErrorReport, GuestOwner } from './errors.ts';
-import type { MigrationMode } from './migration-parameters.ts';
+import type { CodecChoice, MigrationMode } from './migration-parameters.ts';
 
 /** QEMU's states (reference: qapi/migration.json), those that this version can be in. */
 export type MigrationStatus =
@@ -65,6 +65,8 @@ export interface MigrationInfo {
   readonly xbzrle: XbzrleCounters | undefined;
   /** Undefined at a destination, and while nothing was compressed. */
   readonly compression?: CompressionCounters | undefined;
+  /** Undefined at a destination. */
+  readonly codec?: CodecInfo | undefined;
   readonly pageKinds: Readonly<Record<PageKindCounter, PagesAndBytes>>;
   readonly passes: readonly PassRecord[];
   /** Undefined until the guest was handed over with pages missing. */
@@ -162,6 +164,8 @@ export interface JournalInfo {
   readonly lagPages: number;
   /** The guest changes more between two points than the buffer holds: no more points are made. */
   readonly isOverfull: boolean;
+  /** Why no more points are made, when something failed; undefined at the source. */
+  readonly error: ErrorReport | undefined;
 }
 
 /** The page spill of a source: the missing pages on disk, should its process be lost. */
@@ -232,6 +236,17 @@ export interface CompressionCounters {
   readonly compressedBytes: number;
   /** Bytes before / after. */
   readonly compressionRate: number;
+  /** What it took less on the wire than without. */
+  readonly savedBytes: number;
+}
+
+/** What of the next frame becomes LZ4. */
+export interface CodecInfo {
+  readonly choice: CodecChoice;
+  /** The destination reads LZ4. */
+  readonly isAgreed: boolean;
+  readonly pages: boolean;
+  readonly deltas: boolean;
 }
 
 export interface GhostCache {

@@ -10,8 +10,11 @@ import type { TransportEvents } from './transport.ts';
 export type FrameFate = 'deliver' | 'cut' | 'stall' | 'corrupt' | 'duplicate' | 'drop';
 
 export interface MemoryLinkOptions {
-  /** Time from the last byte's departure to its arrival. */
-  readonly latencyMs?: number;
+  /**
+   * Time from the last byte's departure to its arrival; a function of the time of departure where
+   * the receiver is sometimes busy with something else. What departed earlier arrives earlier.
+   */
+  readonly latencyMs?: number | ((nowMs: number) => number);
   /** 0 or absent: no limit. */
   readonly bandwidthBytesPerSecond?: number;
   /** Bytes that are taken before they have departed, as a socket's buffers take them. */
@@ -188,7 +191,9 @@ export class MemoryLink {
   }
 
   private arrivalMs(): number {
-    return this.clock.nowMs() + (this.options.latencyMs ?? 0);
+    const { latencyMs = 0 } = this.options;
+    const nowMs = this.clock.nowMs();
+    return nowMs + (typeof latencyMs === 'number' ? latencyMs : latencyMs(nowMs));
   }
 
   private arrive(arrival: Arrival): void {

@@ -103,6 +103,11 @@ export function parseServiceAddress(text: string): string {
   return checkAddress(text, ['tcp']);
 }
 
+/** Where a destination listens: a link leads there. */
+export function parsePortUri(text: string): string {
+  return checkAddress(text, ['tcp']);
+}
+
 /** Where a migration goes to or comes from. */
 export function parseMigrationUri(text: string): string {
   return checkAddress(text, ['tcp', 'file']);

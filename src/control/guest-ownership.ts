@@ -12,7 +12,10 @@ import {
 import type { GuestSlot } from './guest-slot.ts';
 
 /** What is decided here about a guest. */
-export type OwnedGuest = Pick<GuestSlot, 'isAway' | 'uuid' | 'continue' | 'comeBack'>;
+export type OwnedGuest = Pick<
+  GuestSlot,
+  'isAway' | 'isVacant' | 'isTorn' | 'uuid' | 'continue' | 'comeBack'
+>;
 
 /** A ledger that knows of which guests it has records. */
 export interface ListedLedger extends OwnershipLedger {
@@ -72,9 +75,10 @@ export async function settleRecord(
 }
 
 /**
- * `cont`. A guest that was granted away is refused. One of which nobody knows, or whose RAM died at
- * the destination, is resumed only when `takeOwnership` says so: an operator has looked, and the
- * destination does not have it. Rejects with E_STATE or E_OWNERSHIP_UNKNOWN.
+ * `cont`. A guest that is whole elsewhere is refused. One of which nobody knows, whose RAM died at
+ * the destination, or of which pages never came there, is resumed only when `takeOwnership` says
+ * so: an operator has looked, and the destination does not have it. Rejects with E_STATE or
+ * E_OWNERSHIP_UNKNOWN.
  */
 export async function continueGuest(
   guest: OwnedGuest,
@@ -85,15 +89,16 @@ export async function continueGuest(
   if (!guest.isAway) return guest.continue();
   const { uuid } = guest;
   const record = uuid === undefined ? undefined : ledger.read(uuid);
-  if (uuid === undefined || record === undefined || record.state === 'granted') {
-    throw granted(record);
-  }
-  if (!takeOwnership) throw unknown(record);
+  if (uuid === undefined || record === undefined || guest.isVacant) throw granted(record);
+  if (guest.isTorn) throw torn(record);
+  if (!takeOwnership) throw record.state === 'granted' ? granted(record) : unknown(record);
   // Beyond the epoch that may have been granted: should the destination have it after all, this one
   // is the newer.
   const ownership: Ownership = { ...ownershipAfterRestart(record), hasMemory: true };
   const keeper = new OwnershipKeeper({ ledger, uuid, peer: record.peer, ownership });
-  const outcome = await keeper.handle({ type: 'take-ownership' });
+  // `owner`: an earlier word, which the disk has refused and kept.
+  const type = record.state === 'owner' ? 'boot' : 'take-ownership';
+  const outcome = await keeper.handle({ type });
   if (!outcome.accepted) throw granted(record);
   if (outcome.ownership.phase !== 'owner') throw notRecorded(outcome);
   log.warn({ event: 'ownership.taken', uuid, epoch: outcome.ownership.epoch, peer: record.peer });
@@ -125,12 +130,18 @@ function granted(record: OwnershipRecord | undefined): SternaError {
   });
 }
 
+function torn({ peer, epoch }: OwnershipRecord): SternaError {
+  const text =
+    'The RAM here is of two moments, and cannot run: a point of the journal was not taken over as a whole';
+  return new SternaError('E_STATE', text, { guestOwner: 'destination', detail: { peer, epoch } });
+}
+
 function unknown(record: OwnershipRecord): SternaError {
   const peer = record.peer ?? 'the destination';
   const isLost = record.state === 'lost';
   const text = isLost
-    ? `The guest died at ${peer}; as it was before it left it is here: use x-take-ownership`
-    : `Nobody knows whether ${peer} has the guest; ask it, then use x-take-ownership`;
+    ? `The guest died at ${peer}; as it was before it left it is here: sterna recover --take-ownership`
+    : `Nobody knows whether ${peer} has the guest; ask it, then sterna recover --take-ownership`;
   return new SternaError('E_OWNERSHIP_UNKNOWN', text, {
     guestOwner: isLost ? 'none' : 'unknown',
     detail: { peer, epoch: record.epoch },

@@ -1,5 +1,4 @@
 import {
-  type ErrorCode,
   errorReport,
   isOver,
   isPostcopy,
@@ -32,19 +31,20 @@ export class GuestSettlement {
    * At once, not when the worker is through: pages or the proof may still follow, and `cont` must
    * give the right answer.
    */
-  departing({ status, owner, error }: MigrationInfo): void {
+  departing({ status, owner }: MigrationInfo): void {
     const { guests } = this.options;
+    const isHere = isOver(status) && owner === 'source';
     if (status === 'completed') guests.leave(true);
-    else if (isPostcopy(status)) guests.leave(owner === 'destination');
-    else if (error !== undefined && UNCERTAIN.includes(error.code)) guests.leave(false);
-    else if (isOver(status) && owner === 'source') guests.stay();
+    else if (isHere) guests.stay();
+    // Until then the RAM here is the only one that is whole, whoever has the guest.
+    else if (isPostcopy(status) || isOver(status)) guests.leave(false);
   }
 
   /** Is the guest still ours? The engine has decided, and the ledger has it. */
   afterDeparture(info: MigrationInfo | undefined): void {
     const { guests } = this.options;
     if (this.isGivenAway(info)) {
-      guests.leave(info?.status === 'completed' || isWithDestination(info));
+      guests.leave(info?.status === 'completed');
     } else if (guests.runState === 'finish-migrate') {
       // The engine could not let it go on: its worker died, or the disk is full. By the record it
       // is still ours.
@@ -62,7 +62,7 @@ export class GuestSettlement {
     const granted = record?.state === 'granting' || record?.state === 'granted';
     let error = cause;
     if (isPostcopy(info?.status) && info?.owner === 'destination')
-      error = stranded(info, record?.peer, cause);
+      error = stranded(info, record?.peer, guests.isTorn, cause);
     else if (granted) error = inDoubt(record, cause);
     error.side = 'source';
     error.guestOwner ??= 'source';
@@ -100,6 +100,8 @@ export class GuestSettlement {
     if (missingPages === 0) {
       machine.setPostcopy(false);
       machine.faults.wake();
+      // It may have died in the middle of a point of the journal, of which there are no more.
+      machine.resume('checkpoint');
       cause.guestOwner = 'destination';
       return cause;
     }
@@ -127,18 +129,10 @@ export class GuestSettlement {
   }
 }
 
-/** The destination may have the guest, or has lost it: an operator decides. */
-const UNCERTAIN: readonly ErrorCode[] = ['E_OWNERSHIP_UNKNOWN', 'E_GUEST_LOST'];
-
 /** The same migration, ended by `error`; what was counted stays. */
 export function failedInfo(info: MigrationInfo, error: SternaError): MigrationInfo {
   const owner = error.guestOwner ?? info.owner;
   return { ...info, status: 'failed', owner, error: errorReport(error) };
-}
-
-/** The engine has failed, and knows that the destination has the guest. */
-function isWithDestination(info: MigrationInfo | undefined): boolean {
-  return isOver(info?.status) && info?.side === 'source' && info.owner === 'destination';
 }
 
 function inDoubt(
@@ -155,9 +149,12 @@ function inDoubt(
 function stranded(
   info: MigrationInfo | undefined,
   peer: string | undefined,
+  isTorn: boolean,
   cause: SternaError,
 ): SternaError {
-  const text = 'Migration worker died in post-copy; the guest waits for pages that it had to send';
+  const text = isTorn
+    ? 'Migration worker died in post-copy while it took over a point of the journal'
+    : 'Migration worker died in post-copy; the guest waits for pages that it had to send';
   const missingPages = info?.postcopy?.remainingPages;
   return new SternaError('E_WORKER_DIED', text, {
     cause,

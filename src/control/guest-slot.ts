@@ -18,8 +18,9 @@ export type RunState =
 
 /**
  * Where the guest is, seen from here. `gone`: granted away; its RAM stays until the next guest
- * comes, because the destination's is compared with it. `unknown`: it may have been granted, and an
- * operator decides. `half`: only pages that another side lacks are here, and they never run.
+ * comes, because the destination's is compared with it. `unknown`: it may have been granted, or is
+ * not whole where it went; its RAM stays, so that an operator can take it back. `half`: only pages
+ * that another side lacks are here, and they never run.
  */
 type Place = 'none' | 'arriving' | 'here' | 'gone' | 'unknown' | 'half';
 
@@ -37,14 +38,12 @@ export class GuestSlot {
   private machine: LocalMachine | undefined;
   private resident: LocalMachine | undefined;
   private place: Place = 'none';
-  private readonly reasons = new Set<PauseReason>();
   private death: SternaError | undefined;
-  private wasRunning = false;
+  /** What clients were told last. */
+  private saidRunning = false;
   private startPaused: boolean;
   /** It must not run on while somebody reads it. */
   private readers = 0;
-  /** Settles when a guest that was told to stand still does. */
-  private yielding: Promise<void> | undefined;
   /** For the first guest that comes. */
   private readonly reserve: MemoryReserve | undefined;
 
@@ -56,20 +55,22 @@ export class GuestSlot {
   }
 
   get isRunning(): boolean {
-    return this.place === 'here' && this.death === undefined && this.reasons.size === 0;
+    const mayRun = this.place === 'here' && this.death === undefined;
+    // Of a checkpoint nobody is told.
+    return mayRun && this.reasons.every((reason) => reason === 'checkpoint');
   }
 
   get runState(): RunState {
     if (this.death !== undefined) return 'internal-error';
     if (this.place === 'none' || this.place === 'arriving') return 'inmigrate';
     if (this.isAway) return 'postmigrate';
-    if (this.reasons.has('ownership') || this.reasons.has('migration')) return 'finish-migrate';
-    return this.reasons.has('operator') ? 'paused' : 'running';
+    if (this.isHeld) return 'finish-migrate';
+    return this.reasons.includes('operator') ? 'paused' : 'running';
   }
 
   /** A guest lives here, and its place is not in question. */
   get isOwned(): boolean {
-    return this.place === 'here' && !this.reasons.has('ownership');
+    return this.place === 'here' && !this.reasons.includes('ownership');
   }
 
   /** It was given away, or may have been. */
@@ -80,6 +81,11 @@ export class GuestSlot {
   /** Not even an operator's word lets it run. */
   get isHalf(): boolean {
     return this.place === 'half';
+  }
+
+  /** The RAM is of two moments: a point of the journal was not taken over as a whole. */
+  get isTorn(): boolean {
+    return this.isAway && this.reasons.includes('checkpoint');
   }
 
   /** Another guest may come: there is none, and none whose owner is in question. */
@@ -125,7 +131,7 @@ export class GuestSlot {
   async build({ description, furnish }: DescribedGuest): Promise<void> {
     const machine = await createMachine(description);
     furnish?.(machine);
-    if (this.startPaused) await this.park(machine);
+    if (this.startPaused) await machine.pause('operator');
     machine.resume('ownership');
     this.settle(machine, 'here');
   }
@@ -133,7 +139,6 @@ export class GuestSlot {
   /** An empty machine for pages that another side lacks. */
   async buildHalf(description: MachineDescription): Promise<LocalMachine> {
     const machine = await createMachine(description);
-    this.reasons.add('ownership');
     this.settle(machine, 'half');
     return machine;
   }
@@ -143,16 +148,14 @@ export class GuestSlot {
     // The RAM of a guest that was given away makes room first.
     await this.clear();
     const machine = await createMachine(description, this.reserve);
-    this.reasons.add('ownership');
-    if (this.startPaused) await this.park(machine);
+    if (this.startPaused) await machine.pause('operator');
     this.settle(machine, 'arriving');
     return machine.handles();
   }
 
   /** What has come so far of a guest that runs elsewhere is thrown away. */
   async discard(): Promise<void> {
-    await this.yielding;
-    const isTakenBack = this.place === 'here' && this.reasons.has('ownership');
+    const isTakenBack = this.place === 'here' && !this.isOwned;
     if (this.place === 'arriving' || isTakenBack) await this.clear();
   }
 
@@ -166,34 +169,25 @@ export class GuestSlot {
     const { machine } = this;
     if (machine === undefined) return;
     // A vCPU that dies on the way is told of by its own event.
-    this.yielding = machine.pause('ownership').then(
-      () => {
-        if (this.machine === machine) this.notePaused('ownership');
-      },
-      () => {},
-    );
-    await this.yielding;
+    await machine.pause('ownership').catch(() => {});
+    this.changed();
   }
 
-  /** An engine has paused it. */
-  notePaused(reason: PauseReason): void {
-    this.reasons.add(reason);
-    this.changed();
+  /** An engine has paused it; by now it may have let it go on again, which it tells too. */
+  notePaused(): void {
+    this.changed(false);
   }
 
   /** An engine has resumed it. Without the reason `ownership` it is ours. */
   noteResumed(reason: PauseReason): void {
-    this.reasons.delete(reason);
     if (reason === 'ownership' && this.place === 'arriving') this.place = 'here';
     this.changed();
   }
 
-  /** It does not run here any more. `certain`: the destination has said that it has it. */
+  /** It does not run here any more. `certain`: it is whole elsewhere, without the RAM here. */
   leave(certain: boolean): void {
-    if ((this.isHalf || this.place === 'unknown') && certain) this.place = 'gone';
-    // The destination may also lose what it had.
-    const isLost = this.place === 'gone' && !certain;
-    if (this.place !== 'here' && !isLost) return;
+    const wasHere = this.place === 'here' || this.place === 'unknown';
+    if (!wasHere && !(this.place === 'half' && certain)) return;
     this.place = certain ? 'gone' : 'unknown';
     this.changed();
   }
@@ -210,7 +204,6 @@ export class GuestSlot {
     this.place = 'here';
     for (const reason of ['migration', 'ownership', 'operator'] as const) {
       this.need().resume(reason);
-      this.reasons.delete(reason);
     }
     this.changed();
   }
@@ -219,7 +212,7 @@ export class GuestSlot {
   async stop(): Promise<void> {
     if (this.place === 'none') this.startPaused = true;
     if (this.machine === undefined || this.isAway || this.death !== undefined) return;
-    await this.park(this.machine);
+    await this.machine.pause('operator');
     this.changed();
   }
 
@@ -240,11 +233,10 @@ export class GuestSlot {
     if (this.death !== undefined) throw this.death;
     if (this.readers > 0) throw new SternaError('E_STATE', 'The guest is being written to a file');
     if (this.place === 'none') this.startPaused = false;
-    if (this.place === 'here' && (this.reasons.has('migration') || this.reasons.has('ownership'))) {
+    if (this.place === 'here' && this.isHeld) {
       throw new SternaError('E_STATE', 'Migration is not finalized yet');
     }
     this.machine?.resume('operator');
-    this.reasons.delete('operator');
     this.changed();
   }
 
@@ -252,9 +244,14 @@ export class GuestSlot {
     await this.clear();
   }
 
-  private async park(machine: LocalMachine): Promise<void> {
-    await machine.pause('operator');
-    this.reasons.add('operator');
+  /** In the memory that every thread shares: what messages tell of it may be on their way. */
+  private get reasons(): readonly PauseReason[] {
+    return this.machine?.pauseReasons() ?? [];
+  }
+
+  /** By an engine. */
+  private get isHeld(): boolean {
+    return this.reasons.includes('ownership') || this.reasons.includes('migration');
   }
 
   private settle(machine: LocalMachine, place: Place): void {
@@ -263,7 +260,7 @@ export class GuestSlot {
     this.death = undefined;
     machine.onVcpuDeath((error) => this.died(machine, error));
     // A guest that starts is no RESUME: nobody has seen it stand.
-    this.wasRunning = this.isRunning;
+    this.saidRunning = this.isRunning;
     this.tellResident();
   }
 
@@ -279,8 +276,7 @@ export class GuestSlot {
     this.machine = undefined;
     this.place = 'none';
     this.death = undefined;
-    this.reasons.clear();
-    this.wasRunning = false;
+    this.saidRunning = false;
     this.tellResident();
     if (machine !== undefined) await machine.destroy();
   }
@@ -292,11 +288,10 @@ export class GuestSlot {
     this.events.resides(resident);
   }
 
-  private changed(): void {
+  private changed(isRunning = this.isRunning): void {
     this.tellResident();
-    const { isRunning } = this;
-    if (isRunning === this.wasRunning) return;
-    this.wasRunning = isRunning;
+    if (isRunning === this.saidRunning) return;
+    this.saidRunning = isRunning;
     this.events.emit(isRunning ? 'RESUME' : 'STOP');
   }
 }

@@ -24,6 +24,7 @@ import { listeningInfo } from './migration/incoming-port.ts';
 import { initialInfo } from './migration/initial-info.ts';
 import type { MigrationHost, ServiceNews } from './migration/migration-host.ts';
 import type { ListenRequest, OutgoingRequest } from './migration/migration-messages.ts';
+import type { Residence } from './migration/resident-guest.ts';
 import {
   refuseCapabilities,
   refuseMigration,
@@ -179,12 +180,11 @@ export class Migrations {
   }
 
   /**
-   * As in QEMU, cancelling when nothing runs is fine. Rejects with E_STATE when the guest is being
-   * handed over, and in post-copy, on either side.
+   * Of either side. As in QEMU, cancelling when nothing runs is fine. Rejects with E_STATE when the
+   * guest is being handed over, and in post-copy.
    */
   async cancel(): Promise<void> {
     if (isPostcopy(this.info?.status)) throw tooLateToCancel();
-    if (!this.goesOut) return;
     if ((await this.options.host.cancel()) !== 'too-late') return;
     // It may have ended by itself meanwhile; then there was nothing to cancel.
     if (isOver(this.info?.status)) return;
@@ -265,7 +265,7 @@ export class Migrations {
 
   /** `stop` or `cont` has changed what the next incoming guest finds. */
   guestSettled(): void {
-    this.tellOccupied();
+    this.tellResident();
     this.tellIncoming();
   }
 
@@ -276,18 +276,20 @@ export class Migrations {
       case 'info':
         return this.publish(news.info);
       case 'paused':
-        return guests.notePaused(news.reason);
+        return guests.notePaused();
       case 'resumed':
         return guests.noteResumed(news.reason);
       case 'yield-guest':
         return void guests.yield();
+      case 'guest-yielded':
+        return this.guestYielded();
       case 'outgoing-ended':
         // Another attempt may have begun before the worker was through with this one.
         if (news.migrationId !== this.outgoingId) return;
         return this.departureEnded();
       case 'incoming-ended':
         // What was decided while it ran holds for the next one.
-        if (!news.completed) this.tellOccupied();
+        if (!news.completed) this.tellResident();
     }
   }
 
@@ -301,7 +303,6 @@ export class Migrations {
     this.listening = undefined;
     try {
       await this.listenAgain(uri);
-      this.tellOccupied();
     } catch (thrown) {
       log.error({ event: 'migration.listen-failed', uri, error: String(thrown) });
     }
@@ -317,10 +318,15 @@ export class Migrations {
   }
 
   /** RAM of a guest that is gone is in use until the worker is through with it. */
-  private tellOccupied(): void {
-    const { host, guests } = this.options;
+  private tellResident(): void {
+    const { host } = this.options;
+    host.tell({ type: 'set-resident', resident: this.residence() });
+  }
+
+  private residence(): Residence {
+    const { guests } = this.options;
     const occupied = !guests.isVacant || this.outgoingId !== undefined;
-    host.tell({ type: 'set-occupied', occupied, uuid: guests.residentUuid });
+    return { occupied, uuid: guests.residentUuid };
   }
 
   private get goesOut(): boolean {
@@ -347,7 +353,18 @@ export class Migrations {
   private listenRequest(uri: string): ListenRequest {
     const { guests, expectedUuid } = this.options;
     const { stallTimeoutMs } = this.values;
-    return { uri, expectedUuid, startPaused: guests.startsPaused, stallTimeoutMs };
+    const resident = this.residence();
+    return { uri, expectedUuid, startPaused: guests.startsPaused, stallTimeoutMs, resident };
+  }
+
+  /** A user has the guest run where it came from, and the record of this side says so. */
+  private guestYielded(): void {
+    this.options.guests.leave(true);
+    this.tellResident();
+    const text = 'The user of the source has the guest run there';
+    const side = { side: 'destination', guestOwner: 'source' } as const;
+    // Else the latest is one out of here, which has ended by itself.
+    if (this.info?.side === 'destination') this.fail(new SternaError('E_TAKEN_BACK', text, side));
   }
 
   private departureDied(cause: SternaError): void {
@@ -358,7 +375,7 @@ export class Migrations {
   private departureEnded(): void {
     this.outgoingId = undefined;
     this.settlement.afterDeparture(this.info);
-    this.tellOccupied();
+    this.tellResident();
     this.departure?.resolve();
     this.departure = undefined;
   }
@@ -372,11 +389,9 @@ export class Migrations {
     // here.
     if (this.outgoingId !== undefined && info.migrationId !== this.outgoingId) return;
     this.info = info;
-    if (info.side === 'source') {
-      this.settlement.departing(info);
-      // The answer of a destination that was asked behind the end.
-      if (this.outgoingId === undefined) this.tellOccupied();
-    }
+    if (info.side === 'source') this.settlement.departing(info);
+    // The answer of a destination that was asked behind the end.
+    if (info.side === 'source' && this.outgoingId === undefined) this.tellResident();
     this.events.update(info);
   }
 }

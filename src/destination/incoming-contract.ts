@@ -27,6 +27,8 @@ export interface IncomingOptions {
   readonly expectedUuid: string | undefined;
   /** Absent: connections that join are answered by the records alone. */
   readonly joining?: Joining;
+  /** Absent: no link is measured here. */
+  readonly probing?: Probing;
   /** QEMU's -S: load the guest and do not start it. */
   readonly startPaused: boolean;
   /** Silence of the source after which the migration failed, milliseconds. */
@@ -42,6 +44,21 @@ export interface Joining {
   isHere(uuid: string): boolean;
   /** It must stand still here when this returns: an operator's word gave it to the source. */
   pause(uuid: string): void;
+  /** That is durable now. */
+  yielded(uuid: string): void;
+}
+
+/** Whether a source may measure its link to here. */
+export interface Probing {
+  /** Why not now; undefined: the probe goes on until it is over, or is refused later. */
+  admit(probe: RunningProbe): SternaError | undefined;
+}
+
+export interface RunningProbe {
+  /** Raised when it is over. */
+  readonly signal: AbortSignal;
+  /** Ends it, and tells the source why. */
+  refuse(error: SternaError): void;
 }
 
 /** A migration that can be joined. */

@@ -1,22 +1,22 @@
 import { type MigrationInfo, SternaError } from '../base/index.ts';
 import {
   decodeJoin,
+  decodeProbe,
   encodeAttached,
-  encodeError,
   encodeRecovery,
-  errorBodyFrom,
   type FrameHeader,
   type JoinBody,
-  MESSAGE_TYPES,
   type MessageName,
 } from '../protocol/index.ts';
+import { sayFarewell } from './farewell.ts';
 import type { IncomingOptions, IncomingOutcome, JoinTarget } from './incoming-contract.ts';
 import { IncomingLink, type LinkOwner } from './incoming-link.ts';
 import { IncomingRecord } from './incoming-record.ts';
-import { checkJoin, checkJoinByName } from './join-check.ts';
 import { MessageHandlers } from './message-handlers.ts';
-import { answerByRecord } from './ownership-answer.ts';
-import { TakeOver } from './take-over.ts';
+import { checkJoin, checkJoinByName } from './ownership/join-check.ts';
+import { answerByRecord } from './ownership/ownership-answer.ts';
+import { TakeOver } from './ownership/take-over.ts';
+import { ProbeReceiver } from './probe/probe-receiver.ts';
 
 const PUBLISH_MS = 50;
 const ALIVE_CHECK_MS = 100;
@@ -25,7 +25,6 @@ const ALIVE_CHECK_MS = 100;
  * that is shorter.
  */
 const HELLO_LIMIT_MS = 10_000;
-const FAREWELL_MS = 1_000;
 
 /**
  * One incoming migration. Frames drive it: `incoming-link.ts` holds what comes against the
@@ -98,6 +97,15 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     this.loseLink(new SternaError('E_CHANNEL_RESET', 'Migration was paused by its user'));
   }
 
+  /** The guest goes on at the source, which is told. Too late once GRANT has come. */
+  cancel(): 'cancelling' | 'too-late' {
+    if (this.handlers.isGranted) return 'too-late';
+    if (this.settle !== undefined && this.failure === undefined) {
+      this.fail(new SternaError('E_CANCELLED', 'Migration was cancelled at the destination'));
+    }
+    return 'cancelling';
+  }
+
   async attach(join: JoinBody, link: IncomingLink): Promise<void> {
     checkJoin(join, this.handlers.hello, this.takeOver.epoch);
     if (join.role === 'preempt') return this.attachSecond(link);
@@ -116,7 +124,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     link.give(this);
     link.send('RECOVERY', encodeRecovery({ outcome, epoch, continues, running }));
     this.options.reached?.('destination.recover-answered');
-    if (continues) this.takeUp(link);
+    if (continues) this.takeUp(link, join.journal ?? true);
     else this.conclude(link, outcome);
   }
 
@@ -131,6 +139,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     body: Uint8Array,
   ): Promise<void> | undefined {
     if (name === 'JOIN') return this.join(link, body);
+    if (name === 'PROBE') return this.probe(link, body);
     if (name === 'ERROR' || name === 'CANCEL') {
       this.failed(link, this.handlers.farewell(name, body));
       return undefined;
@@ -184,6 +193,22 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     this.settle?.({ status: 'joined' });
   }
 
+  /** What comes from now on is no migration, and concerns no guest. */
+  private probe(link: IncomingLink, body: Uint8Array): undefined {
+    const { clock, log, probing, channel } = this.options;
+    const decoded = decodeProbe(body);
+    if (decoded.kind === 'malformed') throw decoded.error;
+    if (probing === undefined || !channel.duplex) {
+      throw new SternaError('E_PROTOCOL_UNEXPECTED_MESSAGE', 'No link is measured here');
+    }
+    const receiver = new ProbeReceiver({ clock, log, link });
+    const refused = probing.admit(receiver);
+    if (refused === undefined) receiver.begin(decoded.body);
+    else receiver.refuse(refused);
+    this.settle?.({ status: 'joined' });
+    return undefined;
+  }
+
   /** No migration of that name is under way: what is known of it is on disk. */
   private async answerByRecord(link: IncomingLink, join: JoinBody): Promise<void> {
     const { ledger, channel, joining } = this.options;
@@ -191,7 +216,8 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     checkJoinByName(join);
     const isHere = joining?.isHere(uuid) ?? false;
     const pause = () => joining?.pause(uuid);
-    const side = { ledger, uuid, peer: channel.name, isHere, pause };
+    const yielded = () => joining?.yielded(uuid);
+    const side = { ledger, uuid, peer: channel.name, isHere, pause, yielded };
     const outcome = await answerByRecord(side, { epoch, migrationId, claimedEpoch });
     if (outcome === undefined) {
       throw new SternaError('E_BUSY', 'Destination cannot tell now who owns the guest');
@@ -213,13 +239,13 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     this.record.attach(link?.channel);
   }
 
-  private takeUp(link: IncomingLink): void {
+  private takeUp(link: IncomingLink, takesJournal: boolean): void {
     const { record, options } = this;
     this.link = link;
     record.status = 'postcopy-recover';
     this.publish();
     record.postcopy?.outages.recovered(options.clock.nowMs());
-    this.handlers.postcopy?.relink(link);
+    this.handlers.postcopy?.relink(link, takesJournal);
     record.status = 'postcopy-active';
     options.log.info({ event: 'postcopy.recovered', peer: link.channel.name });
     this.publish();
@@ -251,29 +277,24 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     this.handlers.postcopy?.unlink();
     log.warn({ event: 'postcopy.paused', code: error.code, error: error.message });
     for (const link of [this.link, this.second]) {
-      if (link !== undefined) void this.tell(link, error);
+      if (link !== undefined) void this.leave(link, error);
     }
     this.setSecond(undefined);
     this.publish();
   }
 
-  /** Why this side leaves, then the end of the connection. */
-  private async tell(link: IncomingLink, error: SternaError): Promise<void> {
-    const { channel } = link;
+  private leave(link: IncomingLink, error: SternaError): Promise<void> {
     link.deafen();
     error.guestOwner ??= 'destination';
     error.side ??= 'destination';
-    if (error.detail.remote !== true && channel.duplex) {
-      const told = channel.send(MESSAGE_TYPES.ERROR, encodeError(errorBodyFrom(error)));
-      const delivered = told.then(() => channel.end()).catch(() => {});
-      await Promise.race([delivered, this.options.clock.sleep(FAREWELL_MS)]);
-    }
-    channel.destroy(error);
+    return sayFarewell(link.channel, this.options.clock, error);
   }
 
   private finish(): void {
-    const machine = this.handlers.machine;
-    if (this.settle === undefined || machine === undefined) return;
+    const { settle, handlers } = this;
+    const { machine } = handlers;
+    if (settle === undefined || machine === undefined) return;
+    this.settle = undefined;
     const { verify } = this.record;
     if (verify.status === 'pending' || verify.status === 'running') {
       this.record.verify = { ...verify, status: 'skipped', reason: 'the source did not finish it' };
@@ -282,7 +303,8 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     this.link.deafen();
     this.link.channel.end().catch(() => {});
     void this.second?.channel.end().catch(() => {});
-    this.settle({ status: 'completed', machine });
+    // Its journal may be between two steps, and whoever gets the machine flips its logs.
+    void handlers.stop().then(() => settle({ status: 'completed', machine }));
   }
 
   private checkAlive(): void {
@@ -306,13 +328,12 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
 
   private fail(error: SternaError): void {
     if (this.record.status === 'completed') return this.finishWithout(error);
-    const remote = error.detail.remote === true || error.code === 'E_CANCELLED';
     error.phase ??= this.link.state;
     error.side ??= 'destination';
     this.failure = error;
     const { busy } = this.link;
     this.link.deafen();
-    void this.cleanUp(error, remote, busy);
+    void this.cleanUp(error, busy);
   }
 
   /** The guest runs here. What failed is the proof, not the migration. */
@@ -325,13 +346,8 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     this.finish();
   }
 
-  private async cleanUp(
-    error: SternaError,
-    remote: boolean,
-    busy: Promise<void> | undefined,
-  ): Promise<void> {
+  private async cleanUp(error: SternaError, busy: Promise<void> | undefined): Promise<void> {
     const { clock, log } = this.options;
-    const { channel } = this.link;
     // A handler that still waits may be building the machine that has to go.
     await busy?.catch(() => {});
     // Or it was recording that the guest is this side's, which no failure of the link undoes.
@@ -354,14 +370,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
       detail: error.detail,
       guestOwner: error.guestOwner,
     });
-    if (!remote && channel.duplex) {
-      const told = channel.send(MESSAGE_TYPES.ERROR, encodeError(errorBodyFrom(error)));
-      await Promise.race([
-        told.then(() => channel.end()).catch(() => {}),
-        clock.sleep(FAREWELL_MS),
-      ]);
-    }
-    channel.destroy(error);
+    await sayFarewell(this.link.channel, clock, error);
     this.second?.drop(error);
     this.settle?.({ status: this.record.status === 'cancelled' ? 'cancelled' : 'failed', error });
   }

@@ -4,6 +4,8 @@ export type {
   IncomingOutcome,
   Joining,
   JoinTarget,
+  Probing,
+  RunningProbe,
 } from './incoming-contract.ts';
 export { IncomingMigration } from './incoming-migration.ts';
-export { type AskedSide, answerByRecord } from './ownership-answer.ts';
+export { type AskedSide, answerByRecord } from './ownership/ownership-answer.ts';

@@ -34,12 +34,17 @@ import type { IncomingOptions } from './incoming-contract.ts';
 import type { IncomingLink } from './incoming-link.ts';
 import type { IncomingRecord } from './incoming-record.ts';
 import { openJournal } from './journal/open-journal.ts';
+import type { TakeOver } from './ownership/take-over.ts';
 import { PageLoader } from './page-loader.ts';
 import { PostcopyReceiver } from './postcopy-receiver.ts';
 import { ProgressTeller } from './progress-teller.ts';
-import type { TakeOver } from './take-over.ts';
 
 const SOFTWARE = 'sterna';
+/**
+ * A source on a bad link may ask for that much silence, however little this side allows; for more
+ * it takes this side's word, since until the switch whoever comes first keeps all others out.
+ */
+const ASKED_STALL_MS_MAX = 60_000;
 
 /** What handlers need of the migration that they are part of. */
 export interface Conversation {
@@ -100,10 +105,16 @@ export class MessageHandlers {
     );
   }
 
+  /** GRANT has come, and what it says is being recorded or is on record. */
+  get isGranted(): boolean {
+    return this.owned;
+  }
+
   /** The limit that the source asked for, if it did. */
   stallTimeoutMs(ownMs: number): number {
     const asked = this.greeted?.parameters['x-stall-timeout'];
-    return typeof asked === 'number' && asked >= 100 && asked <= 3_600_000 ? asked : ownMs;
+    if (typeof asked !== 'number' || asked < 100 || asked > 3_600_000) return ownMs;
+    return this.owned ? asked : Math.min(asked, Math.max(ownMs, ASKED_STALL_MS_MAX));
   }
 
   /**
@@ -160,7 +171,14 @@ export class MessageHandlers {
   farewell(name: 'CANCEL' | 'ERROR', body: Uint8Array): SternaError {
     if (name === 'ERROR') return errorFromBody(accept(decodeError(body)), 'source');
     const { reason } = accept(decodeCancel(body));
-    return new SternaError('E_CANCELLED', 'Source cancelled the migration', { detail: { reason } });
+    return new SternaError('E_CANCELLED', 'Source cancelled the migration', {
+      detail: { reason, remote: true },
+    });
+  }
+
+  /** Resolves when nothing here touches the machine any more. Never rejects. */
+  async stop(): Promise<void> {
+    await this.receiver?.stop();
   }
 
   /** Leaves nothing of a failed migration behind. Resolves to the owner of the guest. */
@@ -169,7 +187,7 @@ export class MessageHandlers {
     const machine = this.machine;
     this.machine = undefined;
     this.loader = undefined;
-    this.receiver?.stop();
+    await this.stop();
     if (machine !== undefined) await factory.destroy(machine);
     // own() has settled the record of a failed take-over already, whatever error came first.
     if (this.owned) return this.takeOver.ownerAfterFailure;

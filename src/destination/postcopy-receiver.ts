@@ -129,9 +129,10 @@ export class PostcopyReceiver {
   }
 
   /** Tells the source over a new connection what has come, then what vCPUs wait for. */
-  relink(link: IncomingLink): void {
-    const { machine, record, reached } = this.options;
+  relink(link: IncomingLink, takesJournal: boolean): void {
+    const { machine, record, reached, journal } = this.options;
     this.link = link;
+    if (!takesJournal) journal?.end(withoutSourceRam());
     // Counted anew: a frame that was damaged has brought pages that no count knows of.
     record.receivedPages = 0;
     for (const block of machine.memory.blocks) {
@@ -146,11 +147,14 @@ export class PostcopyReceiver {
     this.flush();
   }
 
-  /** The guest is whole, or is given up. */
-  stop(): void {
-    this.options.journal?.stop();
+  /**
+   * The guest is whole, or is given up. Resolves when nothing here touches the machine any more.
+   * Never rejects.
+   */
+  async stop(): Promise<void> {
     this.stopWatching?.();
     this.stopWatching = undefined;
+    await this.options.journal?.stop();
   }
 
   private noticePages(): void {
@@ -180,7 +184,7 @@ export class PostcopyReceiver {
     // Nothing can be missing any more, so accesses need not look.
     machine.setPostcopy(false);
     if (!this.endSeen || !this.link?.maySend('ALL_RECEIVED')) return;
-    this.stop();
+    void this.stop();
     record.completeBytes = record.receivedBytes(this.link.channel);
     record.postcopy?.end(this.options.clock.nowMs());
     const { vcpus, allBlockedMs } = machine.faults.statistics();
@@ -197,6 +201,11 @@ export class PostcopyReceiver {
     reached('destination.all-received-sent');
     record.status = 'completed';
   }
+}
+
+function withoutSourceRam(): SternaError {
+  const text = 'The source was started again, and has no RAM to which points could be added';
+  return new SternaError('E_STATE', text);
 }
 
 function isHere(block: RamBlock | undefined, pfn: number): boolean {

@@ -52,7 +52,8 @@ export interface Machine {
 /**
  * Reasons add up, so that an operator's `stop` survives a migration and the other way round.
  * `ownership`: the guest was given away, or has not arrived yet. `checkpoint`: for the milliseconds
- * in which a consistent point of a running guest is copied; nobody is told of it.
+ * in which a consistent point of a running guest is copied, or written over one that stands still,
+ * which is of no one moment until that is over; nobody is told of it.
  */
 export type PauseReason = 'operator' | 'migration' | 'ownership' | 'checkpoint';
 

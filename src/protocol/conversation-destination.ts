@@ -38,6 +38,12 @@ export type DestinationState =
   | 'recovering'
   /** JOIN with the role `preempt` was answered. */
   | 'attached'
+  /** PROBE came: no guest will; the link is to be measured. */
+  | 'probed'
+  | 'probing'
+  /** PROBE_END came. */
+  | 'summing'
+  | 'measured'
   | 'ended'
   | 'cancelled'
   | 'failed';
@@ -50,7 +56,7 @@ const cancelOrError = { CANCEL: 'cancelled', ERROR: 'failed' } as const;
 
 /** What may come from the source. */
 export const DESTINATION_ACCEPTS: TransitionTable<DestinationState> = {
-  connected: { HELLO: 'greeted', JOIN: 'joined', ERROR: 'failed' },
+  connected: { HELLO: 'greeted', JOIN: 'joined', PROBE: 'probed', ERROR: 'failed' },
   greeted: cancelOrError,
   joined: { ERROR: 'failed' },
   setup: { ...stay('setup', PINGS), PASS_BEGIN: 'active', STOPPED: 'stopped', ...cancelOrError },
@@ -104,6 +110,10 @@ export const DESTINATION_ACCEPTS: TransitionTable<DestinationState> = {
   'late-verified': { ...stay('late-verified', PINGS), GOODBYE: 'ended', ERROR: 'failed' },
   recovering: { ...stay('recovering', PINGS), ERROR: 'failed' },
   attached: { ...stay('attached', [...PINGS, 'PAGE_BATCH']), GOODBYE: 'ended', ERROR: 'failed' },
+  probed: { ERROR: 'failed' },
+  probing: { ...stay('probing', [...PINGS, 'PROBE_DATA']), PROBE_END: 'summing', ERROR: 'failed' },
+  summing: { ERROR: 'failed' },
+  measured: { GOODBYE: 'ended', ERROR: 'failed' },
   // GOODBYE, CANCEL and ERROR are the last message of whoever sends them.
   ended: {},
   cancelled: {},
@@ -121,6 +131,7 @@ export const DESTINATION_ACCEPTS: TransitionTable<DestinationState> = {
     ] as const),
     ...(['VERIFY_HASHES', 'VERIFY_END', 'GRANT', 'GOODBYE', 'CANCEL', 'ERROR'] as const),
     ...(['MISSING_MAP', 'POSTCOPY_END', 'JOURNAL_ACK'] as const),
+    ...(['PROBE', 'PROBE_DATA', 'PROBE_END'] as const),
   ]),
 };
 
@@ -165,6 +176,10 @@ export const DESTINATION_SENDS: TransitionTable<DestinationState> = {
     RECOVERED: 'postcopy',
   },
   attached: { ...stay('attached', PINGS), ERROR: 'failed' },
+  probed: { PROBE_ACK: 'probing', ERROR: 'failed' },
+  probing: chatter('probing'),
+  summing: { PROBE_RESULT: 'measured', ERROR: 'failed' },
+  measured: { ERROR: 'failed' },
   ended: {},
   cancelled: {},
   failed: {},
@@ -182,6 +197,8 @@ export const DESTINATION_OWES: Readonly<Partial<Record<DestinationState, Message
   recovering: 'RECOVERED',
   draining: 'ALL_RECEIVED',
   'late-comparing': 'VERIFY_RESULT',
+  probed: 'PROBE_ACK',
+  summing: 'PROBE_RESULT',
 };
 
 function chatter(state: DestinationState): Partial<Record<MessageName, DestinationState>> {

@@ -36,6 +36,13 @@ export type SourceState =
   | 'recovering'
   /** This connection carries pages that a vCPU waits for. */
   | 'attached'
+  /** PROBE was sent. */
+  | 'asking'
+  /** PROBE_ACK came: the link is filled. */
+  | 'probing'
+  /** PROBE_END was sent. */
+  | 'summing'
+  | 'measured'
   | 'ended'
   | 'cancelled'
   | 'failed';
@@ -54,6 +61,7 @@ const IN_FLIGHT = [
   ...(['HELLO_ACK', 'PROGRESS', 'SWITCHOVER_ACK', 'VERIFY_RESULT', 'RESUMED'] as const),
   ...(['GUEST_STARTED', 'POSTCOPY_RESUMED', 'PAGE_REQUEST', 'ALL_RECEIVED'] as const),
   ...(['RECOVERY', 'RECEIVED_MAP', 'RECOVERED', 'ATTACHED'] as const),
+  ...(['PROBE_ACK', 'PROBE_RESULT'] as const),
   ...JOURNAL,
 ] as const;
 
@@ -95,6 +103,10 @@ export const SOURCE_ACCEPTS: TransitionTable<SourceState> = {
     RECOVERED: 'postcopy',
   },
   attached: { ...stay('attached', PINGS), ERROR: 'failed' },
+  asking: { PROBE_ACK: 'probing', ERROR: 'failed' },
+  probing: chatter('probing'),
+  summing: { ...chatter('summing'), PROBE_RESULT: 'measured' },
+  measured: { ERROR: 'failed' },
   ended: stay('ended', [...IN_FLIGHT, 'ERROR']),
   cancelled: stay('cancelled', [...IN_FLIGHT, 'ERROR']),
   failed: stay('failed', [...IN_FLIGHT, 'ERROR']),
@@ -105,7 +117,7 @@ export const SOURCE_ACCEPTS: TransitionTable<SourceState> = {
  * keep.
  */
 export const SOURCE_SENDS: TransitionTable<SourceState> = {
-  connected: { HELLO: 'greeting', JOIN: 'joining', ERROR: 'failed' },
+  connected: { HELLO: 'greeting', JOIN: 'joining', PROBE: 'asking', ERROR: 'failed' },
   greeting: cancelOrError,
   joining: { ERROR: 'failed' },
   setup: { ...stay('setup', PINGS), PASS_BEGIN: 'active', STOPPED: 'stopped', ...cancelOrError },
@@ -158,6 +170,10 @@ export const SOURCE_SENDS: TransitionTable<SourceState> = {
   'late-verified': { ...stay('late-verified', PINGS), GOODBYE: 'ended', ERROR: 'failed' },
   recovering: { ...stay('recovering', PINGS), ERROR: 'failed' },
   attached: { ...stay('attached', [...PINGS, 'PAGE_BATCH']), GOODBYE: 'ended', ERROR: 'failed' },
+  asking: { ERROR: 'failed' },
+  probing: { ...stay('probing', [...PINGS, 'PROBE_DATA']), PROBE_END: 'summing', ERROR: 'failed' },
+  summing: { ERROR: 'failed' },
+  measured: { GOODBYE: 'ended', ERROR: 'failed' },
   ended: {},
   cancelled: {},
   failed: {},
@@ -175,6 +191,8 @@ export const SOURCE_AWAITS: Readonly<Partial<Record<SourceState, MessageName>>> 
   recovering: 'RECOVERED',
   draining: 'ALL_RECEIVED',
   'late-comparing': 'VERIFY_RESULT',
+  asking: 'PROBE_ACK',
+  summing: 'PROBE_RESULT',
 };
 
 function chatter(state: SourceState): Partial<Record<MessageName, SourceState>> {

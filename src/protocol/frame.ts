@@ -200,8 +200,13 @@ function fieldProblem(
   }
   // What a later version does with these fields is not known; an optional message is skipped.
   if (name === undefined) return undefined;
+  // What a probe carries means nothing, and would cost more to check than to carry.
+  if (name === 'PROBE_DATA' && checkedBytes !== 0) {
+    return malformed('E_PROTOCOL_BAD_HEADER', 'Body of a probe is checked', { checkedBytes });
+  }
   // Only a batch of pages has a checked tail: everything else is covered whole.
-  if (!carriesPageTable(type) && checkedBytes !== bodyBytes) {
+  const isWhole = name !== 'PROBE_DATA' && !carriesPageTable(type);
+  if (isWhole && checkedBytes !== bodyBytes) {
     return malformed('E_PROTOCOL_BAD_HEADER', 'Body is not checked whole', {
       bodyBytes,
       checkedBytes,

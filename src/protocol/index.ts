@@ -1,4 +1,5 @@
 export type { BodyResult, Scalar } from './body/body-reader.ts';
+export * from './control-decoders.ts';
 export * from './conversation.ts';
 export * from './conversation-destination.ts';
 export * from './conversation-source.ts';
@@ -7,7 +8,6 @@ export * from './decoder.ts';
 export * from './dump/dump.ts';
 export * from './frame.ts';
 export * from './message-types.ts';
-export * from './messages/control-decoders.ts';
 export * from './messages/index.ts';
 export * from './migration-id.ts';
 export * from './page-batch.ts';

@@ -4,6 +4,7 @@ import {
   HELLO_BYTES_MAX,
   MACHINE_STATE_BYTES_MAX,
   PAGE_BYTES,
+  PROBE_DATA_BYTES_MAX,
   RAM_BLOCK_BYTES_MAX,
 } from '../base/index.ts';
 
@@ -43,6 +44,11 @@ export const MESSAGE_TYPES = {
   JOURNAL_STATE: 32,
   JOURNAL_POINT: 33,
   JOURNAL_ACK: 34,
+  PROBE: 35,
+  PROBE_ACK: 36,
+  PROBE_DATA: 37,
+  PROBE_END: 38,
+  PROBE_RESULT: 39,
 } as const;
 
 export type MessageName = keyof typeof MESSAGE_TYPES;
@@ -98,6 +104,11 @@ export const BODY_BYTES_MAX: Readonly<Record<MessageName, number>> = {
   JOURNAL_STATE: MACHINE_STATE_BYTES_MAX,
   JOURNAL_POINT: 256,
   JOURNAL_ACK: 256,
+  PROBE: 256,
+  PROBE_ACK: 256,
+  PROBE_DATA: PROBE_DATA_BYTES_MAX,
+  PROBE_END: 256,
+  PROBE_RESULT: 256,
 };
 
 const NAME_BY_TYPE: ReadonlyMap<number, MessageName> = new Map(

@@ -184,6 +184,7 @@ export function compressionCounters(
     busyRate: lastPages === 0 ? 0 : last.busyPages / lastPages,
     compressedBytes,
     compressionRate: before / compressedBytes,
+    savedBytes: before - compressedBytes,
   };
 }
 

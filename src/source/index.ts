@@ -1,6 +1,7 @@
 export { type CodecDecision, type CodecMeasurements, chooseCodec } from './codec/choose-codec.ts';
 export type { CodecHelpers, TimedResult } from './codec/codec-helpers.ts';
 export { DirtyLimiter } from './dirty-limit/dirty-limiter.ts';
+export { Interrupt } from './interrupt.ts';
 export type {
   Connect,
   MigrationObserver,
@@ -9,8 +10,9 @@ export type {
 } from './outgoing-contract.ts';
 export { OutgoingMigration } from './outgoing-migration.ts';
 export { checkBegin, checkDecision } from './policy/check-decision.ts';
+export { ChosenPolicy, type ChosenPolicyOptions } from './policy/chosen-policy.ts';
 export { diagnose } from './policy/diagnosis.ts';
-export { expectedDowntimeMs } from './policy/expected-downtime.ts';
+export { drainingPays, expectedDowntimeMs } from './policy/expected-downtime.ts';
 export type {
   EndDecision,
   HybridRules,
@@ -27,7 +29,9 @@ export type {
 } from './policy/policy.ts';
 export type { PolicyModule } from './policy/policy-module.ts';
 export { builtInPolicy } from './policy/policy-table.ts';
+export { outrunsLink } from './policy/throttle.ts';
 export { byTimeout } from './policy/user-rules.ts';
 export type { PromisedPages } from './postcopy/promised-pages.ts';
 export type { SourceHalf, Spill } from './postcopy/spill/spill.ts';
 export { TakenUpMigration, type TakenUpOptions } from './postcopy/spill/taken-up-migration.ts';
+export { type LinkMeasurement, type LinkProbeOptions, measureLink } from './probe/link-probe.ts';

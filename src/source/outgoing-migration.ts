@@ -99,6 +99,7 @@ export class OutgoingMigration {
       ...{ interrupt, log },
     });
     record.policy = this.policy;
+    record.codec = codec;
     this.handOver = new HandOver(this.context, options.reached);
   }
 

@@ -1,4 +1,5 @@
 import {
+  type CodecInfo,
   type Diagnosis,
   type ErrorReport,
   errorReport,
@@ -73,6 +74,8 @@ export class OutgoingRecord {
   grantedBytes: number | undefined;
   /** Time of the last bitmap sync. */
   lastSyncMs: number;
+  /** What is compressed. */
+  codec: { info(): CodecInfo } | undefined;
   /** Since pre-copy began. */
   throttle: { info(): ThrottleInfo | undefined } | undefined;
   /** Of the last round. */
@@ -154,6 +157,7 @@ export class OutgoingRecord {
       ram: this.ramCounters(nowMs, sentBytes, all),
       xbzrle: this.cacheShape && xbzrleCounters(this.cacheShape(), all, last),
       compression: compressionCounters(all, last),
+      codec: this.codec?.info(),
       pageKinds: pageKinds(all),
       passes: [...this.finished],
       postcopy: this.postcopy?.info(nowMs),

@@ -372,6 +372,7 @@ export class PageSender {
       block: block.layout.index,
       ...frame,
     });
+    this.meter.sent(this.channel.sentBytes, this.clock.nowMs());
     sent.then(
       () => {
         if (!this.channel.duplex) this.meter.delivered(this.channel.sentBytes, this.clock.nowMs());

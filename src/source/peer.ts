@@ -13,6 +13,8 @@ import {
   decodePing,
   decodePong,
   decodePostcopyResumed,
+  decodeProbeAck,
+  decodeProbeResult,
   decodeProgress,
   decodeRecovered,
   decodeRecovery,
@@ -32,6 +34,8 @@ import {
   PAGE_MAP_BYTES_MAX,
   type PageMapBody,
   type PageRequestBody,
+  type ProbeAckBody,
+  type ProbeResultBody,
   type RecoveredBody,
   type RecoveryBody,
   type ResumedBody,
@@ -67,6 +71,8 @@ export class Peer implements FrameSink {
   readonly allReceived: Deferred<AllReceivedBody> = deferred();
   readonly recovery: Deferred<RecoveryBody> = deferred();
   readonly recovered: Deferred<RecoveredBody> = deferred();
+  readonly probeAck: Deferred<ProbeAckBody> = deferred();
+  readonly probeResult: Deferred<ProbeResultBody> = deferred();
   /** Received maps by block, as they came. */
   readonly maps = new Map<number, PageMapBody>();
   /** Whoever answers requests; those that came before are answered first. Throws what is wrong. */
@@ -238,6 +244,10 @@ export class Peer implements FrameSink {
         return this.verifyResult.resolve(accept(decodeVerifyResult(body)));
       case 'GUEST_STARTED':
         return this.guestStarted.resolve(accept(decodeGuestStarted(body)));
+      case 'PROBE_ACK':
+        return this.probeAck.resolve(accept(decodeProbeAck(body)));
+      case 'PROBE_RESULT':
+        return this.probeResult.resolve(accept(decodeProbeResult(body)));
       case 'PROGRESS':
         return this.meter.delivered(accept(decodeProgress(body)).receivedBytes, nowMs);
       case 'PING': {
@@ -294,7 +304,8 @@ export class Peer implements FrameSink {
   private fail(error: SternaError): void {
     const answers = [this.helloAck, this.switchoverAck, this.resumed, this.verifyResult];
     const later = [this.guestStarted, this.allReceived, this.recovery, this.recovered];
-    for (const answer of [...answers, ...later]) answer.reject(error);
+    const probe = [this.probeAck, this.probeResult];
+    for (const answer of [...answers, ...later, ...probe]) answer.reject(error);
     this.interrupt.raise(error);
   }
 

@@ -222,6 +222,7 @@ export class EnginePair {
         },
         isHere: () => !isRestarted() && this.incoming.info().status === 'completed',
         pause: () => void this.arrived.pause('ownership'),
+        yielded: () => {},
       },
       observer: { info: () => {} },
     });

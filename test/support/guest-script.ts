@@ -37,7 +37,8 @@ function place(index: number): readonly [block: number, pfn: number] {
   return index % 3 === 0 ? [0, 5 + index] : [1, 64 + index * 5];
 }
 
-function pageOfNoise(seed: number): Uint8Array {
+/** 4096 bytes that nothing compresses. */
+export function pageOfNoise(seed: number): Uint8Array {
   const random = new Random(seed + 1);
   const words = new Uint32Array(PAGE_BYTES / 4);
   for (let index = 0; index < words.length; index += 1) words[index] = random.uint32();

@@ -22,9 +22,11 @@ export interface JournalPairOptions {
   /** Pages that the guest changes before each flip and pause. */
   readonly dirtyPages?: number;
   readonly capabilities?: PairOptions['capabilities'];
-  /** The source can make further connections. */
-  readonly reconnects?: boolean;
   readonly sourceLedger?: PairOptions['sourceLedger'];
+  /** There is a way to further connections. */
+  readonly connect?: PairOptions['connect'];
+  /** Called when the guest is about to stand still for a point, which waits for it. */
+  readonly beforeCheckpoint?: (machine: FakeMachine) => void | Promise<void>;
 }
 
 /**
@@ -43,6 +45,7 @@ export class JournalPair {
     this.dirtyPages = options.dirtyPages ?? 20;
     this.pair = new EnginePair({
       link: { bandwidthBytesPerSecond: 20e6, latencyMs: 0.1 },
+      ...(options.connect === undefined ? {} : { connect: options.connect }),
       capabilities: { 'x-postcopy-journal': true, ...options.capabilities },
       parameters: {
         mode: 'postcopy',
@@ -53,13 +56,13 @@ export class JournalPair {
       destinationHooks: {
         beforeFlip: (machine) => this.write(machine),
         beforePause: (machine, reason) => {
-          if (reason !== 'checkpoint') return;
+          if (reason !== 'checkpoint') return undefined;
           this.write(machine);
           this.notePoint(machine);
+          return options.beforeCheckpoint?.(machine);
         },
       },
       onFrame: (frame) => options.onFrame?.(frame),
-      ...(options.reconnects ? { connect: () => {} } : {}),
       ...(options.sourceLedger === undefined ? {} : { sourceLedger: options.sourceLedger }),
     });
     fillGuest(this.pair.machine, FILLED_PAGES);

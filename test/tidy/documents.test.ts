@@ -2,15 +2,20 @@ import { dirname, join, normalize } from 'node:path';
 import { expect, test } from 'vitest';
 import { ERROR_CODES } from '../../src/base/index.ts';
 import { buildProgram } from '../../src/cli/index.ts';
+import {
+  drawingsOf,
+  evaluationDocument,
+  recordsIn,
+  SCENARIOS,
+} from '../../src/experiments/evaluation/index.ts';
 // A plain module: it also runs where nothing is built.
 // @ts-expect-error It has no types.
 import { currentErrorsDocument, errorsDocument } from '../../tools/gen-docs.mjs';
 import { fakeContext } from '../support/cli-context.ts';
 import { exists, listFiles, packageJson, readFile, typescriptFiles } from './support/repository.ts';
 
-const documents = listFiles()
-  .filter((path) => path.endsWith('.md'))
-  .map(readFile);
+const files = listFiles();
+const documents = files.filter((path) => path.endsWith('.md')).map(readFile);
 
 /** Decisions and history speak of what was; everything else of what is. */
 const isHistory = (path: string) => path.startsWith('docs/adr/') || path === 'CHANGELOG.md';
@@ -30,12 +35,19 @@ test('links of the documents lead somewhere', () => {
 });
 
 test('files that the documents name exist', () => {
+  const named =
+    /`([\w.-]+(?:\/[\w.-]+)+\.(?:ts|mjs|md|yml)|(?:src|test|docs|tools|bench|docker|bin|results|examples)\/[\w./-]*\w)\/?`/g;
   const missing = documents
     .filter(({ path }) => !isHistory(path))
     .flatMap(({ path, text }) =>
-      [
-        ...text.matchAll(/`((?:src|test|docs|tools|bench|docker|bin|web)\/[\w./-]*\w)\/?`/g),
-      ].flatMap(([, name = '']) => (exists(name) ? [] : [`${path}: ${name}`])),
+      [...text.matchAll(named)].flatMap(([, name = '']) => {
+        // As seen from the document's folder, or from any other one.
+        const isThere =
+          exists(normalize(join(dirname(path), name))) ||
+          files.some((file) => `/${file}`.endsWith(`/${name}`)) ||
+          exists(name);
+        return isThere ? [] : [`${path}: ${name}`];
+      }),
     );
   expect(missing).toEqual([]);
 });
@@ -73,6 +85,20 @@ test('sterna commands that the documents show have these options', () => {
 test('docs/errors.md is current', () => {
   // After a change of base/errors.ts: npm run build && node tools/gen-docs.mjs
   expect(currentErrorsDocument()).toBe(errorsDocument(ERROR_CODES));
+});
+
+test('docs/evaluation.md and its plots are what results/ say', () => {
+  // After a change of a scenario: npm run experiments -- --report
+  const records = recordsIn('results');
+  const drawings = drawingsOf(SCENARIOS, records);
+  expect(readFile('docs/evaluation.md').text).toBe(
+    evaluationDocument(SCENARIOS, records, drawings),
+  );
+  const plots = listFiles().filter((path) => path.startsWith('docs/evaluation/'));
+  expect(plots.sort()).toEqual(drawings.map(({ file }) => `docs/evaluation/${file}`).sort());
+  for (const { file, svg } of drawings) {
+    expect(readFile(`docs/evaluation/${file}`).text, file).toBe(svg);
+  }
 });
 
 test('every error code is used somewhere', () => {

@@ -24,7 +24,7 @@ export const addControlCommands: AddCommand = (program, context, run) => {
   withQmpOption(resume)
     .option(
       '--take-ownership',
-      'after a lost switchover: this side has the guest, the other never runs it',
+      'the other side has no guest, and never will: this side runs it (as sterna recover does)',
     )
     .action((options: ResumeOptions) => run(() => resumeGuest(context, options)));
 };
@@ -44,14 +44,11 @@ function addRecover(program: Command, context: CliContext, run: Run): void {
     .summary('go on with a post-copy whose link was lost')
     .description(
       'At a destination: waits for the source at URI, or where it waits now, and prints where. ' +
-        'At a source: connects again, to URI if it is given.',
+        'At a source: connects again, to URI if it is given; or, without URI, takes the guest back.',
     )
     .argument('[uri]', 'tcp:HOST:PORT', parseMigrationUri);
   withQmpOption(command)
-    .option(
-      '--take-ownership',
-      'the other side has no guest, and never will: this side runs it (sterna resume)',
-    )
+    .option('--take-ownership', 'the other side has no guest, and never will: this side runs it')
     .action((uri: string | undefined, options: ResumeOptions) =>
       run(() => recover(context, uri, options)),
     );
@@ -75,7 +72,11 @@ async function recover(
   uri: string | undefined,
   options: ResumeOptions,
 ): Promise<ExitCode> {
-  if (options.takeOwnership === true) return resumeGuest(context, options);
+  if (options.takeOwnership === true) {
+    if (uri === undefined) return resumeGuest(context, options);
+    const text = '--take-ownership gives the other side up, and connects to no URI';
+    throw new SternaError('E_CONFIG_INVALID', text, { detail: { uri } });
+  }
   await withAgent(options.qmp, async (qmp) => {
     const reply = await qmp.execute('query-migrate');
     if (readMigration(reply).side === 'destination') {

@@ -16,11 +16,16 @@ import type { FollowedMigration } from '../migration/follow-migration.ts';
 import type { MigrationRequest } from '../migration/migration-request.ts';
 import { readMigration } from '../migration/migration-view.ts';
 import { runMigration } from '../migration/run-migration.ts';
+import {
+  type CompressionOptions,
+  compMethodsOption,
+  compressionRequest,
+} from '../options/compression-options.ts';
 import { MODES } from '../options/postcopy-options.ts';
 import type { AddCommand } from './command.ts';
 import { printOutcome } from './migrate.ts';
 
-interface DemoOptions {
+interface DemoOptions extends CompressionOptions {
   readonly ram: number;
   readonly workload?: string;
   readonly vcpus: number;
@@ -28,8 +33,6 @@ interface DemoOptions {
   readonly bandwidth?: number;
   readonly downtime: number;
   readonly mode: MigrationMode;
-  readonly compMethods: 'none' | 'xbzrle';
-  readonly compXbzrleCache?: number;
   readonly json?: true;
 }
 
@@ -53,11 +56,7 @@ export const addDemo: AddCommand = (program, context, run) => {
     .option('--bandwidth <MiB/s>', 'limit before the switch, 0 for none', parseNumber(0, 2 ** 30))
     .option('--downtime <ms>', 'longest acceptable pause', parseInteger(0, 2_000_000), DOWNTIME_MS)
     .addOption(new Option('--mode <mode>', 'how the RAM moves').choices(MODES).default('precopy'))
-    .addOption(
-      new Option('--comp-methods <method>', 'delta compression')
-        .choices(['none', 'xbzrle'])
-        .default('xbzrle'),
-    )
+    .addOption(compMethodsOption().default(['xbzrle'], 'xbzrle'))
     .option('--comp-xbzrle-cache <size>', 'cache of the delta compression', parseCacheSize)
     .option('--json', 'JSON lines on standard output: progress, then one result')
     .action((options: DemoOptions) => run(() => demo(context, options)));
@@ -110,8 +109,7 @@ function requestOf(uri: string, options: DemoOptions): MigrationRequest {
     bandwidthMebibytes: options.bandwidth,
     downtimeMs: options.downtime,
     timeoutAction: 'suspend',
-    compression: options.compMethods,
-    xbzrleCacheBytes: options.compXbzrleCache,
+    ...compressionRequest(options),
     verify: 'after',
   };
 }

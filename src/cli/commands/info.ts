@@ -1,9 +1,10 @@
 import { SternaError } from '../../base/index.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT_CODES, type ExitCode } from '../exit-codes.ts';
-import { hasEnded, readMigration } from '../migration/migration-view.ts';
+import { type DirtyRateView, readDirtyRate } from '../migration/dirty-rate-view.ts';
+import { hasEnded, type MigrationView, readMigration } from '../migration/migration-view.ts';
 import { type QmpOption, withAgent, withQmpOption } from '../options/qmp-option.ts';
-import { jobInfoLines } from '../report/job-info.ts';
+import { dirtyRateLine, jobInfoLines, line } from '../report/job-info.ts';
 import type { AddCommand } from './command.ts';
 
 interface InfoOptions extends QmpOption {
@@ -22,7 +23,10 @@ export const addInfo: AddCommand = (program, context, run) => {
 };
 
 async function info(context: CliContext, options: InfoOptions): Promise<ExitCode> {
-  const reply = await withAgent(options.qmp, (qmp) => qmp.execute('query-migrate'));
+  const { reply, rate } = await withAgent(options.qmp, async (qmp) => ({
+    reply: await qmp.execute('query-migrate'),
+    rate: options.json ? undefined : readDirtyRate(await qmp.execute('query-dirty-rate')),
+  }));
   const view = readMigration(reply);
   if (options.completed && !hasEnded(view)) {
     throw new SternaError('E_STATE', 'No migration of this agent has ended', {
@@ -30,7 +34,11 @@ async function info(context: CliContext, options: InfoOptions): Promise<ExitCode
     });
   }
   if (options.json) context.stdout.write(`${JSON.stringify(reply)}\n`);
-  else if (view.status === 'none') context.stdout.write('Job type:         None\n');
-  else context.stdout.write(`${jobInfoLines(view).join('\n')}\n`);
+  else context.stdout.write(`${infoLines(view, rate).join('\n')}\n`);
   return EXIT_CODES.OK;
+}
+
+function infoLines(view: MigrationView, rate: DirtyRateView | undefined): string[] {
+  const job = view.status === 'none' ? [line('Job type', 'None')] : jobInfoLines(view);
+  return rate === undefined ? job : [...job, dirtyRateLine(rate)];
 }

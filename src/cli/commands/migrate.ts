@@ -1,5 +1,5 @@
-import { CommanderError, Option } from 'commander';
-import type { CodecChoice, MigrationMode } from '../../base/index.ts';
+import { type Command, CommanderError, Option } from 'commander';
+import type { QmpClient } from '../../control/client/index.ts';
 import {
   parseCacheSize,
   parseInteger,
@@ -13,35 +13,35 @@ import { EXIT_CODES, type ExitCode } from '../exit-codes.ts';
 import type { FollowedMigration } from '../migration/follow-migration.ts';
 import type { MigrationRequest } from '../migration/migration-request.ts';
 import { outcomeOf } from '../migration/outcome.ts';
-import { type RunOptions, runMigration, runResumed } from '../migration/run-migration.ts';
+import { runMigration, runResumed } from '../migration/run-migration.ts';
+import { compMethodsOption, compressionRequest } from '../options/compression-options.ts';
 import {
   MODES,
   modeOf,
-  type PostcopyOptions,
   postcopyRequest,
   timeoutActionOf,
   withPostcopyOptions,
 } from '../options/postcopy-options.ts';
 import { type QmpOption, withAgent, withQmpOption } from '../options/qmp-option.ts';
+import {
+  namesMode,
+  type PlannableOptions,
+  planMigration,
+  scoreMigration,
+} from '../plan/planned-migration.ts';
 import { closingReport } from '../report/closing-report.ts';
+import { scoreReport, shortPlanReport } from '../report/plan-report.ts';
 import type { AddCommand } from './command.ts';
 
-interface MigrateOptions extends QmpOption, PostcopyOptions {
-  readonly mode: MigrationMode;
+interface MigrateOptions extends QmpOption, PlannableOptions {
+  readonly plan?: true;
   readonly verbose?: true;
   readonly autoConverge?: true;
-  readonly bandwidth?: number;
-  readonly downtime?: number;
-  readonly timeout?: number;
   readonly timeoutCancel?: true;
   readonly timeoutSuspend?: true;
-  readonly compMethods?: 'none' | 'xbzrle';
-  readonly compXbzrleCache?: number;
-  readonly codec?: CodecChoice;
   readonly verify?: 'after' | 'strict' | 'off';
-  readonly policy?: string;
-  readonly postcopySpill?: string;
-  readonly postcopyJournal?: true;
+  readonly postcopySpill?: string | false;
+  readonly postcopyJournal?: boolean;
   readonly postcopyJournalBandwidth?: number;
   readonly postcopyJournalInterval?: number;
   readonly json?: true;
@@ -59,6 +59,11 @@ export const addMigrate: AddCommand = (program, context, run) => {
     .argument('[uri]', 'tcp:HOST:PORT, or file:PATH', parseMigrationUri);
   withPostcopyOptions(withQmpOption(command))
     .addOption(new Option('--mode <mode>', 'how the RAM moves').choices(MODES).default('precopy'))
+    .addOption(
+      new Option('--plan', 'measure the link and the guest first, and do what is best').conflicts(
+        'postcopyResume',
+      ),
+    )
     .option('--live', 'accepted as virsh has it: pre-copy is always live')
     .option('--verbose', 'show progress')
     .option('--bandwidth <MiB/s>', 'limit before the switch, 0 for none', parseNumber(0, 2 ** 30))
@@ -71,9 +76,7 @@ export const addMigrate: AddCommand = (program, context, run) => {
       ]),
     )
     .option('--timeout-suspend', 'after the timeout, pause the guest and finish (the default)')
-    .addOption(
-      new Option('--comp-methods <method>', 'delta compression').choices(['none', 'xbzrle']),
-    )
+    .addOption(compMethodsOption())
     .option('--comp-xbzrle-cache <size>', 'cache of the delta compression', parseCacheSize)
     .addOption(
       new Option('--codec <what>', 'what is sent as LZ4').choices([
@@ -94,13 +97,16 @@ export const addMigrate: AddCommand = (program, context, run) => {
     )
     .option('--auto-converge', 'slow the guest down when it does not converge')
     .option('--postcopy-spill <directory>', 'keep missing pages there too (post-copy)', parsePath)
+    .option('--no-postcopy-spill', 'do not, if that was set before')
     .option('--postcopy-journal', 'in post-copy the destination sends its changes back')
+    .option('--no-postcopy-journal', 'it does not, if that was set before')
     .option('--postcopy-journal-bandwidth <MiB/s>', 'limit of that', parseNumber(0, 2 ** 30))
     .option('--postcopy-journal-interval <ms>', 'between two points', parseInteger(10, 3_600_000))
     .option('--json', 'JSON lines on standard output: progress, then one result')
-    .action((uri: string | undefined, options: MigrateOptions) =>
-      run(() => migrate(context, uri, options)),
-    );
+    .action((uri: string | undefined, options: MigrateOptions, self: Command) => {
+      const isModeGiven = self.getOptionValueSource('mode') === 'cli' || namesMode(options);
+      return run(() => migrate(context, uri, options, isModeGiven));
+    });
 };
 
 function requestOf(uri: string, options: MigrateOptions): MigrationRequest {
@@ -111,9 +117,7 @@ function requestOf(uri: string, options: MigrateOptions): MigrationRequest {
     downtimeMs: options.downtime,
     timeoutSeconds: options.timeout,
     timeoutAction: timeoutActionOf(options),
-    compression: options.compMethods,
-    xbzrleCacheBytes: options.compXbzrleCache,
-    codec: options.codec,
+    ...compressionRequest(options),
     verify: options.verify,
     policy: options.policy,
     autoConverge: options.autoConverge,
@@ -129,26 +133,64 @@ async function migrate(
   context: CliContext,
   uri: string | undefined,
   options: MigrateOptions,
+  isModeGiven: boolean,
 ): Promise<ExitCode> {
   const shown = { json: options.json === true, verbose: options.verbose === true };
-  const ended = options.postcopyResume
-    ? await withAgent(options.qmp, (qmp) => runResumed(context, qmp, uri, shown))
-    : await start(context, uri, options, shown);
-  return printOutcome(context, ended, shown.json);
+  if (options.postcopyResume) {
+    const resumed = await withAgent(options.qmp, (qmp) => runResumed(context, qmp, uri, shown));
+    return printOutcome(context, resumed, shown.json);
+  }
+  if (uri === undefined) throw missingUri();
+  refuseLoneAction(options);
+  return withAgent(options.qmp, async (qmp) => {
+    if (options.plan) return migrateByPlan(context, qmp, uri, options, isModeGiven);
+    const ended = await runMigration(context, qmp, requestOf(uri, options), shown);
+    return printOutcome(context, ended, shown.json);
+  });
 }
 
-function start(
+/** Plans, says so, migrates as was recommended, and says how far the plan was off. */
+async function migrateByPlan(
   context: CliContext,
-  uri: string | undefined,
+  qmp: QmpClient,
+  uri: string,
   options: MigrateOptions,
-  shown: RunOptions,
-): Promise<FollowedMigration> {
-  if (uri === undefined) {
-    const text = "missing required argument 'uri': only --postcopy-resume knows it";
-    throw new CommanderError(EXIT_CODES.USAGE, 'commander.missingArgument', text);
+  isModeGiven: boolean,
+): Promise<ExitCode> {
+  const json = options.json === true;
+  const { plan, options: completed } = await planMigration(qmp, uri, options, isModeGiven);
+  const begun = json ? JSON.stringify({ event: 'plan', plan }) : shortPlanReport(plan);
+  context.stdout.write(`${begun}\n`);
+  const shown = { json, verbose: options.verbose === true };
+  const ended = await runMigration(context, qmp, requestOf(uri, completed), shown);
+  const isOver = ended.view.status === 'completed';
+  const score = isOver ? await scoreMigration(qmp, plan) : undefined;
+  const exitCode = printOutcome(context, ended, json, { score: score ?? null });
+  if (!json && isOver) {
+    const text = score === undefined ? 'The plan has no such migration' : scoreReport(score);
+    context.stdout.write(`${text}\n`);
   }
-  const request = requestOf(uri, options);
-  return withAgent(options.qmp, (qmp) => runMigration(context, qmp, request, shown));
+  return exitCode;
+}
+
+function missingUri(): CommanderError {
+  const text = "missing required argument 'uri': only --postcopy-resume knows it";
+  return new CommanderError(EXIT_CODES.USAGE, 'commander.missingArgument', text);
+}
+
+/** An action of a timeout that there is not would never be taken. Throws, as virsh does. */
+function refuseLoneAction(options: MigrateOptions): void {
+  if (options.timeout !== undefined) return;
+  const { timeoutCancel, timeoutSuspend, timeoutPostcopy } = options;
+  const asked = Object.entries({
+    cancel: timeoutCancel,
+    suspend: timeoutSuspend,
+    postcopy: timeoutPostcopy,
+  });
+  const [action] = asked.find(([, isAsked]) => isAsked) ?? [];
+  if (action === undefined) return;
+  const text = `error: option '--timeout-${action}' needs '--timeout <s>'`;
+  throw new CommanderError(EXIT_CODES.USAGE, 'commander.missingArgument', text);
 }
 
 /** The closing report, or with `--json` the result object; then the lines of a failure. */

@@ -25,8 +25,9 @@ export interface MigrationRequest {
   /** `auto`, `clark`, `qemu`, `svard`, or the absolute path of a module. */
   readonly policy?: string | undefined;
   readonly autoConverge?: true | undefined;
-  readonly postcopySpill?: string | undefined;
-  readonly postcopyJournal?: true | undefined;
+  /** A directory; false: none, whatever was set before. */
+  readonly postcopySpill?: string | false | undefined;
+  readonly postcopyJournal?: boolean | undefined;
   /** MiB per second, 0 = unlimited. */
   readonly postcopyJournalMebibytes?: number | undefined;
   readonly postcopyJournalIntervalMs?: number | undefined;
@@ -69,7 +70,9 @@ export function capabilitiesOf(request: MigrationRequest): readonly CapabilitySt
     states.push({ capability: 'postcopy-preempt', state: postcopy === 'preempt' });
   }
   if (autoConverge) states.push({ capability: 'auto-converge', state: true });
-  if (postcopyJournal) states.push({ capability: 'x-postcopy-journal', state: true });
+  if (postcopyJournal !== undefined) {
+    states.push({ capability: 'x-postcopy-journal', state: postcopyJournal });
+  }
   return states;
 }
 
@@ -97,7 +100,7 @@ export function parametersOf(request: MigrationRequest): Readonly<Record<string,
     ...(request.policy === undefined ? {} : { 'x-policy': request.policy }),
     ...(codec === undefined ? {} : { 'x-codec': codec }),
     ...(verify === undefined ? {} : { 'x-verify': verify }),
-    ...(postcopySpill === undefined ? {} : { 'x-postcopy-spill': postcopySpill }),
+    ...(postcopySpill === undefined ? {} : { 'x-postcopy-spill': postcopySpill || '' }),
     ...journalParametersOf(request),
   };
 }

@@ -1,4 +1,5 @@
 import type { ErrorReport, GuestOwner } from '../../base/index.ts';
+import { type CompressionView, readCompression } from './compression-view.ts';
 import { type ConvergenceView, readConvergence } from './convergence-view.ts';
 import { Fields } from './fields.ts';
 import { type PostcopyView, readPostcopy } from './postcopy-view.ts';
@@ -27,6 +28,7 @@ export interface MigrationView {
   /** Undefined before the switch. */
   readonly postcopy: PostcopyView | undefined;
   readonly convergence: ConvergenceView;
+  readonly compression: CompressionView;
   readonly verify: VerifyView;
   readonly error: ErrorReport | undefined;
   readonly errorText: string | undefined;
@@ -98,6 +100,7 @@ export function readMigration(reply: unknown): MigrationView {
     passes: sterna.list('passes').map(readPass),
     postcopy: readPostcopy(fields, sterna),
     convergence: readConvergence(sterna),
+    compression: readCompression(sterna),
     verify: readVerify(sterna.object('verify')),
     error: readError(sterna.object('error'), fields.text('error-desc')),
     errorText: fields.text('error-desc'),

@@ -1,22 +1,28 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { CommanderError } from 'commander';
 import { SternaError } from '../../base/index.ts';
-import type { ActualMigration, Plan } from '../../experiments/plan/index.ts';
-import { parseInteger, parseNumber, parsePath, parseQmpAddress } from '../arguments.ts';
+import type { Plan } from '../../experiments/plan/index.ts';
+import {
+  parseInteger,
+  parseNumber,
+  parsePath,
+  parsePolicy,
+  parsePortUri,
+  parseQmpAddress,
+} from '../arguments.ts';
 import type { AddCommand } from '../commands/command.ts';
 import type { CliContext } from '../context.ts';
 import { EXIT_CODES, type ExitCode } from '../exit-codes.ts';
-import { readMigration } from '../migration/migration-view.ts';
 import { withAgent } from '../options/qmp-option.ts';
 import { planReport, scoreReport } from '../report/plan-report.ts';
-import { recordGuest } from './recorded-guest.ts';
+import { actualMigration } from './actual-migration.ts';
+import { type PlanWishes, planGuest, readTrace } from './guest-plan.ts';
+import { type LinkOptions, mustProbe } from './plan-link.ts';
 
-interface PlanCommandOptions {
+interface PlanCommandOptions extends LinkOptions {
   readonly qmp?: string;
   readonly trace?: string;
   readonly seconds: number;
-  readonly bandwidth?: number;
-  readonly roundTrip: number;
   readonly downtime?: number;
   readonly policy?: string;
   readonly save?: string;
@@ -24,14 +30,12 @@ interface PlanCommandOptions {
   readonly json?: true;
 }
 
-const MIB = 2 ** 20;
-
 export const addPlan: AddCommand = (program, context, run) => {
   program
     .command('plan')
     .summary('say what a migration would take, in every mode, before there is one')
     .description(
-      'Records what the guest behind --qmp dirties for a few seconds (or reads --trace), simulates every mode on it, and recommends one.',
+      'Measures the link to the destination, records what the guest behind --qmp dirties for a few seconds (or reads --trace), simulates every mode on it, and recommends one.',
     )
     .option(
       '--qmp <address>',
@@ -40,14 +44,15 @@ export const addPlan: AddCommand = (program, context, run) => {
     )
     .option('--trace <file>', 'a recorded trace instead of a running guest', parsePath)
     .option('--seconds <s>', 'how long to record', parseNumber(0.1, 60), 3)
-    .option(
-      '--bandwidth <MiB/s>',
-      'what the link to the destination carries',
-      parseNumber(0.001, 2 ** 30),
-    )
-    .option('--round-trip <ms>', 'of that link', parseNumber(0, 60_000), 0.2)
+    .option('--to <uri>', 'where the destination listens: measure the link', parsePortUri)
+    .option('--bandwidth <MiB/s>', 'what that link carries', parseNumber(0.001, 2 ** 30))
+    .option('--round-trip <ms>', 'of that link', parseNumber(0, 60_000))
     .option('--downtime <ms>', 'longest acceptable pause', parseInteger(0, 2_000_000))
-    .option('--policy <name>', 'that would decide: auto, clark, qemu or svard')
+    .option(
+      '--policy <name|file>',
+      'that would decide: auto, clark, qemu, svard, or a module of yours',
+      parsePolicy,
+    )
     .option('--save <file>', 'the plan as JSON, for --score', parsePath)
     .option('--score <file>', 'compare a saved plan with the migration that followed', parsePath)
     .option('--json', 'one JSON object')
@@ -56,28 +61,21 @@ export const addPlan: AddCommand = (program, context, run) => {
 
 async function plan(context: CliContext, options: PlanCommandOptions): Promise<ExitCode> {
   if (options.score !== undefined) return score(context, options.score, options);
-  const { bandwidth } = options;
-  if (bandwidth === undefined) throw wrongUsage('A plan needs --bandwidth of the link');
-  // Only this command needs the engines; the others start faster without them.
-  const { decodeTrace, defaultPlanParameters, makePlan } = await import(
-    '../../experiments/plan/index.ts'
-  );
-  const { trace: path } = options;
-  const found =
-    path === undefined
-      ? await withAgent(agentOf(options), (qmp) => recordGuest(qmp, options.seconds))
-      : { bytes: await readTrace(path), parameters: {} };
-  const { policy, ...parameters } = { ...found.parameters };
-  const made = makePlan({
-    trace: decodeTrace(found.bytes),
-    link: { bytesPerMs: (bandwidth * MIB) / 1000, roundTripMs: options.roundTrip },
-    parameters: {
-      ...defaultPlanParameters(),
-      ...parameters,
-      ...(options.downtime === undefined ? {} : { downtimeLimitMs: options.downtime }),
-    },
-    policy: options.policy ?? policy ?? 'auto',
-  });
+  const { to, bandwidth } = options;
+  if (to === undefined && bandwidth === undefined) {
+    throw wrongUsage('A plan needs --to URI of the destination, or --bandwidth of the link');
+  }
+  const wishes: PlanWishes = {
+    link: options,
+    seconds: options.seconds,
+    trace: options.trace,
+    policy: options.policy,
+    parameters: options.downtime === undefined ? {} : { downtimeLimitMs: options.downtime },
+  };
+  const asksNobody = options.trace !== undefined && !mustProbe(options);
+  const made = asksNobody
+    ? await planGuest(undefined, wishes)
+    : await withAgent(agentOf(options), (qmp) => planGuest(qmp, wishes));
   if (options.save !== undefined) await writeFile(options.save, `${JSON.stringify(made)}\n`);
   context.stdout.write(`${options.json ? JSON.stringify(made) : planReport(made)}\n`);
   return EXIT_CODES.OK;
@@ -90,20 +88,7 @@ async function score(
 ): Promise<ExitCode> {
   const { scorePlan } = await import('../../experiments/plan/index.ts');
   const saved = parsePlan(await readTrace(path), path);
-  const reply = await withAgent(agentOf(options), (qmp) => qmp.execute('query-migrate'));
-  const view = readMigration(reply);
-  if (view.status !== 'completed' || view.downtimeMs === undefined) {
-    throw new SternaError('E_STATE', 'No migration of this agent has completed', {
-      detail: { status: view.status },
-    });
-  }
-  const actual: ActualMigration = {
-    mode: view.mode,
-    codec: view.xbzrle === undefined ? 'raw' : 'xbzrle',
-    totalMs: view.totalTimeMs,
-    downtimeMs: view.downtimeMs,
-    wireBytes: view.ram.transferredBytes,
-  };
+  const actual = await withAgent(agentOf(options), actualMigration);
   const scored = scorePlan(saved, actual);
   if (scored === undefined) {
     throw new SternaError('E_STATE', 'The plan has no such migration', { detail: { ...actual } });
@@ -122,17 +107,11 @@ function parsePlan(bytes: Uint8Array, path: string): Plan {
   throw new SternaError('E_FILE', 'This is no plan that --save has written', { detail: { path } });
 }
 
-async function readTrace(path: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path);
-  } catch (cause) {
-    throw new SternaError('E_FILE', 'File could not be read', { detail: { path }, cause });
-  }
-}
-
 function agentOf({ qmp }: PlanCommandOptions): string {
   if (qmp !== undefined) return qmp;
-  throw wrongUsage('A plan needs --qmp of a running agent, or --trace of a recorded one');
+  throw wrongUsage(
+    'A plan needs --qmp of a running agent, or --trace of a recorded one and --bandwidth',
+  );
 }
 
 /** As commander itself says it of an option. */

@@ -1,16 +1,21 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SternaError } from '../../base/index.ts';
+import {
+  defaultParameters,
+  MIGRATION_PARAMETERS,
+  type MigrationParameters,
+  SternaError,
+} from '../../base/index.ts';
 import type { QmpClient } from '../../control/client/index.ts';
-import type { PlanParameters } from '../../experiments/plan/index.ts';
 
 /** Short enough to see what a last pass of a few milliseconds would meet. */
 const INTERVAL_MS = 20;
 
 export interface RecordedGuest {
   readonly bytes: Uint8Array;
-  readonly parameters: Partial<PlanParameters> & { readonly policy?: string };
+  /** Undefined: nobody was asked. */
+  readonly parameters: MigrationParameters | undefined;
 }
 
 /** The agent writes the trace where both see it: QMP is for one host. */
@@ -36,21 +41,14 @@ export async function recordGuest(qmp: QmpClient, seconds: number): Promise<Reco
   }
 }
 
-async function agentParameters(qmp: QmpClient): Promise<RecordedGuest['parameters']> {
+/** As they are set now. */
+async function agentParameters(qmp: QmpClient): Promise<MigrationParameters> {
   const values = (await qmp.execute('query-migrate-parameters')) as Readonly<
-    Record<string, number | string>
+    Record<string, unknown>
   >;
-  const number = (name: string) => Number(values[name] ?? 0);
-  return {
-    downtimeLimitMs: number('downtime-limit'),
-    maxBandwidthBytesPerSecond: number('max-bandwidth'),
-    maxPostcopyBandwidthBytesPerSecond: number('max-postcopy-bandwidth'),
-    availSwitchoverBandwidthBytesPerSecond: number('avail-switchover-bandwidth'),
-    xbzrleCacheBytes: number('xbzrle-cache-size'),
-    hybrid: {
-      afterPasses: number('x-postcopy-after-passes'),
-      plateau: values['x-postcopy-plateau'] === 'on',
-    },
-    policy: String(values['x-policy'] ?? 'auto'),
-  };
+  const known = Object.entries(MIGRATION_PARAMETERS).flatMap(([name, { key }]) =>
+    name in values ? [[key, values[name]]] : [],
+  );
+  // The agent's own table has made the values.
+  return { ...defaultParameters(), ...(Object.fromEntries(known) as Partial<MigrationParameters>) };
 }

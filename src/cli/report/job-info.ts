@@ -1,4 +1,7 @@
+import { formatBytes } from '../../base/index.ts';
+import type { DirtyRateView } from '../migration/dirty-rate-view.ts';
 import { isInPostcopy, type MigrationView } from '../migration/migration-view.ts';
+import { cacheText, codecText, ghostText } from './compression-text.ts';
 import { diagnosisText, policyText, slowedText } from './convergence-text.ts';
 import { blockedText, brownoutText, followedText, latencyText, linkText } from './postcopy-text.ts';
 
@@ -19,7 +22,17 @@ export function jobInfoLines(view: MigrationView): string[] {
   ];
   return rows
     .filter((row): row is [string, string] => row[1] !== undefined)
-    .map(([label, value]) => `${`${label}:`.padEnd(17)} ${value}`);
+    .map(([label, value]) => line(label, value));
+}
+
+/** What was measured of the guest outside of any migration. */
+export function dirtyRateLine({ bytesPerSecond, measuredMs, mode }: DirtyRateView): string {
+  const seconds = (measuredMs / 1000).toFixed(1);
+  return line('Measured dirtying', `${formatBytes(bytesPerSecond)}/s over ${seconds} s (${mode})`);
+}
+
+export function line(label: string, value: string): string {
+  return `${`${label}:`.padEnd(17)} ${value}`;
 }
 
 /** libvirt calls a job unbounded when nobody can say when it ends: every pre-copy, no post-copy. */
@@ -73,6 +86,21 @@ function xbzrleRows(view: MigrationView): [string, string][] {
   ];
 }
 
+function compressionRows(view: MigrationView): [string, string | undefined][] {
+  const rows: [string, string][] = [
+    ['Delta cache', cacheText(view)],
+    ['Other sizes', ghostText(view.compression)],
+    ['Codec', codecText(view.compression)],
+  ];
+  return [
+    ...rows.map(([label, text]): [string, string | undefined] => [
+      label,
+      text === '' ? undefined : text,
+    ]),
+    ...lz4Rows(view),
+  ];
+}
+
 /** Shown where something became LZ4. */
 function lz4Rows({ pageKinds }: MigrationView): [string, string][] {
   const pages = pageKinds.get('lz4')?.pages ?? 0;
@@ -93,7 +121,7 @@ function ownRows(view: MigrationView): [string, string | undefined][] {
       verify.pages === 0 ? verify.status : `${verify.status}, ${verify.pages} pages`,
     ],
     ...convergenceRows(view),
-    ...lz4Rows(view),
+    ...compressionRows(view),
     ...postcopyRows(view),
     ['Guest owner', view.owner],
     ['Error', view.error?.message ?? view.errorText],

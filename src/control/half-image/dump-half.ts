@@ -4,6 +4,7 @@ import { encodeMachineState } from '../../protocol/index.ts';
 import type { GuestSlot } from '../guest-slot.ts';
 import type { Migrations } from '../migrations.ts';
 import type { WallClock } from '../wall-clock.ts';
+import { addPage } from './half-layout.ts';
 import { writeHalf } from './half-writer.ts';
 
 /** What was dumped. */
@@ -56,7 +57,7 @@ function receivedBitmaps(memory: GuestMemory): readonly Uint8Array[] {
     const { pageCount } = block.layout;
     const bitmap = new Uint8Array(Math.ceil(pageCount / 8));
     for (let pfn = 0; pfn < pageCount; pfn += 1) {
-      if (block.isReceived(pfn)) bitmap[pfn >>> 3] = (bitmap[pfn >>> 3] ?? 0) | (1 << (pfn & 7));
+      if (block.isReceived(pfn)) addPage(bitmap, pfn);
     }
     return bitmap;
   });

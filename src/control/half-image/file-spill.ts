@@ -26,14 +26,14 @@ export class FileSpill implements Spill {
   }
 
   async write(half: SourceHalf, wrote: (bytes: number) => void): Promise<void> {
-    const { migrationId, epoch, machine, secret, peer, memory, pages } = half;
+    const { migrationId, epoch, machine, secret, peer, memory, pages, isReplaced } = half;
     const timeMs = Math.floor(this.wallClock() / 1000);
     const head = { side: 'source', migrationId, epoch, machine, secret, peer, timeMs } as const;
     const bitmaps = memory.blocks.map((block: RamBlock) => pages.bitmapOf(block));
     const isCancelled = () => this.removed;
     await writeHalf(
       this.path,
-      { head, memory, bitmaps, state: new Uint8Array(0) },
+      { head, memory, bitmaps, leavesOut: isReplaced, state: new Uint8Array(0) },
       { wrote, isCancelled, ...(this.openFile === undefined ? {} : { openFile: this.openFile }) },
     );
   }

@@ -54,6 +54,11 @@ export function hasPage(bitmap: Uint8Array, pfn: number): boolean {
   return (((bitmap[pfn >>> 3] ?? 0) >>> (pfn & 7)) & 1) === 1;
 }
 
+/** Adds the page to a bitmap. */
+export function addPage(bitmap: Uint8Array, pfn: number): void {
+  bitmap[pfn >>> 3] = (bitmap[pfn >>> 3] ?? 0) | (1 << (pfn & 7));
+}
+
 /** Stretches of neighbours that `wanted` says yes to, none longer than a piece. */
 export function* piecesOf(
   pageCount: number,

@@ -6,6 +6,7 @@ import { crc32c } from '../../protocol/index.ts';
 import { type HalfFile, type OpenHalfFile, openHalfFile, writeAt } from './half-file.ts';
 import { encodeHalfHead, type HalfHead } from './half-head.ts';
 import {
+  addPage,
   type HalfBlockPlace,
   type HalfLayout,
   halfLayout,
@@ -14,12 +15,17 @@ import {
 } from './half-layout.ts';
 import { encodeHalfSeal } from './half-seal.ts';
 
-/** A half that is to be written. Its pages do not change meanwhile. */
+/** A half that is to be written. Its pages do not change meanwhile, but for those left out. */
 export interface Half {
   readonly head: Omit<HalfHead, 'stateBytes'>;
   readonly memory: GuestMemory;
   /** For each block, a bit a page. */
   readonly bitmaps: readonly Uint8Array[];
+  /**
+   * Asked in the turn in which a page is copied: it is another one by now, and the half is written
+   * without it. Absent: no page changes.
+   */
+  readonly leavesOut?: ((block: RamBlock, pfn: number) => boolean) | undefined;
   /** An encoded MACHINE_STATE, or empty. */
   readonly state: Uint8Array;
 }
@@ -41,9 +47,9 @@ export function partialHalfPath(path: string): string {
 }
 
 /**
- * Writes a half image: under a temporary name, piece by piece straight from RAM with one piece in
- * flight, its seal when all else is durable, then under its name. Resolves to the bytes written.
- * Rejects with E_FILE, and then nothing is left of it.
+ * Writes a half image: under a temporary name, piece by piece straight from RAM (from a copy, where
+ * pages may change) with one piece in flight, its seal when all else is durable, then under its
+ * name. Resolves to the bytes written. Rejects with E_FILE, and then nothing is left of it.
  */
 export async function writeHalf(
   path: string,
@@ -119,21 +125,27 @@ class HalfWriter {
     bitmap: Uint8Array,
     place: HalfBlockPlace,
   ): Promise<number> {
+    const { leavesOut } = this.half;
     const hashes = Buffer.alloc(place.hashesBytes);
-    for (const { first, count } of piecesOf(place.pageCount, (pfn) => hasPage(bitmap, pfn))) {
+    const kept = new Uint8Array(place.bitmapBytes);
+    const isKept = (pfn: number) => hasPage(bitmap, pfn) && !leavesOut?.(block, pfn);
+    // No turn ends between the look at the pages of a piece and the copy of it.
+    for (const { first, count } of piecesOf(place.pageCount, isKept)) {
       this.pages += count;
       let any = 0n;
       for (let pfn = first; pfn < first + count; pfn += 1) {
         const hash = block.hashOf(pfn);
         hashes.writeBigUInt64LE(hash, pfn * 8);
+        addPage(kept, pfn);
         any |= hash;
       }
       // Pages of zeros stay holes, where a whole piece is of them.
       if (any === 0n) continue;
       const pages = block.ram.subarray(first * PAGE_BYTES, (first + count) * PAGE_BYTES);
-      await this.put(pages, place.pagesAt + first * PAGE_BYTES);
+      const piece = leavesOut === undefined ? pages : Buffer.from(pages);
+      await this.put(piece, place.pagesAt + first * PAGE_BYTES);
     }
-    const crc = await this.putSummed(bitmap, place.bitmapAt, 0);
+    const crc = await this.putSummed(kept, place.bitmapAt, 0);
     return this.putSummed(hashes, place.hashesAt, crc);
   }
 

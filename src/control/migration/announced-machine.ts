@@ -10,7 +10,7 @@ import type {
 } from '../../guestmem/index.ts';
 
 export interface PauseListener {
-  paused(reason: PauseReason): void;
+  paused(): void;
   resumed(reason: PauseReason): void;
 }
 
@@ -37,7 +37,7 @@ export class AnnouncedMachine implements Machine {
     await this.machine.pause(reason);
     if (reason === 'checkpoint') return;
     // Not before what waits for the pause goes on: the guest waits for that.
-    setImmediate(() => this.listener.paused(reason));
+    setImmediate(() => this.listener.paused());
   }
 
   resume(reason: PauseReason): void {

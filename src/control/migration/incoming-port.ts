@@ -18,21 +18,24 @@ import {
   type TcpAddress,
   TcpListener,
 } from '../../channel/index.ts';
-import { IncomingMigration, type Joining } from '../../destination/index.ts';
-import type {
-  Machine,
-  MachineDescription,
-  MachineFactory,
-  MachineRefusal,
-} from '../../guestmem/index.ts';
+import {
+  IncomingMigration,
+  type Joining,
+  type Probing,
+  type RunningProbe,
+} from '../../destination/index.ts';
+import type { MachineDescription, MachineFactory, MachineRefusal } from '../../guestmem/index.ts';
+import { unsupported } from './connect-destination.ts';
 import { initialInfo } from './initial-info.ts';
-import type { IncomingSettings, ListenRequest } from './migration-messages.ts';
-import { unsupported } from './outgoing-job.ts';
+import type { CancelOutcome, IncomingSettings, ListenRequest } from './migration-messages.ts';
+import { type Residence, ResidentGuest, type ResidentGuestListener } from './resident-guest.ts';
 
 /** A connection without HELLO is dropped after ten seconds, and costs a few KiB until then. */
 const CONNECTION_COUNT_MAX = 32;
 /** So that one host alone cannot keep all others out where peers have no keys. */
 const CONNECTION_COUNT_PER_HOST_MAX = 24;
+
+const BUSY = 'Destination is busy with another guest';
 
 export interface IncomingPortOptions {
   readonly clock: Clock;
@@ -42,8 +45,7 @@ export interface IncomingPortOptions {
   readonly security: SecuritySettings;
   readonly factory: MachineFactory;
   readonly publish: (info: MigrationInfo) => void;
-  /** For a guest that has not come through this port: it must stand still. */
-  readonly yieldGuest: () => void;
+  readonly resident: ResidentGuestListener;
   readonly ended: (completed: boolean) => void;
 }
 
@@ -63,15 +65,14 @@ export class IncomingPort {
   private listener: TcpListener | undefined;
   private settings: IncomingSettings = { startPaused: false, stallTimeoutMs: 10_000 };
   private expectedUuid: string | undefined;
-  private occupied = false;
-  /** The guest that lives here, as the main thread knows it. */
-  private residentUuid: string | undefined;
+  private readonly resident: ResidentGuest;
   private active: ActiveMigration | undefined;
-  /** The guest that came last. */
-  private arrived: Machine | undefined;
+  /** A source measures its link to here, or did so. */
+  private probe: RunningProbe | undefined;
 
   constructor(options: IncomingPortOptions) {
     this.options = options;
+    this.resident = new ResidentGuest(options.resident);
   }
 
   /** Resolves when the incoming migration that runs now, if any, is over and proven. */
@@ -87,6 +88,8 @@ export class IncomingPort {
     const address = parseAddress(request.uri);
     if (address.kind === 'unix') throw unsupported(request.uri);
     this.settings = request;
+    // Before anybody can ask for the guest.
+    this.setResident(request.resident);
     this.expectedUuid = request.expectedUuid;
     if (address.kind === 'file') {
       if (this.isBusy) throw busy();
@@ -115,14 +118,19 @@ export class IncomingPort {
     this.settings = settings;
   }
 
-  setOccupied(occupied: boolean, residentUuid: string | undefined): void {
-    this.occupied = occupied;
-    this.residentUuid = residentUuid;
+  setResident(residence: Residence): void {
+    this.resident.set(residence);
+  }
+
+  /** Ends an arrival that was not granted yet; the place is free when the source was told. */
+  cancel(): CancelOutcome {
+    return this.active?.engine?.cancel() ?? 'nothing-runs';
   }
 
   /** Ends what is under way. A guest that has been granted stays. */
   async close(): Promise<void> {
     this.listener?.close();
+    this.probe?.refuse(new SternaError('E_CANCELLED', 'Destination is shutting down'));
     const { active } = this;
     if (active === undefined) return;
     // Its end would be the arrival of the last page, and the guest goes with its process anyway.
@@ -152,12 +160,8 @@ export class IncomingPort {
     return isPostcopy(this.active?.engine?.info().status);
   }
 
-  private get guestUuid(): string | undefined {
-    return this.residentUuid ?? this.arrived?.description.uuid;
-  }
-
   private get isBusy(): boolean {
-    return this.occupied || (this.active !== undefined && !this.active.failed);
+    return this.resident.isOccupied || (this.active !== undefined && !this.active.failed);
   }
 
   /**
@@ -192,17 +196,15 @@ export class IncomingPort {
       startPaused,
       stallTimeoutMs,
       joining: this.joining(),
+      probing: this.probing(),
       observer: { info: (info) => this.note(migration, info) },
     });
     migration.engine = engine;
     const outcome = await engine.run();
     if (this.active !== migration) return;
     const completed = outcome.status === 'completed';
-    // Before anything else can be accepted, not when the main thread has heard of it.
-    if (completed) {
-      this.occupied = true;
-      this.arrived = outcome.machine;
-    }
+    // Before anything else can be accepted.
+    if (completed) this.resident.came(outcome.machine);
     ended(completed);
   }
 
@@ -215,20 +217,28 @@ export class IncomingPort {
 
   /** Where further connections of a migration find it. */
   private joining(): Joining {
-    const isHere = (uuid: string) =>
-      this.occupied && this.guestUuid?.toLowerCase() === uuid.toLowerCase();
+    const { resident } = this;
     return {
       find: (migrationId) => {
         const { engine, failed = true } = this.active ?? {};
         return !failed && engine?.info().migrationId === migrationId ? engine : undefined;
       },
-      isHere,
-      pause: (uuid) => {
-        if (!isHere(uuid)) return;
-        // It stands still from its next safepoint on; nothing has to wait for that.
-        if (this.arrived?.description.uuid === this.guestUuid)
-          void this.arrived?.pause('ownership');
-        else this.options.yieldGuest();
+      isHere: (uuid) => resident.isHere(uuid),
+      pause: (uuid) => resident.pause(uuid),
+      yielded: (uuid) => resident.yielded(uuid),
+    };
+  }
+
+  /** A guest goes first: one that is here, comes, or will come meanwhile. */
+  private probing(): Probing {
+    return {
+      admit: (probe) => {
+        if (this.isBusy) return new SternaError('E_BUSY', BUSY);
+        if (this.probe?.signal.aborted === false) {
+          return new SternaError('E_BUSY', 'Destination has its link measured by another source');
+        }
+        this.probe = probe;
+        return undefined;
       },
     };
   }
@@ -241,11 +251,13 @@ export class IncomingPort {
     if (this.isBusy) {
       const { name } = migration.channel;
       this.options.log.warn({ event: 'migration.refused', peer: name, code: 'E_BUSY' });
-      return { code: 'E_BUSY', message: 'Destination is busy with another guest' };
+      return { code: 'E_BUSY', message: BUSY };
     }
     const refused = this.options.factory.refusal(description);
-    if (refused === undefined) this.active = migration;
-    return refused;
+    if (refused !== undefined) return refused;
+    this.probe?.refuse(new SternaError('E_BUSY', 'A guest came while the link was measured'));
+    this.active = migration;
+    return undefined;
   }
 
   private note(migration: ActiveMigration, info: MigrationInfo): void {
@@ -254,7 +266,7 @@ export class IncomingPort {
     // One that was refused, or is only saying farewell while the next one comes, is not what
     // clients ask about.
     const current =
-      this.active === migration || (this.active === undefined && !this.occupied && over);
+      this.active === migration || (this.active === undefined && !this.resident.isOccupied && over);
     if (current) this.options.publish(info);
   }
 }
@@ -268,7 +280,7 @@ function bound(factory: MachineFactory): Omit<MachineFactory, 'refusal'> {
 }
 
 function busy(): SternaError {
-  return new SternaError('E_BUSY', 'Destination is busy with another guest', {
+  return new SternaError('E_BUSY', BUSY, {
     side: 'destination',
     guestOwner: 'source',
     phase: 'setup',

@@ -8,6 +8,7 @@ import {
   workerUrl,
 } from '../../base/index.ts';
 import type { MachineDescription } from '../../guestmem/index.ts';
+import type { LinkMeasurement } from '../../source/index.ts';
 import type { MachineHandles } from '../local-machine.ts';
 import type { Observation, ObservationRequest } from '../observation/observer.ts';
 import type {
@@ -16,6 +17,7 @@ import type {
   HostMessage,
   ListenRequest,
   OutgoingRequest,
+  ProbeRequest,
   ServiceMessage,
   WorkerSettings,
 } from './migration-messages.ts';
@@ -33,7 +35,16 @@ export interface HostEvents {
 /** The worker's messages that ask for nothing. */
 export type ServiceNews = Extract<
   ServiceMessage,
-  { type: 'info' | 'outgoing-ended' | 'incoming-ended' | 'yield-guest' | 'paused' | 'resumed' }
+  {
+    type:
+      | 'info'
+      | 'outgoing-ended'
+      | 'incoming-ended'
+      | 'yield-guest'
+      | 'guest-yielded'
+      | 'paused'
+      | 'resumed';
+  }
 >;
 
 /** The service bounds its own end by less. */
@@ -127,6 +138,12 @@ export class MigrationHost {
   /** Resolves when nothing observes the guest any more. */
   async endObservation(): Promise<void> {
     await this.ask((id) => ({ type: 'end-observation', id }));
+  }
+
+  /** Rejects with E_STATE, or with what the link or the destination has against it. */
+  async measureLink(request: ProbeRequest): Promise<LinkMeasurement> {
+    // That is what the service answers.
+    return (await this.ask((id) => ({ type: 'probe-link', id, request }))) as LinkMeasurement;
   }
 
   /** For messages that need no answer; nothing to tell when there is no worker. */

@@ -10,6 +10,7 @@ import type { SecuritySettings } from '../../channel/index.ts';
 import type { MachineDescription, PauseReason } from '../../guestmem/index.ts';
 import type { MachineHandles } from '../local-machine.ts';
 import type { ObservationRequest } from '../observation/observer.ts';
+import type { Residence } from './resident-guest.ts';
 
 /** What the worker is born with (`workerData`). */
 export interface WorkerSettings {
@@ -27,6 +28,7 @@ export interface ListenRequest {
   readonly expectedUuid: string | undefined;
   readonly startPaused: boolean;
   readonly stallTimeoutMs: number;
+  readonly resident: Residence;
 }
 
 export interface OutgoingRequest {
@@ -48,6 +50,13 @@ export interface TakeUpRequest {
   readonly bitmaps: readonly Uint8Array[];
   /** Where it lies, to be removed at the end. */
   readonly spill: string;
+}
+
+/** What a migration to `uri` would find on the way. */
+export interface ProbeRequest {
+  readonly uri: string;
+  readonly durationMs: number;
+  readonly stallTimeoutMs: number;
 }
 
 /** A dirty limit outside of a migration. */
@@ -85,15 +94,7 @@ export type HostMessage =
   | { readonly type: 'set-claim'; readonly epoch: number }
   | { readonly type: 'set-parameters'; readonly changes: Partial<MigrationParameters> }
   | { readonly type: 'set-incoming'; readonly settings: IncomingSettings }
-  /**
-   * Whether no other guest can come. `uuid`: the guest that lives here, also when this worker has
-   * not seen it come.
-   */
-  | {
-      readonly type: 'set-occupied';
-      readonly occupied: boolean;
-      readonly uuid: string | undefined;
-    }
+  | { readonly type: 'set-resident'; readonly resident: Residence }
   | { readonly type: 'dirty-limit'; readonly id: number; readonly request: DirtyLimitRequest }
   | { readonly type: 'cancel-dirty-limit'; readonly id: number; readonly vcpu: number | undefined }
   /** Answered with the limits that there are. */
@@ -106,6 +107,8 @@ export type HostMessage =
       readonly machine: MachineHandles;
     }
   | { readonly type: 'end-observation'; readonly id: number }
+  /** Answered with the measurement. */
+  | { readonly type: 'probe-link'; readonly id: number; readonly request: ProbeRequest }
   | { readonly type: 'shutdown'; readonly id: number }
   | { readonly type: 'answered'; readonly id: number; readonly answer: Answer };
 
@@ -122,7 +125,9 @@ export type ServiceMessage =
   | { readonly type: 'destroy-machine'; readonly id: number }
   /** An operator's word gave the guest that lives here to another agent: it stands still. */
   | { readonly type: 'yield-guest' }
-  | { readonly type: 'paused'; readonly reason: PauseReason }
+  /** That is durable now: nothing brings it back but another migration. */
+  | { readonly type: 'guest-yielded' }
+  | { readonly type: 'paused' }
   | { readonly type: 'resumed'; readonly reason: PauseReason }
   | { readonly type: 'answered'; readonly id: number; readonly answer: Answer };
 

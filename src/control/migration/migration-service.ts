@@ -13,10 +13,12 @@ import { attachMachine, type MachineHandles, refusal } from '../local-machine.ts
 import { type ObservationRequest, Observer } from '../observation/observer.ts';
 import { AnnouncedMachine } from './announced-machine.ts';
 import { IncomingPort } from './incoming-port.ts';
+import { LinkProbes } from './link-probes.ts';
 import type {
   CancelOutcome,
   HostMessage,
   OutgoingRequest,
+  ProbeRequest,
   ServiceMessage,
 } from './migration-messages.ts';
 import { OutgoingJob } from './outgoing-job.ts';
@@ -48,6 +50,7 @@ export class MigrationService {
   private readonly incoming: IncomingPort;
   private readonly dirtyLimits: DirtyLimitLoop;
   private readonly observer: Observer;
+  private readonly probes: LinkProbes;
   private readonly closing = new AbortController();
   /** Also after its end: the guest can be taken back then. */
   private last: OutgoingJob | undefined;
@@ -62,6 +65,7 @@ export class MigrationService {
     const { clock, log, ledger, reached, security, post } = options;
     this.dirtyLimits = new DirtyLimitLoop(clock, log);
     this.observer = new Observer(clock);
+    this.probes = new LinkProbes({ clock, log, security });
     this.incoming = new IncomingPort({
       clock,
       log,
@@ -70,7 +74,10 @@ export class MigrationService {
       security,
       factory: this.factory(),
       publish: (info) => post({ type: 'info', info }),
-      yieldGuest: () => post({ type: 'yield-guest' }),
+      resident: {
+        mustStand: () => post({ type: 'yield-guest' }),
+        yielded: () => post({ type: 'guest-yielded' }),
+      },
       ended: (completed) => post({ type: 'incoming-ended', completed }),
     });
   }
@@ -101,8 +108,8 @@ export class MigrationService {
         return this.outgoing?.job.setParameters(message.changes);
       case 'set-incoming':
         return this.incoming.configure(message.settings);
-      case 'set-occupied':
-        return this.incoming.setOccupied(message.occupied, message.uuid);
+      case 'set-resident':
+        return this.incoming.setResident(message.resident);
       case 'dirty-limit': {
         const { machine, vcpu, limit, periodMs } = message.request;
         return this.answer(message.id, () =>
@@ -117,6 +124,8 @@ export class MigrationService {
         return this.answer(message.id, () => this.observe(message.request, message.machine));
       case 'end-observation':
         return this.answer(message.id, () => this.observer.end());
+      case 'probe-link':
+        return this.answer(message.id, () => this.probe(message.request));
       case 'shutdown':
         return this.answer(message.id, () => this.shutdown());
       case 'answered':
@@ -142,6 +151,7 @@ export class MigrationService {
       this.incoming.settled,
       this.outgoing?.settled,
       this.observer.end(),
+      this.probes.end(),
       this.dirtyLimits.hold(),
     ]);
     const settled = job.run(ready).finally(() => {
@@ -170,6 +180,13 @@ export class MigrationService {
     }
   }
 
+  /** Also after its guest has gone or come, a migration has the link until it is proven. */
+  private async probe(request: ProbeRequest): Promise<unknown> {
+    await Promise.all([this.incoming.settled, this.outgoing?.settled]);
+    if (this.outgoing !== undefined) throw migrating();
+    return this.probes.measure(request);
+  }
+
   private departing(): OutgoingJob {
     if (this.outgoing !== undefined) return this.outgoing.job;
     throw new SternaError('E_STATE', 'There is no migration under way');
@@ -180,7 +197,7 @@ export class MigrationService {
   }
 
   private cancel(): CancelOutcome {
-    return this.outgoing?.job.cancel() ?? 'nothing-runs';
+    return this.outgoing?.job.cancel() ?? this.incoming.cancel();
   }
 
   private takeBack(): Promise<number> {
@@ -207,7 +224,7 @@ export class MigrationService {
   private async shutdown(): Promise<void> {
     this.closing.abort();
     void this.dirtyLimits.hold();
-    await this.observer.end();
+    await Promise.all([this.observer.end(), this.probes.end()]);
     const { outgoing } = this;
     outgoing?.job.cancel();
     // Whoever ends an agent that still serves pages has been told what it costs.
@@ -237,7 +254,7 @@ export class MigrationService {
   private attach(handles: MachineHandles): Machine {
     const { post } = this.options;
     return new AnnouncedMachine(attachMachine(handles), {
-      paused: (reason) => post({ type: 'paused', reason }),
+      paused: () => post({ type: 'paused' }),
       resumed: (reason) => post({ type: 'resumed', reason }),
     });
   }

@@ -7,6 +7,12 @@ import { systemWallClock } from '../wall-clock.ts';
 import type { DirtyRate, DirtyRateRequest } from './dirty-rate.ts';
 import { DirtyRateStatus } from './dirty-rate-status.ts';
 import type { Observation, ObservationRequest } from './observer.ts';
+import {
+  type LinkReply,
+  linkReply,
+  type ProbeLinkArguments,
+  probeDurationMs,
+} from './probed-link.ts';
 import { RecordingStatus } from './recording-status.ts';
 import type { TraceRequest } from './trace-file.ts';
 
@@ -70,6 +76,18 @@ export class Observations {
     return this.recording.reply();
   }
 
+  /**
+   * `x-probe-link`: resolves with what a migration to `uri` would find on the way. Rejects with
+   * E_CONFIG_INVALID, E_STATE, E_BUSY or what is wrong with the link.
+   */
+  async probeLink({ uri, seconds }: ProbeLinkArguments): Promise<LinkReply> {
+    const { host, migrations } = this.options;
+    const durationMs = probeDurationMs(seconds);
+    if (migrations.isRunning) throw migrating();
+    const { stallTimeoutMs } = migrations.parameters;
+    return linkReply(await host.measureLink({ uri, durationMs, stallTimeoutMs }));
+  }
+
   private observe(request: ObservationRequest): Promise<Observation> {
     const { host, guests } = this.options;
     return host.observe(request, guests.need().handles());
@@ -78,9 +96,11 @@ export class Observations {
   /** The logs that are flipped are those of a migration. */
   private refuseWhileMoving(): void {
     const { guests, migrations } = this.options;
-    if (migrations.isRunning) {
-      throw new SternaError('E_STATE', "There's a migration process in progress");
-    }
+    if (migrations.isRunning) throw migrating();
     if (!guests.isOwned) throw new SternaError('E_STATE', 'There is no guest here to observe');
   }
+}
+
+function migrating(): SternaError {
+  return new SternaError('E_STATE', "There's a migration process in progress");
 }

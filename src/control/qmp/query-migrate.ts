@@ -132,6 +132,7 @@ function sternaReply(info: MigrationInfo): Json {
     'page-kinds': info.pageKinds,
     xbzrle: sternaXbzrleReply(info),
     'xbzrle-ghost': ghostReply(info),
+    codec: codecReply(info),
     passes: info.passes.map(passReply),
     postcopy: sternaPostcopyReply(info),
     spill: spillReply(info.postcopy?.spill),
@@ -158,6 +159,12 @@ function ghostReply({ xbzrle }: MigrationInfo): readonly Json[] | undefined {
   }));
 }
 
+function codecReply({ codec, compression }: MigrationInfo): Json | undefined {
+  if (codec === undefined) return undefined;
+  const { choice, isAgreed, pages, deltas } = codec;
+  return { choice, agreed: isAgreed, pages, deltas, 'saved-bytes': compression?.savedBytes ?? 0 };
+}
+
 function journalReply({ postcopy }: MigrationInfo): Json | undefined {
   const journal = postcopy?.journal;
   if (journal === undefined) return undefined;
@@ -172,6 +179,7 @@ function journalReply({ postcopy }: MigrationInfo): Json | undefined {
       journal.lastPointMs === undefined ? undefined : milliseconds(journal.lastPointMs),
     'lag-pages': journal.lagPages,
     overfull: journal.isOverfull,
+    error: journal.error,
   });
 }
 

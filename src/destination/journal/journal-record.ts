@@ -1,4 +1,4 @@
-import type { JournalInfo } from '../../base/index.ts';
+import { errorReport, type JournalInfo, type SternaError } from '../../base/index.ts';
 
 const RECENT_PAUSES_MAX = 256;
 
@@ -8,6 +8,8 @@ export class JournalRecord {
   bytes = 0;
   lagPages = 0;
   isOverfull = false;
+  /** Why there will be no more points. */
+  error: SternaError | undefined;
   private points = 0;
   private lastPointAtMs: number | undefined;
   private pauseMs = 0;
@@ -32,6 +34,7 @@ export class JournalRecord {
     const lastPointMs = this.lastPointAtMs === undefined ? undefined : nowMs - this.lastPointAtMs;
     const recentPausesMs = [...this.recentPausesMs];
     const pauses = { pauseMs, longestPauseMs, recentPausesMs };
-    return { points, pages, bytes, ...pauses, lastPointMs, lagPages, isOverfull };
+    const error = this.error === undefined ? undefined : errorReport(this.error);
+    return { points, pages, bytes, ...pauses, lastPointMs, lagPages, isOverfull, error };
   }
 }

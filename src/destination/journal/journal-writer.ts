@@ -1,4 +1,12 @@
-import { type Clock, type Logger, type ReachFault, SternaError } from '../../base/index.ts';
+import {
+  type Clock,
+  type Deferred,
+  deferred,
+  type Logger,
+  type ReachFault,
+  SternaError,
+  toSternaError,
+} from '../../base/index.ts';
 import { RateLimiter } from '../../channel/index.ts';
 import type { Machine, MachineState } from '../../guestmem/index.ts';
 import {
@@ -48,8 +56,10 @@ export class JournalWriter {
   private readonly limiter: RateLimiter;
   private readonly waker: Waker;
   private link: IncomingLink | undefined;
-  private running = false;
+  /** The loop that makes points, once it runs. */
+  private running: Promise<void> | undefined;
   private stopped = false;
+  private readonly stopping: Deferred<void> = deferred();
   /** The point that is being made, and the last one that the source has said that it has. */
   private point = 0;
   private acknowledgedPoint = 0;
@@ -70,9 +80,8 @@ export class JournalWriter {
   linked(link: IncomingLink): void {
     this.link = link;
     this.waker.wake();
-    if (this.running || this.stopped) return;
-    this.running = true;
-    void this.run();
+    if (this.stopped) return;
+    this.running ??= this.run();
   }
 
   /** What was under way is lost. */
@@ -81,10 +90,23 @@ export class JournalWriter {
     this.waker.wake();
   }
 
-  /** The guest is whole, or is given up. */
-  stop(): void {
+  /**
+   * The guest is whole, or is given up. Resolves when nothing of the journal touches the machine
+   * any more: then another may flip its logs. Never rejects.
+   */
+  stop(): Promise<void> {
     this.stopped = true;
+    this.stopping.resolve();
     this.unlinked();
+    return this.running ?? Promise.resolve();
+  }
+
+  /** No more points, for good: the record says why. */
+  end(error: SternaError): void {
+    if (this.stopped || this.record.error !== undefined) return;
+    this.record.error = error;
+    this.options.log.warn({ event: 'journal.ended', code: error.code, error: error.message });
+    void this.stop();
   }
 
   /** Throws E_PROTOCOL_BAD_BODY for what was never sent. */
@@ -105,7 +127,7 @@ export class JournalWriter {
 
   /** Never rejects. */
   private async run(): Promise<void> {
-    const { clock, log, settings } = this.options;
+    const { clock, settings } = this.options;
     let beginMs = clock.nowMs();
     try {
       while (!this.stopped && !this.record.isOverfull) {
@@ -118,8 +140,8 @@ export class JournalWriter {
         await this.makePoint(this.link);
       }
     } catch (thrown) {
-      // The guest is dead or gone: others say so.
-      log.warn({ event: 'journal.ended', error: String(thrown) });
+      // A vCPU that does not answer ends the journal alone: its guest may still do.
+      this.end(toSternaError(thrown, 'E_WORKER_DIED', 'A point of the journal could not be made'));
     }
   }
 
@@ -171,8 +193,8 @@ export class JournalWriter {
     const { dirty, record } = this;
     this.staged.clear();
     const startMs = clock.nowMs();
-    await machine.pause('checkpoint');
     try {
+      await machine.pause('checkpoint');
       const dirtyPages = await dirty.collect();
       // Without a round before nothing is under way, and the guest need not wait for the count.
       const lagging = this.sentBatches === 0 ? dirtyPages : dirty.countLagging();
@@ -218,7 +240,9 @@ export class JournalWriter {
     this.sentPages += frame.pages;
     this.record.pages += frame.pages;
     this.record.bytes += bytes;
-    await link.sendPages(frame.bytes, frame.slot);
+    // A source that does not read must not keep the guest from whoever is next. After the end no
+    // frame is staged, so what lies in this one stays until it has gone.
+    await Promise.race([link.sendPages(frame.bytes, frame.slot), this.stopping.promise]);
   }
 
   /** Waits for the window and the rate. False: the connection is lost meanwhile. */

@@ -1,22 +1,19 @@
+import { quantile } from '../measuring/index.ts';
 import type { Figures } from './figures.ts';
 import { middle, type NumberField } from './judge.ts';
 import { type BarChart, barChart, lineChart, type Series } from './plots/index.ts';
-import { type RunRecord, runsOf } from './record.ts';
+import { type RecordsOf, runsOf } from './record.ts';
 import type { Scenario } from './scenario.ts';
 import { BLACKOUT_LOADS, blackouts } from './scenarios/blackout.ts';
 import { CACHE_SHARES } from './scenarios/cache.ts';
 import { REGION_RATES } from './scenarios/delta.ts';
 import { ABLATION } from './scenarios/order.ts';
-import { quantile } from './statistics.ts';
 
 export interface Drawing {
   readonly file: string;
   readonly caption: string;
   readonly svg: string;
 }
-
-/** The newest records of a scenario by its name; none: it was not run. */
-export type RecordsOf = (scenario: string) => readonly RunRecord[];
 
 const MIB = 2 ** 20;
 /** Those whose baseline and improved are single variants of a whole migration. */

@@ -1,20 +1,13 @@
 // npm run experiments [-- NAME...] [--list] [--smoke] [--repeat N] [--record] [--report]
-import {
-  appendFileSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { describeMachine, kernelShapes, loadNow, unfitToRecord } from '../measuring/index.ts';
 import { drawingsOf } from './drawings.ts';
-import { kernelShapes, measureOverLink } from './link.ts';
-import { describeMachine } from './machine.ts';
+import { measureOverLink } from './link.ts';
 import { measureMigration } from './measure.ts';
-import { newestBatch, parseRecords, type RunRecord } from './record.ts';
+import { recordsIn } from './record.ts';
 import { evaluationDocument, judgeRecords, rowText } from './report.ts';
 import { Runner } from './runner.ts';
 import type { Scenario } from './scenario.ts';
@@ -24,17 +17,16 @@ const USAGE = `npm run experiments [-- NAME...] [options]
   --list      names and titles
   --smoke     small sizes, one repetition
   --repeat N  repetitions instead of each scenario's own
-  --record    append the runs to results/, write docs/evaluation.md anew
+  --record    append the runs to results/, write docs/evaluation.md anew; not of a tree with
+              changes, nor of a busy machine
+  --force     record all the same
   --report    run nothing, write docs/evaluation.md from results/
 `;
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const resultsOf = (name: string) => join(root, 'results', `${name}.jsonl`);
 
-function recorded(name: string): readonly RunRecord[] {
-  const file = resultsOf(name);
-  return existsSync(file) ? newestBatch(parseRecords(readFileSync(file, 'utf8'))) : [];
-}
+const recorded = recordsIn(join(root, 'results'));
 
 function writeReport(): void {
   const drawings = drawingsOf(SCENARIOS, recorded);
@@ -57,10 +49,11 @@ interface Options {
 async function runAll(scenarios: readonly Scenario[], options: Options): Promise<void> {
   const { smoke, isRecording, repetitions = smoke ? 1 : undefined } = options;
   if (isRecording) mkdirSync(join(root, 'results'), { recursive: true });
+  const machine = describeMachine();
   const runner = new Runner({
     smoke,
     batch: new Date().toISOString(),
-    machine: describeMachine,
+    machine: () => ({ ...machine, load: loadNow() }),
     kernelShapes: kernelShapes(),
     measure: measureMigration,
     measureOverLink,
@@ -88,6 +81,7 @@ async function main(words: readonly string[]): Promise<number> {
       smoke: { type: 'boolean', default: false },
       repeat: { type: 'string' },
       record: { type: 'boolean', default: false },
+      force: { type: 'boolean' },
       report: { type: 'boolean' },
       help: { type: 'boolean' },
     },
@@ -109,6 +103,11 @@ async function main(words: readonly string[]): Promise<number> {
     }
   } else if (values.report) writeReport();
   else {
+    const unfit = values.record && !values.force ? unfitToRecord(describeMachine()) : undefined;
+    if (unfit !== undefined) {
+      process.stderr.write(`Not recorded. ${unfit}, or say --force\n`);
+      return 2;
+    }
     const chosen =
       positionals.length === 0
         ? SCENARIOS

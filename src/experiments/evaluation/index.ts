@@ -1,9 +1,14 @@
-export { type Drawing, drawingsOf, type RecordsOf } from './drawings.ts';
+export { type Drawing, drawingsOf } from './drawings.ts';
 export { type Figures, figuresOf } from './figures.ts';
-export { kernelShapes, measureOverLink } from './link.ts';
-export { describeMachine } from './machine.ts';
+export { measureOverLink } from './link.ts';
 export { measureMigration } from './measure.ts';
-export { newestBatch, parseRecords, type RunRecord } from './record.ts';
+export {
+  newestBatch,
+  parseRecords,
+  type RecordsOf,
+  type RunRecord,
+  recordsIn,
+} from './record.ts';
 export { evaluationDocument, judgeRecords, rowText } from './report.ts';
 export { Runner } from './runner.ts';
 export type { MigrationSpec, Scenario } from './scenario.ts';

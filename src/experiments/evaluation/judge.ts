@@ -1,5 +1,5 @@
+import { median, rounded, spread } from '../measuring/index.ts';
 import type { Figures } from './figures.ts';
-import { median, rounded, spread } from './statistics.ts';
 
 /** `holds`, `does not hold`; `none`: nothing is claimed, or nothing can be said. */
 export type Holds = 'holds' | 'does not hold' | 'none';

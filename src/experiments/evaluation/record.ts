@@ -1,5 +1,7 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Machine } from '../measuring/index.ts';
 import type { FailedRun, Figures } from './figures.ts';
-import type { Machine } from './machine.ts';
 import type { MigrationSpec, RunsOf } from './scenario.ts';
 
 /** A line of results/NAME.jsonl: one run of one variant. */
@@ -17,6 +19,17 @@ export interface RunRecord {
   readonly link: 'kernel' | 'none';
   readonly result: Figures | FailedRun;
   readonly machine: Machine;
+}
+
+/** The newest records of a scenario by its name; none: it was not run. */
+export type RecordsOf = (scenario: string) => readonly RunRecord[];
+
+/** Reads what a folder of results has of it. */
+export function recordsIn(folder: string): RecordsOf {
+  return (scenario) => {
+    const file = join(folder, `${scenario}.jsonl`);
+    return existsSync(file) ? newestBatch(parseRecords(readFileSync(file, 'utf8'))) : [];
+  };
 }
 
 /** Those of the newest batch in which that scenario was run. */

@@ -1,8 +1,8 @@
-import type { Drawing, RecordsOf } from './drawings.ts';
+import { rounded } from '../measuring/index.ts';
+import type { Drawing } from './drawings.ts';
 import type { Verdict } from './judge.ts';
-import { failuresOf, type RunRecord, runsOf } from './record.ts';
+import { failuresOf, type RecordsOf, type RunRecord, runsOf } from './record.ts';
 import type { Scenario } from './scenario.ts';
-import { rounded } from './statistics.ts';
 
 /** A row: the verdict, or why there is none. */
 export type RowResult =
@@ -91,12 +91,17 @@ noticed. Figures are medians, with the smallest and the largest of all repetitio
 when the RAM of both sides was not equal after any of its runs. *Direction*: it becomes better where the publication says so. *Ratio*: the criterion named under
 Settings. A row that does not hold stays.`;
 
+/** With `-dirty` where the tree had more than the commit. */
+function commitOf({ machine: { commit, dirty } }: RunRecord): string {
+  return dirty ? `${commit}-dirty` : commit;
+}
+
 function machineText(records: readonly RunRecord[]): string {
   const [first] = records;
   if (first === undefined) return 'Nothing was measured yet.';
   const { machine } = first;
   const loads = records.map((record) => record.machine.load);
-  const commits = [...new Set(records.map((record) => record.machine.commit))].join(', ');
+  const commits = [...new Set(records.map((record) => commitOf(record)))].join(', ');
   const range = `${rounded(Math.min(...loads))} to ${rounded(Math.max(...loads))}`;
   return `Measured on ${machine.cores} cores (${machine.cpu}), ${Math.round(machine.memoryBytes / 2 ** 30)} GiB, Node ${machine.node.slice(1)}, at commit ${commits}. The load of the machine, our own runs included, was ${range}: above ${machine.cores + 2} it was busy with other work, which shows in what takes milliseconds.`;
 }

@@ -1,5 +1,5 @@
+import type { Machine } from '../measuring/index.ts';
 import type { FailedRun, Figures } from './figures.ts';
-import type { Machine } from './machine.ts';
 import type { RunRecord } from './record.ts';
 import type { MigrationSpec, Scenario } from './scenario.ts';
 

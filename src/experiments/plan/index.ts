@@ -9,5 +9,6 @@ export {
   type Range,
   type Recommendation,
 } from './make-plan.ts';
-export type { PlanLink, PlanParameters } from './plan-setup.ts';
+export { planParametersOf } from './plan-parameters.ts';
+export type { Codec, PlanLink, PlanParameters, Slowing } from './plan-setup.ts';
 export { type ActualMigration, type PlanScore, type ScoredFigure, scorePlan } from './score.ts';

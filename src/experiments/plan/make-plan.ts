@@ -1,18 +1,23 @@
-import { MIGRATION_PARAMETERS, type MigrationMode, PAGE_BYTES } from '../../base/index.ts';
+import { defaultParameters, type MigrationMode, PAGE_BYTES } from '../../base/index.ts';
 import type { Trace } from '../../guestmem/index.ts';
-import { builtInPolicy, type Policy } from '../../source/index.ts';
-import { type Codec, PageCosts } from './page-costs.ts';
+import type { PolicyModule } from '../../source/index.ts';
+import { candidates } from './candidates.ts';
+import { askedPolicy } from './model/asked-policy.ts';
+import { PageCosts } from './model/page-costs.ts';
+import { TraceGuest } from './model/trace-guest.ts';
+import { planParametersOf } from './plan-parameters.ts';
 import {
+  type Codec,
   DEFAULT_COSTS,
   METER_EXCESSES,
   type PlanCandidate,
   type PlanCosts,
   type PlanLink,
   type PlanParameters,
+  type Slowing,
 } from './plan-setup.ts';
 import { recommend } from './recommendation.ts';
 import { type SimulatedMigration, simulateMigration } from './simulate.ts';
-import { TraceGuest } from './trace-guest.ts';
 
 /** The middle of several simulations that began at different points of the trace. */
 export interface Range {
@@ -24,6 +29,10 @@ export interface Range {
 export interface PlanRow {
   readonly mode: MigrationMode;
   readonly codec: Codec;
+  /** By what the guest is slowed when it dirties too fast. */
+  readonly slowing: Slowing;
+  /** With deltas: the cache that it goes by. */
+  readonly xbzrleCacheBytes: number | undefined;
   readonly outcome: SimulatedMigration['outcome'];
   readonly totalMs: Range;
   readonly downtimeMs: Range;
@@ -49,6 +58,8 @@ export interface GuestFigures {
 export interface Plan {
   readonly link: PlanLink;
   readonly policy: string;
+  /** Why a user's own policy was replaced by `auto`. */
+  readonly policyFallback: string | undefined;
   readonly downtimeLimitMs: number;
   readonly guest: GuestFigures;
   readonly rows: readonly PlanRow[];
@@ -58,6 +69,8 @@ export interface Plan {
 export interface Recommendation {
   readonly mode: MigrationMode;
   readonly codec: Codec;
+  /** With deltas: the cache that they need; undefined: what is set will do. */
+  readonly xbzrleCacheBytes: number | undefined;
   /** One sentence for each question of the flowchart that decided. */
   readonly because: readonly string[];
 }
@@ -66,61 +79,63 @@ export interface PlanOptions {
   readonly trace: Trace;
   readonly link: PlanLink;
   readonly parameters: PlanParameters;
+  /** A name, or the path of a user's own with `policyModule`. */
   readonly policy?: string;
+  readonly policyModule?: PolicyModule;
+  /** Rows with deltas must not propose another cache than the one that is set. */
+  readonly isCacheFixed?: boolean;
   readonly costs?: PlanCosts;
 }
 
-const CANDIDATES: readonly PlanCandidate[] = [
-  { mode: 'stop', codec: 'raw' },
-  { mode: 'precopy', codec: 'raw' },
-  { mode: 'precopy', codec: 'xbzrle' },
-  { mode: 'hybrid', codec: 'raw' },
-  { mode: 'postcopy', codec: 'raw' },
-];
-
 /** The defaults of the migration's own parameters. */
 export function defaultPlanParameters(): PlanParameters {
-  const of = (name: string) => MIGRATION_PARAMETERS[name]?.default as number;
-  return {
-    downtimeLimitMs: of('downtime-limit'),
-    maxBandwidthBytesPerSecond: of('max-bandwidth'),
-    maxPostcopyBandwidthBytesPerSecond: of('max-postcopy-bandwidth'),
-    availSwitchoverBandwidthBytesPerSecond: of('avail-switchover-bandwidth'),
-    xbzrleCacheBytes: of('xbzrle-cache-size'),
-    timeoutMs: 0,
-    timeoutAction: 'suspend',
-    hybrid: { afterPasses: 1, plateau: true },
-  };
+  return planParametersOf(defaultParameters());
 }
 
-/** Simulates every way to migrate the recorded guest, and says which one is best, and why. */
-export function makePlan(options: PlanOptions): Plan {
+/**
+ * Simulates every way to migrate the recorded guest, and says which one is best, and why. A user's
+ * policy is asked in its own thread, which stays the caller's to close.
+ */
+export async function makePlan(options: PlanOptions): Promise<Plan> {
   const { trace, link, parameters, costs = DEFAULT_COSTS } = options;
   const guest = new TraceGuest(trace);
   const pages = new PageCosts(trace);
-  // A policy of the user's own runs in the agent only.
-  const policy = builtInPolicy(options.policy ?? 'auto') ?? (builtInPolicy('auto') as Policy);
-  const { ramBlocks } = trace.header;
+  const policy = askedPolicy(options.policy ?? 'auto', options.policyModule);
+  const { ramBlocks, vcpuCount } = trace.header;
   const intervalMs = guest.spanMs / Math.max(1, trace.intervals.length);
-  const common = { guest, pages, ramBlocks, intervalMs, link, parameters, costs, policy };
-  const rows = CANDIDATES.map((candidate) =>
-    rowOf(
-      candidate,
-      METER_EXCESSES.map((meterExcess, index) => {
-        const startMs = (guest.spanMs * index) / METER_EXCESSES.length;
-        return simulateMigration({ ...common, candidate, meterExcess, startMs });
-      }),
-      parameters.downtimeLimitMs,
-    ),
-  );
+  const common = {
+    ...{ guest, pages, ramBlocks, vcpuCount, intervalMs, link, parameters, costs, policy },
+  };
   const figures = figuresOf(trace, guest, pages);
-  const { downtimeLimitMs } = parameters;
+  const { downtimeLimitMs, xbzrleCacheBytes } = parameters;
+  const isCacheFixed = options.isCacheFixed ?? false;
+  const rows: PlanRow[] = [];
+  for (const candidate of candidates({ xbzrleCacheBytes, isCacheFixed, ...figures })) {
+    const runs: SimulatedMigration[] = [];
+    for (const [index, meterExcess] of METER_EXCESSES.entries()) {
+      const startMs = (guest.spanMs * index) / METER_EXCESSES.length;
+      const run = await simulateMigration({ ...common, candidate, meterExcess, startMs });
+      runs.push(run);
+      // From elsewhere in the trace it would be as long, and no better.
+      if (run.outcome === 'endless') break;
+    }
+    rows.push(rowOf(candidate, runs, downtimeLimitMs));
+  }
   const recommendation = recommend({ rows, guest: figures, link, parameters });
-  return { link, policy: policy.name, downtimeLimitMs, guest: figures, rows, recommendation };
+  const { name, fallbackReason: policyFallback } = policy.info();
+  return {
+    link,
+    policy: name,
+    policyFallback,
+    downtimeLimitMs,
+    guest: figures,
+    rows,
+    recommendation,
+  };
 }
 
 function rowOf(
-  { mode, codec }: PlanCandidate,
+  { mode, codec, slowing = 'none', xbzrleCacheBytes }: PlanCandidate,
   runs: readonly SimulatedMigration[],
   downtimeLimitMs: number,
 ): PlanRow {
@@ -130,6 +145,8 @@ function rowOf(
   return {
     mode,
     codec,
+    slowing,
+    xbzrleCacheBytes,
     outcome: worst,
     totalMs: range((run) => run.totalMs),
     downtimeMs,

@@ -1,6 +1,11 @@
 import type { MigrationMode, TimeoutAction } from '../../base/index.ts';
-import type { HybridRules } from '../../source/index.ts';
-import type { Codec } from './page-costs.ts';
+import type { HybridRules, ThrottleLimits } from '../../source/index.ts';
+
+/** What a page may be sent as besides zeros and as it is: deltas, LZ4 where that pays, or both. */
+export type Codec = 'raw' | 'xbzrle' | 'lz4' | 'xbzrle+lz4';
+
+/** By what the guest is slowed when it dirties too fast. */
+export type Slowing = 'none' | 'auto-converge' | 'dirty-limit';
 
 /** The way to the destination. */
 export interface PlanLink {
@@ -16,9 +21,13 @@ export interface PlanParameters {
   readonly maxPostcopyBandwidthBytesPerSecond: number;
   readonly availSwitchoverBandwidthBytesPerSecond: number;
   readonly xbzrleCacheBytes: number;
+  readonly reorder: boolean;
   readonly timeoutMs: number;
   readonly timeoutAction: TimeoutAction;
   readonly hybrid: HybridRules;
+  readonly throttle: ThrottleLimits;
+  readonly vcpuDirtyLimitMegabytesPerSecond: number;
+  readonly vcpuDirtyLimitPeriodMs: number;
 }
 
 /**
@@ -30,9 +39,14 @@ export interface PlanCosts {
   readonly setupMs: number;
   /** Pause, last sync, machine state, records and wake-ups. */
   readonly switchMs: number;
-  /** What a page takes from RAM to RAM on a link that is no limit, by codec. */
-  readonly encodeMsPerPage: Readonly<Record<Codec, number>>;
-  /** The same in post-copy, where frames and window are small. */
+  /** What a page takes from RAM to RAM on a link that is no limit: as it is, or as a delta. */
+  readonly pageMs: number;
+  readonly deltaMs: number;
+  /** What LZ4 takes for a page, in whichever thread. */
+  readonly lz4Ms: number;
+  /** Threads that compress beside the one that sends. */
+  readonly lz4Helpers: number;
+  /** The time of a page in post-copy, where frames and window are small. */
   readonly pushMsPerPage: number;
   /** From the access of a vCPU to its going on, besides the round trip. */
   readonly faultMs: number;
@@ -41,7 +55,10 @@ export interface PlanCosts {
 export const DEFAULT_COSTS: PlanCosts = {
   setupMs: 160,
   switchMs: 10,
-  encodeMsPerPage: { raw: 0.005, xbzrle: 0.005, lz4: 0.015 },
+  pageMs: 0.005,
+  deltaMs: 0.005,
+  lz4Ms: 0.012,
+  lz4Helpers: 1,
   pushMsPerPage: 0.015,
   faultMs: 0.3,
 };
@@ -56,4 +73,15 @@ export const METER_EXCESSES: readonly number[] = [1, 1.15, 1.3, 1.4, 1.5];
 export interface PlanCandidate {
   readonly mode: MigrationMode;
   readonly codec: Codec;
+  readonly slowing?: Slowing;
+  /** Instead of the one of the parameters. */
+  readonly xbzrleCacheBytes?: number;
+}
+
+export function usesDeltas(codec: Codec): boolean {
+  return codec === 'xbzrle' || codec === 'xbzrle+lz4';
+}
+
+export function usesLz4(codec: Codec): boolean {
+  return codec === 'lz4' || codec === 'xbzrle+lz4';
 }

@@ -4,6 +4,7 @@ import type { Plan, PlanRow, Range } from './make-plan.ts';
 export interface ActualMigration {
   readonly mode: string;
   readonly codec: string;
+  readonly slowing: string;
   readonly totalMs: number;
   readonly downtimeMs: number;
   readonly wireBytes: number;
@@ -31,7 +32,10 @@ export const DOWNTIME_FACTOR_MAX = 2;
 
 /** Undefined when the plan has no row of that mode and codec. */
 export function scorePlan(plan: Plan, actual: ActualMigration): PlanScore | undefined {
-  const row = plan.rows.find(({ mode, codec }) => mode === actual.mode && codec === actual.codec);
+  const row = plan.rows.find(
+    ({ mode, codec, slowing }) =>
+      mode === actual.mode && codec === actual.codec && slowing === actual.slowing,
+  );
   if (row === undefined) return undefined;
   return {
     row,

@@ -1,30 +1,41 @@
 import { type MigrationMode, PAGE_BYTES } from '../../base/index.ts';
+import type { RamBlockDescription } from '../../guestmem/index.ts';
 import {
-  byTimeout,
+  drainingPays,
   type EndDecision,
-  type Policy,
   type PolicyDecision,
   type PolicyPass,
   type PolicyRound,
 } from '../../source/index.ts';
-import { CacheModel } from './cache-model.ts';
-import { PageBits } from './page-bits.ts';
-import { ENTRY_BYTES, type PageCosts } from './page-costs.ts';
-import type { PlanCandidate, PlanCosts, PlanLink, PlanParameters } from './plan-setup.ts';
-import { policyLimitsOf } from './policy-limits.ts';
-import { pushPages } from './push-pages.ts';
-import type { TraceGuest } from './trace-guest.ts';
+import type { AskedPolicy } from './model/asked-policy.ts';
+import { EncoderModel } from './model/encoder-model.ts';
+import { LinkModel } from './model/link-model.ts';
+import { PageBits } from './model/page-bits.ts';
+import { ENTRY_BYTES, type PageCosts } from './model/page-costs.ts';
+import { policyLimitsOf } from './model/policy-limits.ts';
+import { pushPages } from './model/push-pages.ts';
+import { PassSender } from './model/simulated-pass.ts';
+import type { TraceGuest } from './model/trace-guest.ts';
+import { VcpuLimitModel } from './model/vcpu-limit-model.ts';
+import {
+  type PlanCandidate,
+  type PlanCosts,
+  type PlanLink,
+  type PlanParameters,
+  usesDeltas,
+} from './plan-setup.ts';
 
 export interface SimulationSetup {
   readonly guest: TraceGuest;
   readonly pages: PageCosts;
-  readonly ramBlocks: readonly { readonly name: string; readonly bytes: number }[];
+  readonly ramBlocks: readonly RamBlockDescription[];
+  readonly vcpuCount: number;
   /** Length of an interval of the trace: the unit of a change's lag. */
   readonly intervalMs: number;
   readonly link: PlanLink;
   readonly parameters: PlanParameters;
   readonly costs: PlanCosts;
-  readonly policy: Policy;
+  readonly policy: AskedPolicy;
   readonly candidate: PlanCandidate;
   /** What the link meter tells of a limited link, as a multiple of the limit. */
   readonly meterExcess: number;
@@ -45,95 +56,95 @@ export interface SimulatedMigration {
   readonly decision: PolicyDecision | undefined;
 }
 
-/** A user would have given up before. */
+/** A user would have given up before; and a guest whose RAM was sent so many times in vain, too. */
 export const ELAPSED_MS_MAX = 120_000;
+const SENT_TIMES_MAX = 8;
 
-/** As `source/precopy/precopy.ts` has them. */
-const PASS_MS_MIN = 5;
-const DRAIN_BYTES_MIN = 64 * 2 ** 10;
+/** As `source/precopy/precopy.ts` and `source/precopy/rounds.ts` have them. */
 const SWITCH_OVERHEAD_MS = 3;
-/** As `source/link-meter.ts` has it. */
-const WINDOW_MS = 25;
-const WINDOW_BYTES_MIN = 2 ** 20;
-const WINDOW_BYTES_MAX = 64 * 2 ** 20;
-/** A frame takes about 2 ms of a limited link (`source/page-sender.ts`). */
-const FRAME_MS = 2;
-const FRAME_BYTES = 36;
-const FRAME_PAGES_MIN = 4;
-const FRAME_PAGES_MAX = 256;
+const EMPTY_RUN_PAGES = 0xffff;
 
 /** One migration of a recorded guest, pass by pass, with the policy that would really decide. */
-export function simulateMigration(setup: SimulationSetup): SimulatedMigration {
+export function simulateMigration(setup: SimulationSetup): Promise<SimulatedMigration> {
   return new Simulation(setup).run();
 }
 
 class Simulation {
   private readonly setup: SimulationSetup;
   private readonly dirty: PageBits;
-  private readonly cache: CacheModel | undefined;
+  private readonly encoder: EncoderModel;
+  private readonly link: LinkModel;
+  private readonly sender: PassSender;
+  private readonly vcpuLimits: VcpuLimitModel | undefined;
   private readonly history: PolicyPass[] = [];
   private elapsedMs = 0;
   private guestMs: number;
   private throttlePercent = 0;
-  private throttledMs = 0;
-  private paceBytesPerMs = 0;
+  private slowedMs = 0;
   private wireBytes = 0;
-  private inFlightBytes = 0;
   private lastPassMs = 0;
 
   constructor(setup: SimulationSetup) {
-    const { guest, candidate, parameters, ramBlocks, startMs } = setup;
+    const { guest, candidate, parameters, startMs, pages, costs, ramBlocks } = setup;
     this.setup = setup;
     this.guestMs = startMs;
     this.dirty = new PageBits(guest.pageCount);
     this.dirty.addAll(guest.populated);
-    if (candidate.codec === 'xbzrle') {
-      this.cache = new CacheModel(ramBlocks, parameters.xbzrleCacheBytes);
+    const { codec, slowing, xbzrleCacheBytes = parameters.xbzrleCacheBytes } = candidate;
+    this.encoder = new EncoderModel({ codec, pages, costs, ramBlocks, xbzrleCacheBytes });
+    const { maxBandwidthBytesPerSecond } = parameters;
+    this.link = new LinkModel(setup.link, maxBandwidthBytesPerSecond, setup.meterExcess);
+    this.sender = new PassSender(guest.pageCount, this.dirty, this.encoder, this.link);
+    if (slowing === 'dirty-limit') {
+      this.vcpuLimits = new VcpuLimitModel(parameters, setup.vcpuCount);
     }
   }
 
-  run(): SimulatedMigration {
+  async run(): Promise<SimulatedMigration> {
     const { mode } = this.setup.candidate;
     if (mode === 'stop') return this.stopAndCopy(undefined);
     if (mode === 'postcopy') return this.push(undefined);
     return this.precopy(mode);
   }
 
-  private precopy(mode: MigrationMode): SimulatedMigration {
-    const { policy, guest, parameters } = this.setup;
-    const limits = policyLimitsOf(mode, parameters);
-    const begun = policy.begin?.({ ramPages: guest.populated.count, limits });
-    this.paceBytesPerMs = (begun?.bytesPerSecond ?? 0) / 1000;
+  private async precopy(mode: MigrationMode): Promise<SimulatedMigration> {
+    const { policy, guest, parameters, candidate } = this.setup;
+    const limits = policyLimitsOf(mode, candidate.slowing ?? 'none', parameters);
+    const begun = await policy.begin({ ramPages: guest.populated.count, limits });
+    this.link.paceBytesPerMs = (begun.bytesPerSecond ?? 0) / 1000;
     let remainingPages = this.dirty.count;
     for (let pass = 1; ; pass += 1) {
       const lastRemainingPages = pass === 1 ? undefined : remainingPages;
-      const sent = this.sendPass(pass, remainingPages);
-      let dirtiedPages = this.dirtyFor(sent.durationMs);
-      if (pass === 1) this.primeCache();
-      const describe = () =>
-        this.describe(pass, { ...sent, dirtyPages: remainingPages, dirtiedPages });
-      let [round, ended] = describe();
-      let decision = this.decide({ ...round, lastRemainingPages, limits });
-      if (decision.action === 'stop-and-copy' && this.drainingPays(round, ended)) {
-        const drainMs = this.inFlightBytes / this.drainBytesPerMs + this.setup.link.roundTripMs;
-        this.inFlightBytes = 0;
-        dirtiedPages += this.dirtyFor(drainMs);
-        [round, ended] = describe();
-        decision = this.decide({ ...round, lastRemainingPages, limits });
+      const passThrottle = this.throttlePercent;
+      const { writtenPages, ...sent } = this.sendPass(pass);
+      let dirtiedPages = writtenPages;
+      const describe = (): PolicyRound => {
+        const ended = { ...sent, pass, dirtyPages: remainingPages, dirtiedPages };
+        return { ...this.describe(ended, passThrottle), lastRemainingPages, limits };
+      };
+      let round = describe();
+      let decision = await policy.decide(round);
+      if (decision.action === 'stop-and-copy' && drainingPays(round)) {
+        dirtiedPages += this.letRun(this.link.drain());
+        round = describe();
+        decision = await policy.decide(round);
       }
-      this.history.push(ended);
+      this.history.push(round.history.at(-1) as PolicyPass);
       remainingPages = round.remainingPages;
       if (decision.action !== 'iterate') return this.end(decision);
-      if (this.elapsedMs > ELAPSED_MS_MAX) return this.ended('endless', 0, decision);
-      this.paceBytesPerMs = (decision.bytesPerSecond ?? 0) / 1000;
-      this.throttlePercent = decision.throttlePercent ?? this.throttlePercent;
+      if (this.isInVain) return this.ended('endless', 0, decision);
+      this.link.paceBytesPerMs = (decision.bytesPerSecond ?? 0) / 1000;
+      this.throttlePercent =
+        this.vcpuLimits?.next(round) ?? decision.throttlePercent ?? this.throttlePercent;
     }
   }
 
-  /** A timeout of the user's holds whatever a policy says. */
-  private decide(round: PolicyRound): PolicyDecision {
-    const decision = this.setup.policy.decide(round);
-    return (decision.action === 'iterate' ? byTimeout(round) : undefined) ?? decision;
+  /** With a timeout it ends by that. */
+  private get isInVain(): boolean {
+    const { parameters, guest } = this.setup;
+    if (parameters.timeoutMs > 0) return false;
+    const sentPages = this.wireBytes / PAGE_BYTES;
+    return this.elapsedMs > ELAPSED_MS_MAX || sentPages > SENT_TIMES_MAX * guest.populated.count;
   }
 
   private end(decision: EndDecision): SimulatedMigration {
@@ -142,104 +153,64 @@ class Simulation {
     return this.ended('gave-up', 0, decision);
   }
 
-  /** The marks are taken: what is dirty afterwards became so meanwhile. */
-  private sendPass(pass: number, dirtyPages: number) {
-    const { wireBytes, encodeMs } = this.costOf(pass, true);
-    this.dirty.clear();
-    const rate = this.bytesPerMs;
-    // What is still under way when the last frame is written takes no time of this pass.
-    const isLinkBound = rate >= this.drainBytesPerMs;
-    const before = this.inFlightBytes;
-    this.inFlightBytes = isLinkBound
-      ? Math.min(this.windowBytes, before + wireBytes)
-      : Math.min(wireBytes, rate * this.setup.link.roundTripMs);
-    const drained = Math.max(0, before + wireBytes - this.inFlightBytes);
-    const sendMs = (isLinkBound ? drained : wireBytes) / rate;
-    const durationMs = Math.max(PASS_MS_MIN, sendMs, encodeMs);
-    // A pass that is waited for lets the link go on.
-    const waitedMs = Math.max(0, durationMs - sendMs);
-    this.inFlightBytes = Math.max(0, this.inFlightBytes - waitedMs * this.drainBytesPerMs);
-    this.wireBytes += wireBytes;
-    this.lastPassMs = durationMs;
-    return { wireBytes, encodeMs, durationMs, sentPages: dirtyPages };
-  }
-
-  /**
-   * The first pass keeps the pages that it finds hot, and those that went before any were known:
-   * all that were dirtied during it, as far as they fit.
-   */
-  private primeCache(): void {
-    const { cache } = this;
-    if (cache !== undefined) this.dirty.forEach((pfn) => void cache.look(pfn, 1));
-  }
-
-  /** Bytes on the wire and time of the encoder, of all pages that are dirty now. */
-  private costOf(age: number, keep: boolean): { wireBytes: number; encodeMs: number } {
-    const { pages, candidate, costs, intervalMs, guest } = this.setup;
-    const { encodeMsPerPage } = costs;
-    const plain = candidate.codec === 'lz4' ? 'lz4' : 'raw';
-    const frameBytes = FRAME_BYTES / this.framePages;
-    if (age === 1) {
-      const count = this.dirty.count;
-      const emptyRuns = Math.ceil(guest.pageCount / 0xffff) * ENTRY_BYTES;
-      return {
-        wireBytes: count * (pages.contentBytes(plain) + frameBytes) + emptyRuns,
-        encodeMs: count * encodeMsPerPage[plain],
-      };
-    }
-    const whole = pages.dirtyBytes(plain) + frameBytes;
-    const { cache } = this;
-    if (cache === undefined) {
-      const count = this.dirty.count;
-      return { wireBytes: count * whole, encodeMs: count * encodeMsPerPage[plain] };
-    }
-    // A page that is sent now was dirtied in the last pass and sent before that.
-    const delta = pages.deltaBytes(Math.round(this.lastPassMs / intervalMs)) + frameBytes;
-    let [hits, misses] = [0, 0];
-    this.dirty.forEach((pfn) => {
-      if (keep ? cache.look(pfn, age) : cache.holds(pfn)) hits += 1;
-      else misses += 1;
+  private sendPass(pass: number) {
+    const { guest, parameters, candidate } = this.setup;
+    this.encoder.beginPass(pass, this.lag, this.link);
+    const byWeight = parameters.reorder;
+    // The first one with deltas learns which pages are hot, whatever the order.
+    const syncs = byWeight || (usesDeltas(candidate.codec) && pass === 1);
+    const firstBytes = pass === 1 ? Math.ceil(guest.pageCount / EMPTY_RUN_PAGES) * ENTRY_BYTES : 0;
+    const sent = this.sender.send({ byWeight, syncs }, firstBytes, (ms, into) => {
+      this.runGuest(ms, into);
     });
-    return {
-      wireBytes: hits * delta + misses * whole,
-      encodeMs: hits * encodeMsPerPage.xbzrle + misses * encodeMsPerPage[plain],
-    };
+    if (pass === 1) this.encoder.prime(this.sender.writtenInPass);
+    this.wireBytes += sent.wireBytes;
+    this.lastPassMs = sent.durationMs;
+    return sent;
+  }
+
+  /** A page that is sent now was dirtied in the last pass and sent before that. */
+  private get lag(): number {
+    return Math.round(this.lastPassMs / this.setup.intervalMs);
   }
 
   /** Lets the guest run for `ms`; returns the pages that were not dirty before. */
-  private dirtyFor(ms: number): number {
+  private letRun(ms: number): number {
     const before = this.dirty.count;
-    const ranMs = ms * (1 - this.throttlePercent / 100);
-    this.setup.guest.dirty(this.guestMs, this.guestMs + ranMs, this.dirty);
-    this.guestMs += ranMs;
-    this.elapsedMs += ms;
-    this.throttledMs += ms - ranMs;
+    this.runGuest(ms, this.dirty);
     return this.dirty.count - before;
   }
 
+  private runGuest(ms: number, into: PageBits): void {
+    const ranMs = ms * (1 - this.throttlePercent / 100);
+    this.setup.guest.dirty(this.guestMs, this.guestMs + ranMs, into);
+    this.guestMs += ranMs;
+    this.elapsedMs += ms;
+    this.slowedMs += ms - ranMs;
+  }
+
   private describe(
-    pass: number,
-    sent: Omit<PolicyPass, 'pass' | 'remainingPages' | 'effectiveBytesPerMs' | 'throttlePercent'>,
-  ): [Omit<PolicyRound, 'lastRemainingPages' | 'limits'>, PolicyPass] {
+    sent: Omit<PolicyPass, 'remainingPages' | 'effectiveBytesPerMs' | 'throttlePercent'>,
+    passThrottle: number,
+  ): Omit<PolicyRound, 'lastRemainingPages' | 'limits'> {
     const { link, guest, parameters } = this.setup;
     const remainingPages = this.dirty.count;
     const pages = Math.max(1, sent.dirtyPages);
     const ended: PolicyPass = {
       ...sent,
-      pass,
       remainingPages,
       effectiveBytesPerMs: (sent.sentPages * PAGE_BYTES) / sent.durationMs,
-      throttlePercent: this.throttlePercent,
+      throttlePercent: passThrottle,
     };
     const assumed = parameters.availSwitchoverBandwidthBytesPerSecond / 1000;
-    const round = {
-      pass,
+    return {
+      pass: sent.pass,
       remainingPages,
-      inFlightBytes: this.inFlightBytes,
-      wireBytesPerPage: sent.wireBytes / pages,
+      inFlightBytes: this.link.inFlightBytes,
+      wireBytesPerPage: this.costOfRest().wireBytes / Math.max(1, remainingPages),
       encodeMsPerPage: sent.encodeMs / pages,
-      linkBytesPerMs: assumed > 0 ? assumed : this.meteredBytesPerMs,
-      windowBytesPerMs: Math.min(this.bytesPerMs, sent.wireBytes / sent.durationMs),
+      linkBytesPerMs: assumed > 0 ? assumed : this.link.meteredBytesPerMs,
+      windowBytesPerMs: Math.min(this.link.bytesPerMs, sent.wireBytes / sent.durationMs),
       overheadMs: SWITCH_OVERHEAD_MS + 2 * link.roundTripMs,
       elapsedMs: this.elapsedMs,
       ramPages: guest.populated.count,
@@ -247,22 +218,25 @@ class Simulation {
       history: [...this.history, ended],
       throttlePercent: this.throttlePercent,
     };
-    return [round, ended];
   }
 
-  private drainingPays(
-    round: Omit<PolicyRound, 'lastRemainingPages' | 'limits'>,
-    { dirtiedPages, durationMs }: PolicyPass,
-  ): boolean {
-    const dirtyBytesPerMs = (dirtiedPages / durationMs) * round.wireBytesPerPage;
-    return round.inFlightBytes > DRAIN_BYTES_MIN && dirtyBytesPerMs < (round.linkBytesPerMs ?? 0);
+  /** What all that is dirty takes; the cache stays as it is. */
+  private costOfRest(): { readonly wireBytes: number; readonly encodeMs: number } {
+    this.encoder.beginPass(this.history.length + 1, this.lag, this.link);
+    let [wireBytes, encodeMs] = [0, 0];
+    this.dirty.forEach((pfn) => {
+      const cost = this.encoder.costOf(pfn, false);
+      wireBytes += cost.wireBytes;
+      encodeMs += cost.encodeMs;
+    });
+    return { wireBytes, encodeMs };
   }
 
   /** The rest while the guest stands still; the limit does not hold then. */
   private stopAndCopy(decision: PolicyDecision | undefined): SimulatedMigration {
     const { link, costs } = this.setup;
-    const { wireBytes, encodeMs } = this.costOf(this.history.length + 1, false);
-    const pagesMs = Math.max((this.inFlightBytes + wireBytes) / link.bytesPerMs, encodeMs);
+    const { wireBytes, encodeMs } = this.costOfRest();
+    const pagesMs = Math.max((this.link.inFlightBytes + wireBytes) / link.bytesPerMs, encodeMs);
     this.wireBytes += wireBytes;
     const downtimeMs = costs.switchMs + 2 * link.roundTripMs + pagesMs;
     return this.ended('completed', downtimeMs, decision);
@@ -270,14 +244,15 @@ class Simulation {
 
   /** The guest goes first; its dirty pages follow. */
   private push(decision: PolicyDecision | undefined): SimulatedMigration {
-    const { link, costs, guest, parameters, pages } = this.setup;
+    const { link, costs, guest, parameters } = this.setup;
     const limit = parameters.maxPostcopyBandwidthBytesPerSecond / 1000;
-    const isFirst = this.history.length === 0;
+    const pages = this.dirty.count;
+    const { wireBytes, encodeMs } = this.costOfRest();
     const pushed = pushPages({
       guest,
       missing: this.dirty,
-      bytesPerPage: isFirst ? pages.contentBytes('raw') : pages.dirtyBytes('raw'),
-      pageMs: costs.pushMsPerPage,
+      bytesPerPage: pages === 0 ? 0 : wireBytes / pages,
+      pageMs: Math.max(costs.pushMsPerPage, pages === 0 ? 0 : encodeMs / pages),
       bytesPerMs: limit > 0 ? Math.min(limit, link.bytesPerMs) : link.bytesPerMs,
       roundTripMs: link.roundTripMs,
       faultMs: costs.faultMs,
@@ -287,10 +262,10 @@ class Simulation {
     const downtimeMs =
       costs.switchMs +
       2 * link.roundTripMs +
-      (this.inFlightBytes + pushed.mapBytes) / link.bytesPerMs;
+      (this.link.inFlightBytes + pushed.mapBytes) / link.bytesPerMs;
     this.wireBytes += pushed.wireBytes + pushed.mapBytes;
     this.elapsedMs += pushed.durationMs;
-    this.throttledMs += pushed.blockedMs;
+    this.slowedMs += pushed.blockedMs;
     return this.ended('completed', downtimeMs, decision);
   }
 
@@ -299,40 +274,15 @@ class Simulation {
     downtimeMs: number,
     decision: PolicyDecision | undefined,
   ): SimulatedMigration {
-    const { elapsedMs, wireBytes, throttledMs, history: passes } = this;
+    const { elapsedMs, wireBytes, slowedMs, history: passes } = this;
     return {
       outcome,
       totalMs: this.setup.costs.setupMs + elapsedMs + downtimeMs,
       downtimeMs,
       wireBytes,
-      slowdown: elapsedMs > 0 ? Math.min(1, throttledMs / elapsedMs) : 0,
+      slowdown: elapsedMs > 0 ? Math.min(1, slowedMs / elapsedMs) : 0,
       passes,
       decision,
     };
-  }
-
-  /** At which frames are written. */
-  private get bytesPerMs(): number {
-    const limit = this.setup.parameters.maxBandwidthBytesPerSecond / 1000;
-    const rates = [this.drainBytesPerMs, limit, this.paceBytesPerMs].filter((rate) => rate > 0);
-    return Math.min(...rates);
-  }
-
-  private get meteredBytesPerMs(): number {
-    return Math.min(this.drainBytesPerMs, this.bytesPerMs * this.setup.meterExcess);
-  }
-
-  private get drainBytesPerMs(): number {
-    return this.setup.link.bytesPerMs;
-  }
-
-  private get windowBytes(): number {
-    const bytes = this.drainBytesPerMs * (2 * this.setup.link.roundTripMs + WINDOW_MS);
-    return Math.min(WINDOW_BYTES_MAX, Math.max(WINDOW_BYTES_MIN, bytes));
-  }
-
-  private get framePages(): number {
-    const pages = Math.floor((this.bytesPerMs * FRAME_MS) / PAGE_BYTES);
-    return Math.min(FRAME_PAGES_MAX, Math.max(FRAME_PAGES_MIN, pages));
   }
 }

@@ -216,6 +216,7 @@ export class MigrationAttempt {
             : undefined,
         isHere: () => destination.guest !== undefined,
         pause: () => void destination.guest?.pause('ownership'),
+        yielded: () => {},
       },
       observer: { info: (info) => this.noteStatus(destination, info) },
     };

@@ -25,6 +25,16 @@ export interface GhostHits {
   readonly hits: number;
 }
 
+/** How many of the dirty pages of a block its cache holds, found by looking at some of them. */
+export interface DirtySample {
+  readonly dirtyPages: number;
+  readonly looked: number;
+  readonly cached: number;
+}
+
+/** Of an entry of the table, in u32 (kernels/xbzrle-cache.ts). */
+const ENTRY_WORDS = 4;
+
 /**
  * The XBZRLE cache of one block, as the thread that runs the migration sizes it; `gather` looks
  * pages up and keeps them. What it holds is what the destination holds, whatever its size.
@@ -34,6 +44,8 @@ export class BlockCache {
   private readonly kernels: PageKernels;
   private readonly context: Uint32Array;
   private readonly state: Uint32Array;
+  private readonly words: Uint32Array;
+  private readonly dirtyBits: Uint8Array;
   private ghostPages: readonly number[] = [];
   private ways: CacheWays = 2;
 
@@ -42,6 +54,9 @@ export class BlockCache {
     this.kernels = kernels;
     this.context = new Uint32Array(memory.buffer, CONTEXT, 64);
     this.state = new Uint32Array(memory.buffer, KERNEL_STATE, 64);
+    this.words = new Uint32Array(memory.buffer);
+    const bitmapBytes = Math.ceil(layout.pageCount / 8);
+    this.dirtyBits = new Uint8Array(memory.buffer, layout.dirtyBitmap, bitmapBytes);
   }
 
   /** Sizes it (0: none) and empties it. Returns the pages that it can hold. */
@@ -81,6 +96,29 @@ export class BlockCache {
       lookups,
       hits: this.state[GHOST_HITS + index] ?? 0,
     }));
+  }
+
+  /** Looks at about `lookedMax` dirty pages, spread over the block. */
+  sampleDirty(lookedMax: number): DirtySample {
+    const { dirtyBits, kernels, layout } = this;
+    const dirtyPages = kernels.countBits(layout.dirtyBitmap);
+    const stride = Math.max(1, Math.floor(dirtyPages / lookedMax));
+    let [looked, cached] = [0, 0];
+    for (let at = 0; at < dirtyBits.length; at += stride) {
+      for (let bits = dirtyBits[at] ?? 0; bits !== 0; bits &= bits - 1) {
+        looked += 1;
+        if (this.holds(at * 8 + 31 - Math.clz32(bits & -bits))) cached += 1;
+      }
+    }
+    return { dirtyPages, looked, cached };
+  }
+
+  private holds(pfn: number): boolean {
+    const { words, context, ways, sets } = this;
+    if (sets === 0) return false;
+    const table = (context[CACHE_CONTEXT] ?? 0) >>> 2;
+    const first = table + (pfn % sets) * ways * ENTRY_WORDS;
+    return words[first] === pfn + 1 || (ways === 2 && words[first + ENTRY_WORDS] === pfn + 1);
   }
 
   private get sets(): number {

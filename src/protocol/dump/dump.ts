@@ -1,8 +1,8 @@
 import type { SternaError } from '../../base/index.ts';
+import { CONTROL_DECODERS } from '../control-decoders.ts';
 import { FrameDecoder } from '../decoder.ts';
 import type { FrameHeader } from '../frame.ts';
 import { type MessageName, messageName } from '../message-types.ts';
-import { CONTROL_DECODERS } from '../messages/control-decoders.ts';
 import type { HelloBody, JoinBody, SwitchoverBody } from '../messages/index.ts';
 import { decodePageTable } from '../page-batch.ts';
 import { countPages, decodePageMap } from '../page-map.ts';
@@ -132,6 +132,7 @@ class StreamDump {
     if (name === 'PAGE_BATCH' || name === 'JOURNAL_PAGES')
       this.pageBatch(offset, header, name, body);
     else if (name === 'VERIFY_HASHES') this.hashes(offset, header, body);
+    else if (name === 'PROBE_DATA') this.line(offset, header.sequence, name, header.bodyBytes, '');
     else if (name === 'MISSING_MAP' || name === 'RECEIVED_MAP') {
       this.pageMap(offset, header, name, body);
     } else {

@@ -9,6 +9,7 @@ export * from './machine-state.ts';
 export * from './pass.ts';
 export * from './ping.ts';
 export * from './postcopy.ts';
+export * from './probe.ts';
 export * from './recovery.ts';
 export * from './switchover.ts';
 export * from './verify.ts';

@@ -26,6 +26,8 @@ export interface JoinBody {
   readonly secret: string;
   /** The epoch that this side runs by its operator's word, when it only tells that. */
   readonly claimedEpoch?: number;
+  /** False: this side takes no journal any more. Absent: as HELLO agreed. */
+  readonly journal?: boolean;
 }
 
 /**
@@ -67,6 +69,7 @@ export function encodeJoin(body: JoinBody): Uint8Array {
     epoch: body.epoch,
     secret: body.secret,
     ...(body.claimedEpoch === undefined ? {} : { claimedEpoch: body.claimedEpoch }),
+    ...(body.journal === undefined ? {} : { journal: body.journal }),
   });
 }
 
@@ -82,6 +85,7 @@ export function decodeJoin(bytes: Uint8Array): BodyResult<JoinBody> {
     ...(fields.has('claimedEpoch')
       ? { claimedEpoch: fields.integer('claimedEpoch', 1, EPOCH_MAX) }
       : {}),
+    ...(fields.has('journal') ? { journal: fields.boolean('journal') } : {}),
   }));
 }
 

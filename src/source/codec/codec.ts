@@ -1,4 +1,4 @@
-import type { Clock, CodecChoice } from '../../base/index.ts';
+import type { Clock, CodecChoice, CodecInfo } from '../../base/index.ts';
 import {
   type CompressRequest,
   compressBody,
@@ -78,6 +78,12 @@ export class Codec {
     return this.helpers !== undefined && this.helpers.underWay > 0;
   }
 
+  info(): CodecInfo {
+    const { choice, isAgreed } = this;
+    const { pages, deltas } = isAgreed ? this.wanted() : NOTHING;
+    return { choice, isAgreed, pages, deltas };
+  }
+
   /** Ends the helpers; afterwards nobody but the guest writes to its memory. */
   async close(): Promise<void> {
     await this.helpers?.close();
@@ -108,10 +114,7 @@ export class Codec {
   }
 
   private decide(link: () => LinkState): CodecDecision {
-    const { choice } = this;
-    if (choice !== 'auto') {
-      return { pages: choice !== 'delta-lz4', deltas: choice !== 'lz4' };
-    }
+    if (this.choice !== 'auto') return this.wanted();
     const ready = this.helpers?.ready ?? 0;
     const state = link();
     const linkBytesPerMs = this.use.bytesPerMs(state);
@@ -127,6 +130,14 @@ export class Codec {
     const isSteady = state.measuredBytesPerMs !== undefined && this.decision.pages;
     this.steadySinceMs = isSteady ? (this.steadySinceMs ?? state.nowMs) : undefined;
     return this.decision;
+  }
+
+  /** By the user, or by what was decided last. */
+  private wanted(): CodecDecision {
+    const { choice } = this;
+    if (choice === 'auto') return this.decision;
+    if (choice === 'none') return NOTHING;
+    return { pages: choice !== 'delta-lz4', deltas: choice !== 'lz4' };
   }
 
   private delegate(

@@ -1,7 +1,8 @@
-import { expectedDowntimeMs, pageMs } from './expected-downtime.ts';
+import { pageMs, switchDowntimeMs } from './expected-downtime.ts';
+import { forecast, forecastTerms } from './forecast.ts';
 import type { Policy, PolicyDecision, PolicyRound } from './policy.ts';
 import { nextThrottle } from './throttle.ts';
-import { leftBytes, trendOf, workingSetPages } from './trend.ts';
+import { leftBytes, standstillOf, workingSetPages } from './trend.ts';
 import { byUserRules } from './user-rules.ts';
 
 /** Within the limit, a pass that costs no more than this share of what was spent is for nothing. */
@@ -10,12 +11,19 @@ const CHEAP_SHARE = 0.01;
 const SHRINK_SHARE = 0.5;
 const SHRUNK_SHARE = 0.75;
 /**
- * On a plateau the best moment is waited for from this share of the user's timeout on: until then
- * the guest may become quiet by itself.
+ * A guest may become quiet by itself. So long it is given for that once it is at a standstill:
+ * shares of the user's timeout, and of the time before, in which the passes still left less.
  */
-const PATIENCE_SHARE = 0.5;
+const PATIENCE_SHARE = 0.1;
+const PROGRESS_SHARE = 0.5;
+/** From this share of the timeout on a standstill disproves whatever is forecast. */
+const FORECAST_SHARE = 0.5;
+/** One pass that leaves no less is chance. */
+const STANDSTILL_PASSES = 2;
 /** Rounds in which the best moment is looked for (CloudNet's smart stop, Wood et al. 2011). */
 const STOP_WINDOW = 5;
+/** What leaves no more than this share above the least is as good. */
+const BEST_SHARE = 0.05;
 
 /**
  * The default. In effective terms throughout: it switches when what remains fits into the limit,
@@ -28,7 +36,7 @@ export const autoPolicy: Policy = {
 
   decide(round) {
     if (round.remainingPages === 0) return { action: 'stop-and-copy', reason: 'converged' };
-    const expectedMs = expectedDowntimeMs(round);
+    const expectedMs = switchDowntimeMs(round);
     if (expectedMs !== undefined && expectedMs <= round.limits.downtimeLimitMs) {
       return anotherPassPays(round, expectedMs)
         ? { action: 'iterate', because: 'another pass costs little and shortens the downtime' }
@@ -69,35 +77,31 @@ function anotherPassPays(round: PolicyRound, expectedMs: number): boolean {
 }
 
 /**
- * The user allows a pause beyond the limit once the timeout is over. On a plateau nothing is gained
- * by waiting for that: the first round of a window that leaves no more than any of it before is as
- * good as it gets, and at its end any is.
+ * The user allows a pause beyond the limit rather than none at all. At a standstill nothing is
+ * gained by waiting for the end of the timeout: the first round of a window that leaves about as
+ * little as any of it is as good as it gets, and at its end any is. In the first half of the
+ * timeout the passes alone do not tell that it is one: with the rate and the working set that they
+ * show, no later pass may fit.
  */
 function atTheBestMoment(round: PolicyRound): PolicyDecision | undefined {
-  const { limits, elapsedMs, history } = round;
-  const fromMs = PATIENCE_SHARE * limits.timeoutMs;
-  if (!limits.allows.suspend || limits.timeoutMs === 0 || elapsedMs < fromMs) return undefined;
+  const { limits, history } = round;
+  if (!limits.allows.suspend || limits.timeoutMs === 0) return undefined;
   // Slowing the guest may still help, and the user has asked for that.
   const canThrottle =
     limits.autoConverge !== undefined && round.throttlePercent < limits.autoConverge.maxPercent;
-  const trend = trendOf(history);
-  if (canThrottle || trend === 'unknown' || trend === 'falling') return undefined;
+  if (canThrottle) return undefined;
+  const { passes, ms, progressMs } = standstillOf(history);
+  const patienceMs = Math.max(PATIENCE_SHARE * limits.timeoutMs, PROGRESS_SHARE * progressMs);
+  if (passes < STANDSTILL_PASSES || ms < patienceMs) return undefined;
+  if (round.elapsedMs < FORECAST_SHARE * limits.timeoutMs && mayConverge(round)) return undefined;
   const window = history.slice(-STOP_WINDOW).map(leftBytes);
-  const isBest = (window.at(-1) ?? 0) <= Math.min(...window);
-  const isExhausted = roundsSince(round, fromMs) >= STOP_WINDOW;
-  if (!isBest && !isExhausted) return undefined;
+  const isBest = (window.at(-1) ?? 0) <= Math.min(...window) * (1 + BEST_SHARE);
+  if (!isBest && passes < STOP_WINDOW + STANDSTILL_PASSES) return undefined;
   const because = 'no less will be left than now';
   return { action: 'stop-and-copy', reason: 'plateau', because };
 }
 
-/** Passes that ended since `fromMs` of pre-copy. */
-function roundsSince({ history, elapsedMs }: PolicyRound, fromMs: number): number {
-  let endMs = elapsedMs;
-  let rounds = 0;
-  for (const { durationMs } of [...history].reverse()) {
-    if (endMs < fromMs) break;
-    rounds += 1;
-    endMs -= durationMs;
-  }
-  return rounds;
+function mayConverge(round: PolicyRound): boolean {
+  const terms = forecastTerms(round);
+  return terms === undefined || forecast(terms) !== undefined;
 }

@@ -6,9 +6,9 @@ import {
   type Verdict,
 } from '../../base/index.ts';
 import { expectedDowntimeMs, pageMs } from './expected-downtime.ts';
-import { type ForecastTerms, forecast } from './forecast.ts';
+import { type ForecastTerms, forecast, forecastTerms } from './forecast.ts';
 import type { PolicyRound } from './policy.ts';
-import { trendOf, workingSetPages, writesPerMs } from './trend.ts';
+import { trendOf, workingSetPages } from './trend.ts';
 
 /** A pass that went at this share of the user's limit was held back by it. */
 const CAPPED_SHARE = 0.9;
@@ -22,7 +22,7 @@ export function diagnose(round: PolicyRound): Diagnosis {
   const last = history.at(-1);
   const eachMs = pageMs(round);
   const requiredDowntimeMs = expectedDowntimeMs(round);
-  const terms = termsOf(round);
+  const terms = forecastTerms(round);
   const outlook = terms === undefined ? undefined : forecast(terms);
   const isNow =
     requiredDowntimeMs !== undefined && requiredDowntimeMs <= round.limits.downtimeLimitMs;
@@ -63,20 +63,6 @@ function isCapped({ limits, history }: PolicyRound): boolean {
   const last = history.at(-1);
   if (cap === 0 || last === undefined || last.durationMs <= 0) return false;
   return last.wireBytes / last.durationMs >= CAPPED_SHARE * cap;
-}
-
-/** Undefined while the link was not measured, or nothing was dirtied in a pass that took time. */
-function termsOf(round: PolicyRound): ForecastTerms | undefined {
-  const eachMs = pageMs(round);
-  if (eachMs === undefined || round.history.length === 0) return undefined;
-  const queueMs = round.inFlightBytes === 0 ? 0 : round.inFlightBytes / (round.linkBytesPerMs ?? 1);
-  return {
-    remainingPages: round.remainingPages,
-    pageMs: eachMs,
-    writesPerMs: writesPerMs(round.history, round.throttlePercent),
-    workingSetPages: workingSetPages(round.history),
-    budgetMs: Math.max(0, round.limits.downtimeLimitMs - round.overheadMs - queueMs),
-  };
 }
 
 /** What would help, the mildest first. */

@@ -1,4 +1,6 @@
-import { dirtiedIn } from './trend.ts';
+import { pageMs } from './expected-downtime.ts';
+import type { PolicyRound } from './policy.ts';
+import { dirtiedIn, workingSetPages, writesPerMs } from './trend.ts';
 
 /** A guest and a link as plain figures, from which the passes to come follow. */
 export interface ForecastTerms {
@@ -18,6 +20,22 @@ export interface Forecast {
   readonly etaMs: number;
   /** Of the last pages. */
   readonly pagesMs: number;
+}
+
+/**
+ * Undefined while the link was not measured, or no pass has ended. What is under way does not count
+ * in the budget: it drains before a switch.
+ */
+export function forecastTerms(round: PolicyRound): ForecastTerms | undefined {
+  const eachMs = pageMs(round);
+  if (eachMs === undefined || round.history.length === 0) return undefined;
+  return {
+    remainingPages: round.remainingPages,
+    pageMs: eachMs,
+    writesPerMs: writesPerMs(round.history, round.throttlePercent),
+    workingSetPages: workingSetPages(round.history),
+    budgetMs: Math.max(0, round.limits.downtimeLimitMs - round.overheadMs),
+  };
 }
 
 const PASSES_MAX = 1000;

@@ -44,7 +44,7 @@ export interface PolicyRound {
   readonly lastRemainingPages: number | undefined;
   /** Unacknowledged bytes that the last pages will queue behind. */
   readonly inFlightBytes: number;
-  /** Mean of the last pass, by the kinds that it used; table entries included. */
+  /** Of those that remain, as they will be encoded; table entries included. */
   readonly wireBytesPerPage: number;
   /** Mean time that the encoder took for a page of the last pass. */
   readonly encodeMsPerPage: number;
@@ -133,7 +133,7 @@ export interface PolicyPermissions {
   readonly throttle: boolean;
   /** Hand it over with pages missing. */
   readonly postcopy: boolean;
-  /** Pause it for longer than the limit, once the timeout is over. */
+  /** Pause it for longer than the limit, at the timeout or where nothing is gained by that. */
   readonly suspend: boolean;
   /** Let it stay where it is, once the timeout is over. */
   readonly cancel: boolean;

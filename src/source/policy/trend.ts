@@ -60,6 +60,31 @@ export function trendOf(
   return isRising ? 'rising' : 'plateau';
 }
 
+export interface Standstill {
+  readonly passes: number;
+  readonly ms: number;
+  /** Before it, while each pass or two still left less than any before. */
+  readonly progressMs: number;
+}
+
+/** For how long no pass has left less than the least before it. */
+export function standstillOf(history: readonly PolicyPass[]): Standstill {
+  let least = Number.POSITIVE_INFINITY;
+  let progressMs = 0;
+  let ms = 0;
+  let passes = 0;
+  for (const pass of history) {
+    passes += 1;
+    ms += pass.durationMs;
+    const left = leftBytes(pass);
+    if (left >= least * (1 - PROGRESS_SHARE)) continue;
+    least = left;
+    progressMs += ms;
+    [passes, ms] = [0, 0];
+  }
+  return { passes, ms, progressMs };
+}
+
 function recent(history: readonly PolicyPass[]): readonly PolicyPass[] {
   return history.slice(-RECENT_PASSES);
 }

@@ -35,7 +35,7 @@ export function joinBody(
   role: JoinBody['role'],
   claimedEpoch?: number,
 ): JoinBody {
-  const { machine, migrationId, record, secret } = context;
+  const { machine, migrationId, record, secret, journal } = context;
   // Without one no way to a further connection was given.
   assert(secret !== undefined, 'A further connection shows the secret of the first');
   return {
@@ -47,6 +47,8 @@ export function joinBody(
     epoch: record.startEpoch + 1,
     secret,
     ...(claimedEpoch === undefined ? {} : { claimedEpoch }),
+    // A process that took the migration up has none, whatever the one before it agreed on.
+    ...(journal === undefined ? { journal: false } : {}),
   };
 }
 

@@ -4,7 +4,7 @@ import type { DirtiedPages, PageTotals } from '../counters.ts';
 import type { OutgoingContext } from '../outgoing-context.ts';
 import type { ChosenPolicy } from '../policy/chosen-policy.ts';
 import { diagnose } from '../policy/diagnosis.ts';
-import { expectedDowntimeMs } from '../policy/expected-downtime.ts';
+import { drainingPays, expectedDowntimeMs } from '../policy/expected-downtime.ts';
 import type { EndDecision, IterateDecision, PolicyRound } from '../policy/policy.ts';
 import { GuestThrottle } from './guest-throttle.ts';
 import { PageOrder } from './page-order.ts';
@@ -13,8 +13,6 @@ import { VcpuLimits } from './vcpu-limits.ts';
 
 /** Passes shorter than this would only disturb the guest with flips. */
 const PASS_MS_MIN = 5;
-/** Less than this is not worth a round trip. */
-const DRAIN_BYTES_MIN = 64 * 2 ** 10;
 
 /** What follows pre-copy: the rest while the guest stands still, or after it was handed over. */
 export type AfterPrecopy = 'stop-and-copy' | 'postcopy';
@@ -73,11 +71,7 @@ async function passes(
     let pages = await endPass(context, order);
     let round = rounds.describe(pass, totals, pages.written);
     let decision = await policy.decide(round);
-    if (
-      decision.action === 'stop-and-copy' &&
-      channel.duplex &&
-      drainingPays(round, record.dirtyPagesPerSecond)
-    ) {
+    if (decision.action === 'stop-and-copy' && channel.duplex && drainingPays(round)) {
       await drain(context);
       const more = await endPass(context, order);
       pages = { dirtied: pages.dirtied + more.dirtied, written: pages.written + more.written };
@@ -204,15 +198,6 @@ async function sendPass(
   if (order.isNeeded) await sender.sendSupplied(order, totals, options, pagesSent);
   else await sender.sendDirty(totals, options, pagesSent);
   return totals;
-}
-
-/**
- * What is still under way would be downtime. Waiting for it pays while the guest dirties more
- * slowly than the link drains; otherwise the rest would only grow.
- */
-function drainingPays(round: PolicyRound, dirtyPagesPerSecond: number): boolean {
-  const dirtyBytesPerMs = (dirtyPagesPerSecond * round.wireBytesPerPage) / 1000;
-  return round.inFlightBytes > DRAIN_BYTES_MIN && dirtyBytesPerMs < (round.linkBytesPerMs ?? 0);
 }
 
 /**

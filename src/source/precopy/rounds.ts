@@ -3,6 +3,7 @@ import { handledPages, type PageTotals } from '../counters.ts';
 import type { OutgoingContext } from '../outgoing-context.ts';
 import type { PolicyLimits, PolicyPass, PolicyRound } from '../policy/policy.ts';
 import type { GuestThrottle } from './guest-throttle.ts';
+import { RemainingCost } from './remaining-cost.ts';
 
 /**
  * A guess of pause, state, records and wake-ups before anything was measured; two round trips come
@@ -27,6 +28,7 @@ export class Rounds {
   private readonly startMs: number;
   private readonly finished: PolicyPass[] = [];
   private readonly samples: Sample[] = [];
+  private readonly cost = new RemainingCost();
   private readonly stopSampling: () => void;
   private lastRemainingPages: number | undefined;
   /** In force when the pass began. */
@@ -48,9 +50,8 @@ export class Rounds {
   /** The round at this moment, with the pass that is ending now as the last of its history. */
   describe(pass: number, totals: PageTotals, dirtiedPages: number): PolicyRound {
     const { record, sender, meter, parameters, clock, sentBytes, machine } = this.context;
-    // Not the pages that never held anything: the first pass tells of them in a few bytes, and they
-    // will not come again.
-    const pages = Math.max(1, record.currentPass?.dirtyPages ?? 0);
+    const { blocks, populatedPages } = machine.memory;
+    const { xbzrle } = this.context.capabilities;
     const assumed = parameters.availSwitchoverBandwidthBytesPerSecond / 1000;
     const ending = this.passOf(pass, totals, dirtiedPages);
     return {
@@ -58,13 +59,13 @@ export class Rounds {
       remainingPages: record.remainingPages,
       lastRemainingPages: this.lastRemainingPages,
       inFlightBytes: sender.inFlightBytes,
-      wireBytesPerPage: totals.wireBytes / pages,
-      encodeMsPerPage: totals.encodeMs / pages,
+      wireBytesPerPage: this.cost.bytesPerPage(totals, pass === 1, blocks, xbzrle),
+      encodeMsPerPage: totals.encodeMs / Math.max(1, this.encodedPages(pass, totals)),
       linkBytesPerMs: assumed > 0 ? assumed : meter.bytesPerMs,
       windowBytesPerMs: this.windowBytesPerMs(),
       overheadMs: SWITCH_OVERHEAD_MS + 2 * meter.roundTripMs,
       elapsedMs: clock.nowMs() - this.startMs,
-      ramPages: machine.memory.populatedPages,
+      ramPages: populatedPages,
       sentBytes: sentBytes(),
       history: [...this.finished, ending],
       throttlePercent: this.throttle.percent,
@@ -82,6 +83,12 @@ export class Rounds {
 
   close(): void {
     this.stopSampling();
+  }
+
+  /** Not the pages that never held anything: the first pass tells of them in a few bytes. */
+  private encodedPages(pass: number, totals: PageTotals): number {
+    const dirtyPages = this.context.record.currentPass?.dirtyPages ?? 0;
+    return pass === 1 ? dirtyPages : handledPages(totals);
   }
 
   private passOf(pass: number, totals: PageTotals, dirtiedPages: number): PolicyPass {

@@ -15,6 +15,10 @@ import type { DowntimeClock } from './stop-and-copy.ts';
 /** The destination answers GRANT within a write to disk and a wake-up of the vCPUs. */
 const RESUMED_LIMIT_MS = 10_000;
 
+/** A second in all. */
+const TAKE_BACK_TRIES = 6;
+const TAKE_BACK_PAUSE_MS = 200;
+
 /**
  * The hand-over of the guest. The order is what makes it safe (docs/protocol.md, Ownership):
  *
@@ -126,20 +130,17 @@ export class HandOver {
 
   /**
    * Before GRANT, or when the destination says that it does not have the guest: the guest goes on
-   * here.
+   * here. A disk that refuses the record of that is asked again for a moment: nobody else has the
+   * guest, and it stands still for the record alone.
    */
   async takeBack(): Promise<void> {
     await this.recording;
-    const { phase } = this.keeper.ownership;
-    if (phase === 'in-doubt') {
-      await this.answered('abandoned');
-      return;
+    for (let tries = 1; ; tries += 1) {
+      const { ownership, refusal } = await this.takeBackOnce();
+      if (ownership.phase === 'owner') return this.goOn();
+      if (tries === TAKE_BACK_TRIES) throw refused(refusal);
+      await this.context.clock.sleep(TAKE_BACK_PAUSE_MS);
     }
-    if (phase !== 'owner') {
-      const { ownership, refusal } = await this.keeper.handle({ type: 'failed' });
-      if (ownership.phase !== 'owner') throw refused(refusal);
-    }
-    this.goOn();
   }
 
   /**
@@ -169,6 +170,15 @@ export class HandOver {
         causeCode: cause.code,
       },
     });
+  }
+
+  private async takeBackOnce(): Promise<OwnershipOutcome> {
+    const { ownership } = this.keeper;
+    if (ownership.phase === 'owner') {
+      return { accepted: false, ownership, effects: [], refusal: undefined };
+    }
+    if (ownership.phase !== 'in-doubt') return this.keeper.handle({ type: 'failed' });
+    return this.keeper.handle({ type: 'answered', answer: 'abandoned', ...this.name });
   }
 
   private goOn(): void {

@@ -103,6 +103,7 @@ function decodeBody(name: MessageName, body: Uint8Array, checkedBytes: number) {
   if (name === 'MISSING_MAP' || name === 'RECEIVED_MAP') {
     return decodePageMap(name, body, PAGE_MAP.pageCount);
   }
+  if (name === 'PROBE_DATA') return { kind: 'ok', body };
   return CONTROL_DECODERS[name as ControlName](body);
 }
 

@@ -67,18 +67,60 @@ describe('GuestSlot', () => {
     expect(guests.isVacant).toBe(true);
   });
 
-  it('leave() keeps the RAM of a guest that was lost where it went', async () => {
+  it('discard() takes a guest away that an engine has paused, before anybody has told of it', async () => {
+    const guests = newSlot();
+    await guests.receive(DESCRIPTION);
+    guests.need().resume('ownership');
+    guests.noteResumed('ownership');
+    const paused = guests.need().pause('ownership');
+    await guests.discard();
+    expect(guests).toMatchObject({ runState: 'inmigrate', isVacant: true });
+    // The news of a machine that is gone: whether it stood still before it ended does not matter.
+    await paused.catch(() => {});
+    guests.notePaused();
+    expect(guests).toMatchObject({ runState: 'inmigrate', isVacant: true });
+    await guests.receive(DESCRIPTION);
+    guests.need().resume('ownership');
+    guests.noteResumed('ownership');
+    expect(guests.runState).toBe('running');
+    expect(events).toEqual(['RESUME', 'RESUME']);
+  });
+
+  it('tells of a pause and what follows also when both are over', async () => {
     const guests = newSlot();
     await guests.build(GUEST);
-    guests.leave(true);
-    expect(guests).toMatchObject({
-      runState: 'postmigrate',
-      isVacant: true,
-      residentUuid: undefined,
-    });
+    await guests.need().pause('migration');
+    guests.need().resume('migration');
+    guests.notePaused();
+    guests.noteResumed('migration');
+    expect(events).toEqual(['STOP', 'RESUME']);
+  });
+
+  it('leave() keeps the RAM of a guest that is not whole where it went', async () => {
+    const guests = newSlot();
+    await guests.build(GUEST);
     guests.leave(false);
     // Another guest would take its place, and an operator may want it back.
-    expect(guests).toMatchObject({ isAway: true, isVacant: false });
+    expect(guests).toMatchObject({
+      runState: 'postmigrate',
+      isVacant: false,
+      residentUuid: undefined,
+    });
+    guests.leave(true);
+    expect(guests).toMatchObject({ isAway: true, isVacant: true });
+    guests.leave(false);
+    expect(guests.isVacant).toBe(true);
+  });
+
+  it('comeBack() lets it run here again, and tells torn RAM from RAM that is whole', async () => {
+    const guests = newSlot();
+    await guests.build(GUEST);
+    guests.leave(false);
+    await guests.need().pause('ownership');
+    await guests.need().pause('checkpoint');
+    expect(guests.isTorn).toBe(true);
+    guests.need().resume('checkpoint');
+    expect(guests.isTorn).toBe(false);
     guests.comeBack();
     expect(guests).toMatchObject({ isRunning: true, residentUuid: DESCRIPTION.uuid });
   });
@@ -87,9 +129,11 @@ describe('GuestSlot', () => {
     const guests = newSlot();
     await guests.build(GUEST);
     await guests.stop();
-    guests.notePaused('migration');
+    await guests.need().pause('migration');
+    guests.notePaused();
     expect(guests.runState).toBe('finish-migrate');
     expect(() => guests.continue()).toThrow('Migration is not finalized yet');
+    guests.need().resume('migration');
     guests.noteResumed('migration');
     expect(guests.runState).toBe('paused');
     expect(events).toEqual(['STOP']);

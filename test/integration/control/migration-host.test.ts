@@ -18,6 +18,7 @@ const LISTEN = {
   expectedUuid: undefined,
   startPaused: false,
   stallTimeoutMs: 1000,
+  resident: { occupied: false, uuid: undefined },
 };
 
 describe('MigrationHost', () => {

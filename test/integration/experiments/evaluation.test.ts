@@ -2,11 +2,8 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import {
-  kernelShapes,
-  measureOverLink,
-  parseRecords,
-} from '../../../src/experiments/evaluation/index.ts';
+import { measureOverLink, parseRecords } from '../../../src/experiments/evaluation/index.ts';
+import { kernelShapes } from '../../../src/experiments/measuring/index.ts';
 
 const PROGRAM = fileURLToPath(
   new URL('../../../dist/experiments/evaluation/evaluation-main.js', import.meta.url),

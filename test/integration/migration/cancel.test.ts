@@ -93,6 +93,19 @@ describe('migrate_cancel', () => {
     await crossing.succeeds();
   });
 
+  it('at the destination ends an arrival, and the source is told by whom', async () => {
+    const crossing = await keeper.get();
+    const { here, there } = crossing;
+    await here.set({ 'max-bandwidth': 2 ** 21 });
+    await here.migrate(await crossing.uri());
+    await there.hasStatus('active');
+    await there.qmp.execute('migrate_cancel');
+    await crossing.fails({ ...CANCELLED, destination: ['E_CANCELLED'] });
+    expect((await here.query())['error-desc']).toContain('cancelled at the destination');
+    await here.set({ 'max-bandwidth': 0 });
+    await crossing.succeeds();
+  });
+
   it('when nothing runs is accepted, as in QEMU', async () => {
     const { here, there } = await keeper.get();
     await here.qmp.execute('migrate_cancel');

@@ -40,7 +40,7 @@ describe('a link that is lost around GRANT', () => {
     expect(run.exitCode).toBe(4);
     expect(run.stderr).toContain('[E_OWNERSHIP_UNKNOWN]');
     expect(run.stderr).toContain('which side owns the guest is not known');
-    expect(run.stderr).toMatch(/next: .*sterna resume --take-ownership/);
+    expect(run.stderr).toMatch(/next: .*sterna recover --take-ownership/);
     expect(run.stdout).toContain('Migration failed');
     expect((await source.query())['x-sterna']).toMatchObject({
       owner: 'unknown',
@@ -181,6 +181,29 @@ describe('a link that is lost around GRANT', () => {
     });
     await destination.advances();
     expect(await source.runState()).toEqual({ running: false, status: 'postmigrate' });
+  });
+
+  it('a destination that had it after all gives it up when it is told, and can have it again', async () => {
+    await source.qmp.execute('migrate-set-parameters', { 'x-stall-timeout': 1000 });
+    let isDown = false;
+    const link = await stage.link(listenUri(destination), ({ name }) => {
+      isDown ||= name === 'RESUMED';
+      return isDown ? 'cut' : 'pass';
+    });
+    expect((await sterna('migrate', link.uri)).exitCode).toBe(4);
+    await destination.hasStatus('completed');
+    expect((await sterna('resume', '--take-ownership')).exitCode).toBe(0);
+    isDown = false;
+    const told = await destination.hasStatus('failed');
+    expect(told['x-sterna']).toMatchObject({
+      owner: 'source',
+      error: { code: 'E_TAKEN_BACK', guestOwner: 'source' },
+    });
+    expect(await destination.runState()).toEqual({ running: false, status: 'postmigrate' });
+    await expect(destination.qmp.execute('cont', { 'x-take-ownership': true })).rejects.toThrow();
+    await source.migrate(listenUri(destination));
+    expect((await source.proven())['x-sterna'].verify.status).toBe('identical');
+    await destination.checkGuest();
   });
 
   it('--take-ownership is refused where nothing is in doubt', async () => {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ReferenceGhosts } from '../../reference/ghost-cache.ts';
 import { ReferencePageSource } from '../../reference/page-source.ts';
-import { cacheOf, clearBlock, pageOf, testBlock } from '../../support/test-block.ts';
+import { cacheOf, clearBlock, pageOf, setBits, testBlock } from '../../support/test-block.ts';
 import {
   apply,
   changePages,
@@ -70,6 +70,15 @@ describe('BlockCache', () => {
             const ghosts = source.cache.ghosts();
             if (isThere) expect(ghosts.map(({ hits }) => hits)).toEqual(reference.ghosts.hits);
             for (const { lookups } of ghosts) expect(lookups).toBe(reference.ghosts.lookups);
+            const isDirty = Array.from({ length: PAGE_COUNT }, (_, pfn) => pfns.includes(pfn));
+            setBits(source, source.layout.dirtyBitmap, isDirty);
+            // A page that is kept without a lookup may be held twice here.
+            const held = new Set(reference.cache.pages.map(({ pfn }) => pfn));
+            const dirtyPages = isDirty.filter(Boolean).length;
+            const cached = isDirty.filter((dirty, pfn) => dirty && held.has(pfn)).length;
+            const expected = { dirtyPages, looked: dirtyPages, cached };
+            expect(source.cache.sampleDirty(PAGE_COUNT)).toEqual(expected);
+            source.clearDirty();
           }
         },
       ),

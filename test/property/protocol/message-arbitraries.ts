@@ -23,6 +23,10 @@ import {
   encodePong,
   encodePostcopyEnd,
   encodePostcopyResumed,
+  encodeProbe,
+  encodeProbeAck,
+  encodeProbeEnd,
+  encodeProbeResult,
   encodeProgress,
   encodeRecovered,
   encodeRecovery,
@@ -45,6 +49,8 @@ export interface MessageCase {
 }
 
 const uint32 = fc.integer({ min: 0, max: 2 ** 32 - 1 });
+const probeMs = fc.integer({ min: 1, max: 10_000 });
+const probeBytes = fc.integer({ min: 0, max: 2 ** 34 });
 const pages = fc.integer({ min: 0, max: 2 ** 22 });
 const epoch = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER - 2 });
 /** -0 becomes 0 on the wire. */
@@ -221,15 +227,24 @@ const BODIES: Readonly<
   ],
   JOIN: [
     encodeJoin,
-    fc.record({
-      protocol: fc.constant(1),
-      software: text(128),
-      role: fc.constantFrom(...JOIN_ROLES),
-      uuid: fc.uuid(),
-      migrationId: fc.stringMatching(/^[A-Za-z0-9-]{1,64}$/),
-      epoch,
-      secret: fc.stringMatching(/^[0-9a-f]{32}$/),
-    }),
+    fc.record(
+      {
+        protocol: fc.constant(1),
+        software: text(128),
+        role: fc.constantFrom(...JOIN_ROLES),
+        uuid: fc.uuid(),
+        migrationId: fc.stringMatching(/^[A-Za-z0-9-]{1,64}$/),
+        epoch,
+        secret: fc.stringMatching(/^[0-9a-f]{32}$/),
+        claimedEpoch: epoch,
+        journal: fc.boolean(),
+      },
+      {
+        requiredKeys: [
+          ...(['protocol', 'software', 'role', 'uuid', 'migrationId', 'epoch', 'secret'] as const),
+        ],
+      },
+    ),
   ],
   RECOVERY: [
     encodeRecovery,
@@ -253,6 +268,19 @@ const BODIES: Readonly<
     }),
   ],
   JOURNAL_ACK: [encodeJournalAck, fc.record({ point: uint32, batches: uint32 })],
+  PROBE: [
+    encodeProbe,
+    fc.record({ protocol: fc.integer({ min: 1, max: 255 }), durationMs: probeMs }),
+  ],
+  PROBE_ACK: [
+    encodeProbeAck,
+    fc.record({ durationMs: probeMs, bytes: fc.integer({ min: 1, max: 2 ** 34 }) }),
+  ],
+  PROBE_END: [encodeProbeEnd, fc.record({ bytes: probeBytes })],
+  PROBE_RESULT: [
+    encodeProbeResult,
+    fc.record({ receivedBytes: probeBytes, spanBytes: probeBytes, spanMs: amount }),
+  ],
 };
 
 export const MESSAGE_CASES: readonly MessageCase[] = Object.entries(BODIES).map(

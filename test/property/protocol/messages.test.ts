@@ -10,7 +10,7 @@ const OPTIONAL_FIELDS: Readonly<Partial<Record<ControlName, readonly string[]>>>
   VERIFY_END: ['partial'],
   ERROR: ['phase', 'guestOwner', 'detail'],
   HELLO: ['secret'],
-  JOIN: ['claimedEpoch'],
+  JOIN: ['claimedEpoch', 'journal'],
   SWITCHOVER: ['missingPages'],
 };
 

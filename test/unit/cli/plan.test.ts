@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { runCli } from '../../../src/cli/index.ts';
+import type { PlanRow } from '../../../src/experiments/plan/make-plan.ts';
 import { encodeTrace } from '../../../src/guestmem/index.ts';
 import { fakeContext } from '../../support/cli-context.ts';
+import { scriptedQmp } from '../../support/scripted-qmp.ts';
 import { sweep } from '../experiments/plan/guests.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'sterna-plan-'));
@@ -32,19 +34,31 @@ test('sterna plan prints a table and a recommendation from a trace', async () =>
     "Guest: 64.00 MiB in use, 39.84 MiB/s dirtied, 4.00 MiB of it hot, 0 % zero
     Link: 20.00 MiB/s, round trip 0.20 ms
     Policy: auto, downtime limit 50.0 ms
-    ┌──────────┬────────┬───────────────────┬──────────┬───────────┬────────────────┬─────────────────┐
-    │ mode     │ codec  │ time              │ downtime │ data      │ guest slowdown │                 │
-    ├──────────┼────────┼───────────────────┼──────────┼───────────┼────────────────┼─────────────────┤
-    │ stop     │ raw    │ 3,386 ms          │ 3,226 ms │ 64.31 MiB │ 0 %            │ above the limit │
-    ├──────────┼────────┼───────────────────┼──────────┼───────────┼────────────────┼─────────────────┤
-    │ precopy  │ raw    │ does not converge │          │ 2.35 GiB  │                │                 │
-    ├──────────┼────────┼───────────────────┼──────────┼───────────┼────────────────┼─────────────────┤
-    │ precopy  │ xbzrle │ 3,395 ms          │ 13.3 ms  │ 64.49 MiB │ 0 %            │ recommended     │
-    ├──────────┼────────┼───────────────────┼──────────┼───────────┼────────────────┼─────────────────┤
-    │ hybrid   │ raw    │ 3,587 ms          │ 60.5 ms  │ 68.32 MiB │ 3 %            │ above the limit │
-    ├──────────┼────────┼───────────────────┼──────────┼───────────┼────────────────┼─────────────────┤
-    │ postcopy │ raw    │ 3,383 ms          │ 10.5 ms  │ 64.25 MiB │ 5 %            │                 │
-    └──────────┴────────┴───────────────────┴──────────┴───────────┴────────────────┴─────────────────┘
+    ┌──────────┬────────────────────┬───────────────────┬──────────────────────────────┬───────────┬─────────────────────┬─────────────────┐
+    │ mode     │ codec              │ time              │ downtime                     │ data      │ guest slowdown      │                 │
+    ├──────────┼────────────────────┼───────────────────┼──────────────────────────────┼───────────┼─────────────────────┼─────────────────┤
+    │ stop     │ raw                │ 3,386 ms          │ 3,226 ms                     │ 64.31 MiB │ 0 %                 │ above the limit │
+    ├──────────┼────────────────────┼───────────────────┼──────────────────────────────┼───────────┼─────────────────────┼─────────────────┤
+    │ precopy  │ raw                │ does not converge │                              │ 514.7 MiB │                     │                 │
+    ├──────────┼────────────────────┼───────────────────┼──────────────────────────────┼───────────┼─────────────────────┼─────────────────┤
+    │ precopy  │ lz4                │ does not converge │                              │ 514.7 MiB │                     │                 │
+    ├──────────┼────────────────────┼───────────────────┼──────────────────────────────┼───────────┼─────────────────────┼─────────────────┤
+    │ precopy  │ xbzrle             │ 3,394 ms          │ 13.6 ms                      │ 64.46 MiB │ 0 %                 │ recommended     │
+    ├──────────┼────────────────────┼───────────────────┼──────────────────────────────┼───────────┼─────────────────────┼─────────────────┤
+    │ precopy  │ xbzrle+lz4         │ 3,394 ms          │ 13.6 ms                      │ 64.46 MiB │ 0 %                 │                 │
+    ├──────────┼────────────────────┼───────────────────┼──────────────────────────────┼───────────┼─────────────────────┼─────────────────┤
+    │ precopy  │ raw, auto-converge │ 5,610 ms          │ 40.4 ms (39.8 ms to 53.2 ms) │ 108.8 MiB │ 15 % (15 % to 16 %) │                 │
+    ├──────────┼────────────────────┼───────────────────┼──────────────────────────────┼───────────┼─────────────────────┼─────────────────┤
+    │ precopy  │ raw, dirty-limit   │ 4,585 ms          │ 11.8 ms                      │ 88.29 MiB │ 5 %                 │                 │
+    ├──────────┼────────────────────┼───────────────────┼──────────────────────────────┼───────────┼─────────────────────┼─────────────────┤
+    │ hybrid   │ raw                │ 3,538 ms          │ 60.5 ms                      │ 67.35 MiB │ 2 %                 │ above the limit │
+    ├──────────┼────────────────────┼───────────────────┼──────────────────────────────┼───────────┼─────────────────────┼─────────────────┤
+    │ hybrid   │ xbzrle             │ 3,397 ms          │ 60.5 ms                      │ 64.40 MiB │ 0 %                 │ above the limit │
+    ├──────────┼────────────────────┼───────────────────┼──────────────────────────────┼───────────┼─────────────────────┼─────────────────┤
+    │ postcopy │ raw                │ 3,386 ms          │ 10.5 ms                      │ 64.31 MiB │ 5 %                 │                 │
+    ├──────────┼────────────────────┼───────────────────┼──────────────────────────────┼───────────┼─────────────────────┼─────────────────┤
+    │ postcopy │ lz4                │ 3,386 ms          │ 10.5 ms                      │ 64.31 MiB │ 5 %                 │                 │
+    └──────────┴────────────────────┴───────────────────┴──────────────────────────────┴───────────┴─────────────────────┴─────────────────┘
     Recommended: --mode precopy --comp-methods xbzrle
       The guest dirties near or above what the link carries: it dirties 39.84 MiB/s and 20.00 MiB/s can leave.
       A change touches 2.4 % of a page, so that deltas outrun the guest.
@@ -58,9 +72,57 @@ test('sterna plan --json has the same as data', async () => {
   );
   const made = JSON.parse(stdout);
   expect(made.recommendation).toMatchObject({ mode: 'precopy', codec: 'xbzrle' });
-  expect(made.rows.map((row: { mode: string }) => row.mode)).toEqual([
-    ...['stop', 'precopy', 'precopy', 'hybrid', 'postcopy'],
+  const ways = made.rows.map(
+    ({ mode, codec, slowing }: PlanRow) =>
+      `${mode} ${codec}${slowing === 'none' ? '' : ` ${slowing}`}`,
+  );
+  expect(ways).toEqual([
+    'stop raw',
+    'precopy raw',
+    'precopy lz4',
+    'precopy xbzrle',
+    'precopy xbzrle+lz4',
+    'precopy raw auto-converge',
+    'precopy raw dirty-limit',
+    'hybrid raw',
+    'hybrid xbzrle',
+    'postcopy raw',
+    'postcopy lz4',
   ]);
+});
+
+test('sterna plan --to has the agent measure the link, and what the user says wins', async () => {
+  writeFileSync(path('busy.trace'), encodeTrace(BUSY));
+  const agent = await scriptedQmp(() => ({
+    return: { 'bytes-per-second': 8 * 2 ** 20, 'round-trip-us': 1500, 'sent-bytes': 2 ** 24 },
+  }));
+  try {
+    const to = 'tcp:127.0.0.1:4444';
+    const asked = ['--trace', path('busy.trace'), '--qmp', agent.address, '--to', to];
+    expect((await plan(...asked)).stdout).toContain('Link: 8.00 MiB/s, round trip 1.50 ms');
+    const both = await plan(...asked, '--round-trip', '3');
+    expect(both.stdout).toContain('Link: 8.00 MiB/s, round trip 3.00 ms');
+    const probe = { execute: 'x-probe-link', arguments: { uri: to } };
+    expect(agent.commands).toEqual([probe, probe]);
+    const all = await plan(...asked, '--round-trip', '3', '--bandwidth', '2');
+    expect(all.stdout).toContain('Link: 2.00 MiB/s, round trip 3.00 ms');
+    expect(agent.commands).toHaveLength(2);
+  } finally {
+    agent.close();
+  }
+});
+
+test('sterna plan says why the destination refuses to be measured', async () => {
+  const agent = await scriptedQmp(() => ({
+    error: { class: 'GenericError', desc: 'Destination is busy with another guest' },
+  }));
+  try {
+    const { exitCode, stderr } = await plan('--qmp', agent.address, '--to', 'tcp:127.0.0.1:1');
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain('Destination is busy with another guest');
+  } finally {
+    agent.close();
+  }
 });
 
 test('a damaged trace is refused with the offset', async () => {
@@ -73,7 +135,9 @@ test('a damaged trace is refused with the offset', async () => {
 });
 
 test.each([
-  [['--trace', 'x'], 'needs --bandwidth'],
+  [['--trace', path('busy.trace')], 'needs --to URI of the destination, or --bandwidth'],
+  [['--trace', path('busy.trace'), '--to', 'tcp:127.0.0.1:1'], 'needs --qmp'],
+  [['--to', 'file:x'], 'Expected tcp:HOST:PORT'],
   [['--bandwidth', '1'], 'needs --qmp of a running agent, or --trace'],
   [['--trace', path('none'), '--bandwidth', '1'], 'File could not be read'],
 ])('sterna plan %j says what is wrong', async (argv, text) => {

@@ -78,6 +78,16 @@ describe('sterna migrate', () => {
     // What one migration has switched on is not in the way of the next one.
     [['--mode', 'stop'], { 'x-mode': 'stop' }, [off]],
     [['--verify', 'strict'], { 'x-verify': 'strict' }, [off]],
+    [
+      ['--postcopy', '--postcopy-journal', '--postcopy-spill', '/var/spill'],
+      { 'x-postcopy-spill': '/var/spill' },
+      [on, { capability: 'x-postcopy-journal', state: true }],
+    ],
+    [
+      ['--no-postcopy-journal', '--no-postcopy-spill'],
+      { 'x-postcopy-spill': '' },
+      [{ capability: 'x-postcopy-journal', state: false }],
+    ],
     [[], { 'x-mode': 'precopy' }, []],
   ] as const)('with %j asks for just that', async (options, parameters, capabilities) => {
     const { exitCode } = await sterna(
@@ -227,6 +237,14 @@ describe('sterna recover', () => {
     expect(await exitCode).toBe(0);
     expect(sent('cont')).toEqual({ 'x-take-ownership': true });
     expect(fake.stderr()).toContain('The guest runs here');
+  });
+
+  it('--take-ownership with a URI is refused, and nothing is sent', async () => {
+    const operands = ['tcp:127.0.0.1:4711', '--take-ownership'];
+    const { fake, exitCode } = await sterna(replies(noLink(true)), 'recover', ...operands);
+    expect(await exitCode).toBe(2);
+    expect(fake.stderr()).toContain('connects to no URI');
+    expect(agent?.commands).toEqual([]);
   });
 });
 

@@ -20,6 +20,7 @@ describe('runCli() answers wrong usage with exit code 2, one line and the next s
       'migrate',
       ['migrate', '--qmp', 'unix:/q', 'tcp:h:1', '--timeout-cancel', '--timeout-suspend'],
     ],
+    ['migrate', ['migrate', '--qmp', 'unix:/q', 'tcp:h:1', '--timeout-postcopy']],
     ['migrate', ['migrate', '--qmp', 'unix:/q', 'tcp:h:1', '--no-such-option']],
     ['source', ['source', '--name', 'a']],
     ['source', ['source', '--name', 'a', '--ram', '64M', '--resume-spill', 'f']],

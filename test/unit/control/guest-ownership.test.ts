@@ -9,10 +9,10 @@ function record(state: OwnershipRecord['state'], epoch: number): OwnershipRecord
   return { uuid: UUID, epoch, state, migrationId: 'm', peer: 'tcp:h:1' };
 }
 
-function guestThatIs(isAway: boolean) {
+function guestThatIs(isAway: boolean, more: { isVacant?: boolean; isTorn?: boolean } = {}) {
   const calls: string[] = [];
   const guest = {
-    isAway,
+    ...{ isAway, isVacant: false, isTorn: false, ...more },
     uuid: UUID,
     continue: () => calls.push('continue'),
     comeBack: () => calls.push('come-back'),
@@ -83,18 +83,62 @@ describe('continueGuest()', () => {
     expect(calls).toEqual(['continue']);
   });
 
-  it('refuses when the guest was granted, whatever the operator says', async () => {
+  it.each(['granted', 'granting'] as const)(
+    'refuses when the guest is whole elsewhere (%s), whatever the operator says',
+    async (state) => {
+      const ledger = volatileLedger();
+      await ledger.write(record(state, 2));
+      for (const takeOwnership of [false, true]) {
+        const { guest, calls } = guestThatIs(true, { isVacant: true });
+        await expect(continueGuest(guest, ledger, log, takeOwnership)).rejects.toMatchObject({
+          code: 'E_STATE',
+          guestOwner: 'destination',
+          message: expect.stringContaining('tcp:h:1'),
+        });
+        expect(calls).toEqual([]);
+      }
+    },
+  );
+
+  it('takes a guest back that was granted and is not whole there, when the operator decides', async () => {
     const ledger = volatileLedger();
     await ledger.write(record('granted', 2));
+    const { guest, calls } = guestThatIs(true);
+    await expect(continueGuest(guest, ledger, log, false)).rejects.toMatchObject({
+      code: 'E_STATE',
+      guestOwner: 'destination',
+    });
+    const full = { ...ledger, write: () => Promise.reject(new Error('disk full')) };
+    await expect(continueGuest(guest, full, log, true)).rejects.toMatchObject({
+      code: 'E_STATE_DIRECTORY',
+    });
+    expect(calls).toEqual([]);
+    await continueGuest(guest, ledger, log, true);
+    expect(calls).toEqual(['come-back']);
+    expect(ledger.read(UUID)).toMatchObject({ state: 'owner', epoch: 3 });
+  });
+
+  it('takes it back also when the disk has refused that before and kept it', async () => {
+    const ledger = volatileLedger();
+    await ledger.write(record('owner', 3));
+    const { guest, calls } = guestThatIs(true);
+    await expect(continueGuest(guest, ledger, log, false)).rejects.toThrow('ask it');
+    await continueGuest(guest, ledger, log, true);
+    expect(calls).toEqual(['come-back']);
+    expect(ledger.read(UUID)).toMatchObject({ state: 'owner', epoch: 4 });
+  });
+
+  it('refuses RAM of two moments, whatever the operator says', async () => {
+    const ledger = volatileLedger();
+    await ledger.write(record('granted', 2));
+    const { guest, calls } = guestThatIs(true, { isTorn: true });
     for (const takeOwnership of [false, true]) {
-      const { guest, calls } = guestThatIs(true);
       await expect(continueGuest(guest, ledger, log, takeOwnership)).rejects.toMatchObject({
         code: 'E_STATE',
-        guestOwner: 'destination',
-        message: expect.stringContaining('tcp:h:1'),
+        message: expect.stringContaining('of two moments'),
       });
-      expect(calls).toEqual([]);
     }
+    expect(calls).toEqual([]);
   });
 
   it('refuses when nobody knows, and takes the guest back when the operator decides', async () => {

@@ -195,6 +195,19 @@ describe('migrationReply()', () => {
     });
   });
 
+  it('tells what the codec takes now, and what it has saved', () => {
+    const codec = { choice: 'auto', isAgreed: true, pages: true, deltas: false } as const;
+    const compression = {
+      ...{ pages: 1, busyPages: 0, busyRate: 0, compressedBytes: 100, compressionRate: 40.96 },
+      savedBytes: 3996,
+    };
+    const told = { choice: 'auto', agreed: true, pages: true, deltas: false };
+    expect(reply({ codec })['x-sterna']).toMatchObject({ codec: { ...told, 'saved-bytes': 0 } });
+    expect(reply({ codec, compression })['x-sterna']).toMatchObject({
+      codec: { ...told, 'saved-bytes': 3996 },
+    });
+  });
+
   const postcopy: PostcopyInfo = {
     durationMs: 900,
     missingPages: 4000,

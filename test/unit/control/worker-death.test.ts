@@ -8,6 +8,8 @@ import {
 import type { GuestSlot } from '../../../src/control/guest-slot.ts';
 import { initialInfo } from '../../../src/control/migration/initial-info.ts';
 import type { MigrationHost } from '../../../src/control/migration/migration-host.ts';
+import type { ListenRequest } from '../../../src/control/migration/migration-messages.ts';
+import type { Residence } from '../../../src/control/migration/resident-guest.ts';
 import { Migrations } from '../../../src/control/migrations.ts';
 
 /**
@@ -35,6 +37,7 @@ function agentWith(guest: Partial<Record<keyof GuestSlot, unknown>>, state: Owne
     isAway: false,
     isArriving: false,
     isVacant: false,
+    isTorn: false,
     startsPaused: false,
     uuid: UUID,
     runState: 'finish-migrate',
@@ -46,13 +49,13 @@ function agentWith(guest: Partial<Record<keyof GuestSlot, unknown>>, state: Owne
     ...guest,
   };
   const host = {
-    listen: async ({ uri }: { uri: string }) => {
-      calls.push(`listen ${uri}`);
+    listen: async ({ uri, resident }: ListenRequest) => {
+      calls.push(`listen ${uri}, ${resident.occupied} ${resident.uuid}`);
       return uri.replace(/:0$/, ':4444');
     },
     startOutgoing: note('start-outgoing'),
-    tell: (message: { type: string; occupied?: boolean }) => {
-      if (message.type === 'set-occupied') calls.push(`occupied ${message.occupied}`);
+    tell: (message: { type: string; resident?: Residence }) => {
+      if (message.type === 'set-resident') calls.push(`occupied ${message.resident?.occupied}`);
     },
   };
   const ledger = volatileLedger();
@@ -65,7 +68,7 @@ function agentWith(guest: Partial<Record<keyof GuestSlot, unknown>>, state: Owne
     expectedUuid: undefined,
     emit: () => {},
   });
-  return { migrations, calls, ready, ledger };
+  return { migrations, calls, guests, ready, ledger };
 }
 
 describe('Migrations.workerDied()', () => {
@@ -157,8 +160,33 @@ describe('Migrations.workerDied()', () => {
     migrations.receive({ type: 'info', info: incoming });
     calls.length = 0;
     await migrations.workerDied(death());
-    expect(calls).toEqual(['discard', 'listen tcp:127.0.0.1:4444', 'occupied false']);
+    expect(calls).toEqual(['discard', 'listen tcp:127.0.0.1:4444, false undefined']);
     expect(migrations.latest).toMatchObject({ status: 'failed', owner: 'source' });
+  });
+
+  it('listens again only with the word that a guest lives here', async () => {
+    const { migrations, calls, guests, ready } = agentWith({ isVacant: true }, 'owner');
+    await ready;
+    await migrations.listen('tcp:127.0.0.1:0');
+    Object.assign(guests, { isVacant: false, residentUuid: UUID });
+    calls.length = 0;
+    await migrations.workerDied(death());
+    // Else a source that comes in between is told that the guest is lost.
+    expect(calls).toEqual([`listen tcp:127.0.0.1:4444, true ${UUID}`]);
+  });
+
+  it('has no guest any more when a user of the source runs it there', async () => {
+    const { migrations, calls, ready } = agentWith({}, 'granted');
+    await ready;
+    migrations.receive({ type: 'info', info: { ...incoming, status: 'completed' } });
+    calls.length = 0;
+    migrations.receive({ type: 'guest-yielded' });
+    expect(calls).toEqual(['leave true', 'occupied true']);
+    expect(migrations.latest).toMatchObject({
+      status: 'failed',
+      owner: 'source',
+      error: { code: 'E_TAKEN_BACK', guestOwner: 'source' },
+    });
   });
 
   it('runs a guest whose ownership was recorded here', async () => {
@@ -196,7 +224,8 @@ describe('Migrations.workerDied()', () => {
       calls.length = 0;
       await migrations.workerDied(death());
       await departed;
-      expect(new Set(calls)).toEqual(new Set(['leave true', 'occupied true']));
+      // Not `leave true`: the RAM here stays, and an operator can take the guest back.
+      expect(new Set(calls)).toEqual(new Set(['leave false', 'occupied true']));
       expect(migrations.servesPages).toBe(false);
       expect(migrations.latest).toMatchObject({
         status: 'failed',
@@ -255,7 +284,7 @@ describe('Migrations.workerDied()', () => {
       migrations.receive({ type: 'info', info: arriving });
       calls.length = 0;
       await migrations.workerDied(death());
-      expect(calls).toEqual(['set-postcopy false', 'wake']);
+      expect(calls).toEqual(['set-postcopy false', 'wake', 'resume checkpoint']);
       expect(ledger.read(UUID)?.state).toBe('owner');
       expect(migrations.latest).toMatchObject({ status: 'failed', owner: 'destination' });
     });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { OwnershipAnswer, OwnershipState } from '../../../src/base/index.ts';
-import { answerByRecord } from '../../../src/destination/ownership-answer.ts';
+import { answerByRecord } from '../../../src/destination/ownership/ownership-answer.ts';
 import { RecordingLedger } from '../../support/engine-pair.ts';
 import { FAKE_DESCRIPTION } from '../../support/fake-machine.ts';
 
@@ -11,7 +11,11 @@ async function sideWith(state: OwnershipState, epoch: number, isHere: boolean) {
   const ledger = new RecordingLedger();
   await ledger.write({ uuid, epoch, state, migrationId: 'm', peer: 'tcp:peer' });
   const pauses: string[] = [];
-  const side = { ledger, uuid, peer: 'tcp:peer', isHere, pause: () => void pauses.push('pause') };
+  const side = {
+    ...{ ledger, uuid, peer: 'tcp:peer', isHere },
+    pause: () => void pauses.push('pause'),
+    yielded: () => void pauses.push(`yielded, ${ledger.states.at(-1)}`),
+  };
   return { side, ledger, pauses };
 }
 
@@ -38,7 +42,7 @@ describe('answerByRecord()', () => {
 
   test('says none where nothing is known', async () => {
     const ledger = new RecordingLedger();
-    const side = { ledger, uuid, peer: 'p', isHere: false, pause: () => {} };
+    const side = { ledger, uuid, peer: 'p', isHere: false, pause: () => {}, yielded: () => {} };
     expect(await answerByRecord(side, QUESTION)).toBe('none');
     expect(ledger.states).toEqual([]);
   });
@@ -46,7 +50,7 @@ describe('answerByRecord()', () => {
   test('stops the guest when the source runs it at a later epoch', async () => {
     const { side, ledger, pauses } = await sideWith('owner', 5, true);
     expect(await answerByRecord(side, { ...QUESTION, claimedEpoch: 6 })).toBe('moved');
-    expect(pauses).toEqual(['pause']);
+    expect(pauses).toEqual(['pause', 'yielded, granted 6']);
     expect(ledger.states.slice(1)).toEqual(['granted 6']);
   });
 

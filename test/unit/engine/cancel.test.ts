@@ -55,6 +55,45 @@ function expectCancelled({ pair, result, answers }: Cancelled): void {
   expect(pair.factory.destroyed).toEqual(pair.factory.created);
 }
 
+describe('cancel() at the destination', () => {
+  async function cancelThereAt(name: MessageName, nth: number): Promise<Cancelled> {
+    const answers: Cancelled['answers'] = [];
+    const pair = new EnginePair({
+      link: LINK,
+      sourceLedger: new RecordingLedger(),
+      destinationLedger: new RecordingLedger(),
+      onFrame: (frame, current) => {
+        if (frame.name === name && frame.nth === nth) answers.push(current.incoming.cancel());
+        return undefined;
+      },
+    });
+    fillGuest(pair.machine);
+    return { pair, result: await pair.run(), answers };
+  }
+
+  test.each<[MessageName, number]>([
+    ['HELLO_ACK', 1],
+    ['PAGE_BATCH', 1],
+    ['SWITCHOVER', 1],
+    ['SWITCHOVER_ACK', 1],
+    // It is on its way, and not there yet.
+    ['GRANT', 1],
+  ])('when %s departs leaves the guest at the source, which is told why', async (...at) => {
+    const cancelled = await cancelThereAt(...at);
+    expectCancelled(cancelled);
+    const { source, sourceInfo } = cancelled.result;
+    expect(source.error?.message).toContain('cancelled at the destination');
+    expect(sourceInfo.error?.side).toBe('destination');
+  });
+
+  test('is too late when the guest was granted', async () => {
+    const { pair, result, answers } = await cancelThereAt('RESUMED', 1);
+    expect(answers).toEqual(['too-late']);
+    expect(result.destination.status).toBe('completed');
+    expect(pair.runningMachines()).toEqual([pair.arrived]);
+  });
+});
+
 describe('cancel()', () => {
   test.each<[MessageName, number, 'a-to-b' | 'b-to-a']>([
     ['HELLO', 1, 'a-to-b'],

@@ -87,6 +87,9 @@ describe('the codec of a migration', () => {
       expect(sourceInfo.pageKinds.raw.pages).toBeGreaterThanOrEqual(50);
       expect(sourceInfo.compression?.pages).toBe(truth.lz4Pages + truth.lz4XbzrlePages);
       expect(sourceInfo.compression?.compressionRate).toBeGreaterThan(2);
+      const whole = truth.lz4Pages * PAGE_BYTES - truth.lz4Bytes;
+      expect(sourceInfo.compression?.savedBytes).toBeGreaterThanOrEqual(whole);
+      expect(sourceInfo.codec).toMatchObject({ choice: codec, isAgreed: true, pages: true });
     },
   );
 
@@ -95,6 +98,12 @@ describe('the codec of a migration', () => {
     const { sourceInfo } = await arrives(pair);
     expect(pair.sourceChannel.truth.lz4Pages).toBe(0);
     expect(sourceInfo.compression).toBeUndefined();
+    expect(sourceInfo.codec).toEqual({
+      choice: codec,
+      isAgreed: codec !== 'none',
+      pages: false,
+      deltas: codec !== 'none',
+    });
   });
 
   test('a cold migration sends LZ4, too', async () => {

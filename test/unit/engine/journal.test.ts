@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { volatileLedger } from '../../../src/base/index.ts';
+import { SternaError, volatileLedger } from '../../../src/base/index.ts';
 import type { Channel } from '../../../src/channel/index.ts';
 import { type FrameHeader, MESSAGE_TYPES, type MessageName } from '../../../src/protocol/index.ts';
 import { JournalPair, type JournalPairOptions } from '../../support/journal-pair.ts';
@@ -114,7 +114,7 @@ describe('the journal of post-copy', () => {
   ])('goes on right behind RECOVERED over a link that %s', async (_, name, nth) => {
     const ledger = volatileLedger();
     const options: JournalPairOptions = {
-      reconnects: true,
+      connect: () => {},
       onFrame: (frame) => (frame.name === name && frame.nth === nth ? 'cut' : undefined),
       sourceLedger: {
         read: (uuid) => ledger.read(uuid),
@@ -132,5 +132,75 @@ describe('the journal of post-copy', () => {
     expect(pair.connections).toBe(2);
     expect(journal.applied).toBeGreaterThan(2);
     expect(journal.pointAtSource()).toBe(journal.applied - 1);
+  });
+
+  test('ends when its pause fails, which leaves no reason to stand still, and says why', async () => {
+    let checkpoints = 0;
+    const journal = new JournalPair({
+      beforeCheckpoint: (machine) => {
+        checkpoints += 1;
+        if (checkpoints !== 3) return;
+        // As a vCPU that does not come to its safepoint: it is asked to, and the wait ends.
+        machine.reasons.add('checkpoint');
+        throw new SternaError('E_WORKER_DIED', 'A vCPU does not answer');
+      },
+    });
+    const { source, destinationInfo } = await journal.pair.run();
+    expect(source.status).toBe('completed');
+    expect(checkpoints).toBe(3);
+    expect(journal.applied).toBe(2);
+    expect(journal.pair.arrived.pauseReasons()).toEqual([]);
+    expect(destinationInfo.postcopy?.journal).toMatchObject({
+      points: 2,
+      isOverfull: false,
+      error: { code: 'E_WORKER_DIED', message: 'A vCPU does not answer' },
+    });
+  });
+
+  test('touches the machine no more when the migration is over', async () => {
+    let isPausing = false;
+    const journal: JournalPair = new JournalPair({
+      // Longer than what is left of the migration.
+      beforeCheckpoint: async () => {
+        isPausing = true;
+        await journal.pair.clock.sleep(5_000);
+        isPausing = false;
+      },
+    });
+    const { destination } = await journal.pair.run();
+    expect(destination.status).toBe('completed');
+    expect(journal.pair.clock.nowMs()).toBeGreaterThan(10_000);
+    expect(isPausing).toBe(false);
+    const { arrived, clock } = journal.pair;
+    const [flips, history] = [arrived.flipCount, [...arrived.history]];
+    await clock.advance(10_000);
+    expect(arrived.flipCount).toBe(flips);
+    expect(arrived.history).toEqual(history);
+    expect(arrived.isRunning).toBe(true);
+  });
+
+  test('touches the machine no more when it is destroyed', async () => {
+    let isPausing = false;
+    const journal: JournalPair = new JournalPair({
+      connect: () => {},
+      beforeCheckpoint: async () => {
+        isPausing = true;
+        await journal.pair.clock.sleep(5_000);
+        isPausing = false;
+      },
+    });
+    await journal.runUntil('postcopy-active');
+    const { clock, outgoing, factory } = journal.pair;
+    while (!isPausing) await clock.advance(1);
+    outgoing.pauseLink();
+    await clock.advance(1);
+    const taken = outgoing.takeBack();
+    const epoch = await clock.runUntil(taken, 60_000);
+    void outgoing.claim(epoch, new AbortController().signal);
+    await clock.advance(2_000);
+    expect(isPausing).toBe(true);
+    expect(factory.destroyed.length).toBe(0);
+    await clock.advance(4_000);
+    expect(factory.destroyed.length).toBe(1);
   });
 });

@@ -155,6 +155,19 @@ describe('a link that falls silent', () => {
     },
   );
 
+  test('keeps the place of the destination no longer than that allows, whatever the source asks', async () => {
+    const options = failAt(BACK, 'HELLO_ACK', 'stall');
+    const parameters = { stallTimeoutMs: 3_600_000 };
+    for (const [own, limitMs] of [[2000, 60_000] as const, [90_000, 90_000] as const]) {
+      const failed = await migrate({ ...options, parameters, stallTimeoutMs: own });
+      expectStayed(failed, 'E_CHANNEL_RESET');
+      expect(failed.result.destination.error).toMatchObject({
+        code: 'E_CHANNEL_TIMEOUT',
+        detail: { limitMs },
+      });
+    }
+  });
+
   test('at RESUMED ends with the guest at the destination alone', async () => {
     const options = failAt(BACK, 'RESUMED', 'stall');
     const { pair, result } = await migrate({ ...options, parameters: { stallTimeoutMs: 1500 } });

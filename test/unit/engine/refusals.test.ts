@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { type ErrorCode, type OwnershipRecord, SternaError } from '../../../src/base/index.ts';
+import {
+  type ErrorCode,
+  type OwnershipLedger,
+  type OwnershipRecord,
+  SternaError,
+} from '../../../src/base/index.ts';
 import { encodeHelloAck, MESSAGE_TYPES } from '../../../src/protocol/index.ts';
 import {
   EnginePair,
@@ -182,6 +187,27 @@ describe('ledgers that fail', () => {
     expect(pair.frames['a-to-b']).not.toContain('GRANT');
     expect(pair.runningMachines()).toEqual([pair.machine]);
     expect(result.destination.status).toBe('failed');
+  });
+
+  test('at the owner of a guest that comes back, once: it goes on when the disk takes it', async () => {
+    const disk = new RecordingLedger();
+    let isRefused = false;
+    const sourceLedger: OwnershipLedger = {
+      read: (uuid) => disk.read(uuid),
+      write: async (record) => {
+        if (record.state === 'owner' && !isRefused && disk.states.includes('granting 2')) {
+          isRefused = true;
+          throw new SternaError('E_STATE_DIRECTORY', 'No space left on device');
+        }
+        await disk.write(record);
+      },
+    };
+    const destinationLedger = new RecordingLedger(['owner']);
+    const { pair, result } = await migrate({ sourceLedger, destinationLedger });
+    expect(isRefused).toBe(true);
+    expect(result.source.error?.guestOwner).toBe('source');
+    expect(disk.states).toEqual(['owner 1', 'granting 2', 'owner 1']);
+    expect(pair.runningMachines()).toEqual([pair.machine]);
   });
 
   test('at granted: the guest is gone all the same', async () => {

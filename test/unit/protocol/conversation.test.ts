@@ -111,6 +111,14 @@ describe('nextState()', () => {
     ['late-verifying', 'GOODBYE'],
     ['late-verifying', 'JOURNAL_ACK'],
     ['granted', 'JOURNAL_ACK'],
+    ['connected', 'PROBE_DATA'],
+    ['setup', 'PROBE'],
+    ['active', 'PROBE_DATA'],
+    ['probed', 'PROBE_DATA'],
+    ['probing', 'HELLO'],
+    ['probing', 'PAGE_BATCH'],
+    ['summing', 'PROBE_DATA'],
+    ['measured', 'HELLO'],
     ['ended', 'PING'],
   ])('nextState() refuses at the destination in state %s when %s comes', (state, message) => {
     expect(nextState(DESTINATION_ACCEPTS, state, message)).toBeInstanceOf(SternaError);
@@ -134,6 +142,9 @@ describe('nextState()', () => {
     ['recovering', 'JOURNAL_STATE'],
     ['attached', 'JOURNAL_PAGES'],
     ['setup', 'ATTACHED'],
+    ['greeting', 'PROBE_ACK'],
+    ['probing', 'PROBE_RESULT'],
+    ['summing', 'HELLO_ACK'],
   ])('nextState() refuses at the source in state %s when %s comes', (state, message) => {
     expect(nextState(SOURCE_ACCEPTS, state, message)).toBeInstanceOf(SternaError);
   });
@@ -179,6 +190,21 @@ describe('nextState()', () => {
       ['>', 'JOIN'],
       ['<', 'ATTACHED'],
       ['>', 'PAGE_BATCH'],
+      ['>', 'GOODBYE'],
+    ];
+    expect(walk(steps)).toEqual(['ended', 'ended']);
+  });
+
+  test('nextState() leads a probe from PROBE to GOODBYE', () => {
+    const steps: Steps = [
+      ['>', 'PROBE'],
+      ['<', 'PROBE_ACK'],
+      ['>', 'PING'],
+      ['<', 'PONG'],
+      ['>', 'PROBE_DATA'],
+      ['<', 'PROGRESS'],
+      ['>', 'PROBE_END'],
+      ['<', 'PROBE_RESULT'],
       ['>', 'GOODBYE'],
     ];
     expect(walk(steps)).toEqual(['ended', 'ended']);

@@ -24,6 +24,10 @@ import {
   encodePong,
   encodePostcopyEnd,
   encodePostcopyResumed,
+  encodeProbe,
+  encodeProbeAck,
+  encodeProbeEnd,
+  encodeProbeResult,
   encodeProgress,
   encodeRecovered,
   encodeRecovery,
@@ -141,6 +145,10 @@ export const CONTROL_BODIES: Readonly<Record<ControlName, Uint8Array>> = {
   }),
   JOURNAL_POINT: encodeJournalPoint({ point: 12, pages: 345, batches: 3, ageMs: 12.5 }),
   JOURNAL_ACK: encodeJournalAck({ point: 12, batches: 0 }),
+  PROBE: encodeProbe({ protocol: 1, durationMs: 4000 }),
+  PROBE_ACK: encodeProbeAck({ durationMs: 4000, bytes: 2 ** 34 }),
+  PROBE_END: encodeProbeEnd({ bytes: 262_176 }),
+  PROBE_RESULT: encodeProbeResult({ receivedBytes: 262_176, spanBytes: 131_088, spanMs: 1000.5 }),
 };
 
 /** Pages 3 to 6 and the last of 20. */
@@ -193,6 +201,9 @@ export function sampleFrame(name: MessageName, sequence: number): Uint8Array {
   if (name === 'MISSING_MAP' || name === 'RECEIVED_MAP') {
     const body = encodePageMap(PAGE_MAP.bitmap, PAGE_MAP.pageCount);
     return encodePagesFrame(type, sequence, 1, body, body.length);
+  }
+  if (name === 'PROBE_DATA') {
+    return encodePagesFrame(type, sequence, 0, Uint8Array.of(0xde, 0xad, 0, 0xff), 0);
   }
   return encodeFrame(type, sequence, CONTROL_BODIES[name]);
 }

@@ -200,6 +200,7 @@ describe('addCompressed()', () => {
       busyRate: 1,
       compressedBytes: 800,
       compressionRate: (PAGE_BYTES + 250) / 800,
+      savedBytes: PAGE_BYTES + 250 - 800,
     });
   });
 });

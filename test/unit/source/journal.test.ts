@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { PAGE_BYTES, SimClock, SternaError } from '../../../src/base/index.ts';
+import type { PauseReason } from '../../../src/guestmem/index.ts';
 import {
   crc32c,
   encodeJournalPoint,
@@ -29,10 +30,13 @@ describe('Journal', () => {
   let acknowledged: JournalAckBody[];
   let refused: SternaError | undefined;
   let before: Buffer[];
+  let reasonsAtLoad: (readonly PauseReason[])[];
 
   beforeEach(async () => {
     const clock = new SimClock({ startMs: 1000 });
-    machine = new FakeMachine(clock);
+    const beforeLoad = () => reasonsAtLoad.push(machine.pauseReasons());
+    reasonsAtLoad = [];
+    machine = new FakeMachine(clock, { beforeLoad });
     fillGuest(machine, 20);
     await machine.pause('ownership');
     await machine.flipDirtyLogs();
@@ -108,6 +112,20 @@ describe('Journal', () => {
     expect(isUntouched()).toBe(true);
     expect(machine.loaded).toBeUndefined();
   }
+
+  test('marks the guest while it is of no one moment, whether the point is taken or not', async () => {
+    const section = { name: 'unknown', version: 1, bytes: new Uint8Array(0) };
+    for (const [index, body] of [STATE, { sections: [section] }].entries()) {
+      pages([page(PRESENT, 1)]);
+      state(body);
+      point(index + 1, 1, 1);
+      expect(machine.pauseReasons()).toContain('checkpoint');
+      await journal.settled;
+      expect(reasonsAtLoad[index]).toContain('checkpoint');
+      expect(machine.pauseReasons()).toEqual(['ownership']);
+    }
+    expect(refused?.code).toBe('E_MACHINE_STATE');
+  });
 
   test('applies a point at its JOURNAL_POINT and not before, the last page of each counting', async () => {
     pages([page(PRESENT, 1), page(6, 2)]);

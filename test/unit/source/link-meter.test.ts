@@ -64,6 +64,44 @@ describe('LinkMeter', () => {
     expect(meter.bytesPerMs).toBe(1000);
   });
 
+  test('bytesPerMs is not that of a peer that was busy, and reads in a burst what has come', () => {
+    const meter = new LinkMeter();
+    // 1000 bytes/ms, each byte 50 ms on its way, until the peer is busy for 60 ms.
+    let bytes = 0;
+    for (let nowMs = 0; nowMs <= 200; nowMs += 5) {
+      meter.sent(5000 * (nowMs / 5 + 1), nowMs);
+      if (nowMs < 50) continue;
+      bytes = 5000 * ((nowMs - 50) / 5 + 1);
+      meter.delivered(bytes, nowMs);
+    }
+    for (let nowMs = 260; nowMs < 263; nowMs += 0.5) {
+      bytes += 10_000;
+      meter.delivered(bytes, nowMs);
+    }
+    // And on as before.
+    for (let nowMs = 263; nowMs <= 400; nowMs += 5) {
+      meter.sent(bytes + 50_000, nowMs);
+      bytes += 5000;
+      meter.delivered(bytes, nowMs + 4);
+    }
+    expect(meter.bytesPerMs).toBeGreaterThan(900);
+    expect(meter.bytesPerMs).toBeLessThan(1100);
+  });
+
+  test('bytesPerMs is not that of a burst of which all was sent at once', () => {
+    const meter = new LinkMeter();
+    meter.idle(0);
+    for (let frame = 1; frame <= 20; frame += 1) meter.sent(50_000 * frame, 1);
+    // The peer is busy for a second, and then has all.
+    for (let frame = 1; frame <= 20; frame += 1) {
+      meter.delivered(50_000 * frame, 1000 + frame / 10);
+    }
+    meter.idle(3000);
+    meter.sent(1_020_000, 3001);
+    meter.delivered(1_020_000, 3021);
+    expect(meter.bytesPerMs).toBeLessThan(1001);
+  });
+
   test('delivered() ignores an acknowledgement that is older than the last', () => {
     const meter = new LinkMeter();
     meter.delivered(5000, 10);

@@ -1,7 +1,7 @@
+import { quantile, rounded } from '../../measuring/index.ts';
 import type { Figures } from '../figures.ts';
 import { allIdentical, holds, valuesOf } from '../judge.ts';
 import type { MigrationSpec, Scenario } from '../scenario.ts';
-import { quantile, rounded } from '../statistics.ts';
 
 /** A light mix. */
 export const BLACKOUT_LOADS: Readonly<Record<string, string>> = {

@@ -1,6 +1,6 @@
+import { rounded } from '../../measuring/index.ts';
 import { holds, middle } from '../judge.ts';
 import type { MigrationSpec, Scenario } from '../scenario.ts';
-import { rounded } from '../statistics.ts';
 
 /** Cache over hot set. */
 export const CACHE_SHARES = [0.25, 0.5, 1, 2] as const;

@@ -1,6 +1,6 @@
+import { rounded } from '../../measuring/index.ts';
 import { allIdentical, change, holds, middle, percentChange, reduction } from '../judge.ts';
 import type { MigrationSpec, Scenario } from '../scenario.ts';
-import { rounded } from '../statistics.ts';
 import { SLOW_LINK } from './precopy-pair.ts';
 
 const RAM_BYTES = 96 * 2 ** 20;

@@ -1,7 +1,7 @@
+import { median, rounded, spread } from '../../measuring/index.ts';
 import type { Figures } from '../figures.ts';
 import { allIdentical, holds, middle, shown, valuesOf } from '../judge.ts';
 import type { MigrationSpec, Scenario } from '../scenario.ts';
-import { median, rounded, spread } from '../statistics.ts';
 
 const LINK = 25_000_000;
 const MODES = ['precopy', 'postcopy', 'hybrid'] as const;

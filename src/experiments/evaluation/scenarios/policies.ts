@@ -1,7 +1,7 @@
+import { rounded } from '../../measuring/index.ts';
 import type { Figures } from '../figures.ts';
 import { allEnded, holds, middle } from '../judge.ts';
 import type { MigrationSpec, RunsOf, Scenario } from '../scenario.ts';
-import { rounded } from '../statistics.ts';
 import { SLOW_LINK } from './precopy-pair.ts';
 
 const MIB = 2 ** 20;

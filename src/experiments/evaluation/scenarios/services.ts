@@ -1,7 +1,7 @@
+import { rounded, spread } from '../../measuring/index.ts';
 import type { Figures } from '../figures.ts';
 import { allEnded, allIdentical, holds } from '../judge.ts';
 import type { MigrationSpec, Scenario } from '../scenario.ts';
-import { rounded, spread } from '../statistics.ts';
 import { SLOW_LINK, vanilla, withDelta } from './precopy-pair.ts';
 
 const STREAM_BUFFER_MS = 1_000;

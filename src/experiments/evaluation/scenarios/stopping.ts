@@ -1,6 +1,6 @@
+import { median, rounded, spread } from '../../measuring/index.ts';
 import { allIdentical, change, holds, percentChange } from '../judge.ts';
 import type { MigrationSpec, Scenario } from '../scenario.ts';
-import { median, rounded, spread } from '../statistics.ts';
 import { SLOW_LINK } from './precopy-pair.ts';
 
 export const smartStop: Scenario = {
@@ -43,7 +43,6 @@ export const smartStop: Scenario = {
       ours: `data ${change(plain, auto, 'sentBytes')}; downtime ${change(plain, auto, 'downtimeMs')}`,
       direction: holds(data < 0 && isWhole),
       ratio: holds(data <= -30 && downtime <= 20 && isWhole),
-      note: 'auto waits for half of the timeout, so half of the data is all that it can save',
     };
   },
 };

@@ -140,6 +140,7 @@ export class Journal {
       lastPointMs: lastPointAtMs === undefined ? undefined : nowMs - lastPointAtMs,
       lagPages: this.stage.pageCount,
       isOverfull: false,
+      error: undefined,
     };
   }
 
@@ -202,14 +203,19 @@ export class Journal {
     });
   }
 
-  /** The state first: when the machine does not take it, nothing was changed. Never rejects. */
+  /**
+   * The state first: when the machine does not take it, nothing was changed. The reason
+   * `checkpoint` outlives this thread, should it die on the way. Never rejects.
+   */
   private async apply({ point, ageMs }: JournalPointBody, state: MachineStateBody): Promise<void> {
     const { machine, clock, reached } = this.options;
     const { link } = this;
     const atMs = clock.nowMs() - ageMs;
     try {
+      await machine.pause('checkpoint');
       await machine.load(state);
     } catch (thrown) {
+      machine.resume('checkpoint');
       const error = toSternaError(thrown, 'E_MACHINE_STATE', 'State of the journal is not taken');
       return link?.refuse(error);
     }
@@ -217,6 +223,7 @@ export class Journal {
       this.hashes.keep(block, pfn);
       block.overwrite(pfn, content);
     });
+    machine.resume('checkpoint');
     this.clear();
     this.lastPoint = point;
     this.lastPointAtMs = atMs;

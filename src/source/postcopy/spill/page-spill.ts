@@ -1,7 +1,7 @@
 import { errorReport, type SpillInfo, toSternaError } from '../../../base/index.ts';
 import type { OutgoingContext } from '../../outgoing-context.ts';
 import type { PromisedPages } from '../promised-pages.ts';
-import type { Spill } from './spill.ts';
+import type { SourceHalf, Spill } from './spill.ts';
 
 /**
  * The page spill of one migration: written beside the sending, told of in the record, and removed
@@ -61,6 +61,7 @@ export class PageSpill {
   private async write(context: OutgoingContext, pages: PromisedPages, secret: string) {
     const { machine, clock, log, migrationId, record, peerName, reached, publish } = context;
     const { description, memory } = machine;
+    const replaced = context.journal?.switchHashes;
     const startMs = clock.nowMs();
     const epoch = record.startEpoch + 1;
     const name = { migrationId, secret, epoch, peer: peerName };
@@ -69,7 +70,10 @@ export class PageSpill {
       reached('source.spill-piece-written');
     };
     try {
-      await this.spill.write({ ...name, machine: description, memory, pages }, wrote);
+      const isReplaced: SourceHalf['isReplaced'] = (block, pfn) =>
+        replaced?.has(block, pfn) ?? false;
+      const half = { ...name, machine: description, memory, pages };
+      await this.spill.write(replaced === undefined ? half : { ...half, isReplaced }, wrote);
       if (this.status !== 'writing') return;
       this.status = 'durable';
       this.durableAfterMs = clock.nowMs() - startMs;

@@ -1,4 +1,4 @@
-import type { GuestMemory, MachineDescription } from '../../../guestmem/index.ts';
+import type { GuestMemory, MachineDescription, RamBlock } from '../../../guestmem/index.ts';
 import type { PromisedPages } from '../promised-pages.ts';
 
 /** A source's half of a guest: what a new process needs to go on where the old one was lost. */
@@ -11,10 +11,16 @@ export interface SourceHalf {
   /** How the destination is reached. */
   readonly peer: string;
   readonly machine: MachineDescription;
-  /** Frozen: the guest does not run here any more. */
+  /** Frozen: the guest does not run here any more. Only a journal changes it. */
   readonly memory: GuestMemory;
   /** Which pages of it. One that was sent may not have arrived. */
   readonly pages: PromisedPages;
+  /**
+   * The journal has put a later version in the place of this page, so the destination has it: it is
+   * not missing, and what it was is not here any more. More and more pages are, between any two
+   * turns. Absent without a journal.
+   */
+  readonly isReplaced?: (block: RamBlock, pfn: number) => boolean;
 }
 
 /**

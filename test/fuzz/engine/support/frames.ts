@@ -15,7 +15,7 @@ export function controlFrame(name: MessageName, body: Uint8Array): Uint8Array {
 
 /** A frame that carries pages or hashes of a block. */
 export function blockFrame(
-  name: 'PAGE_BATCH' | 'VERIFY_HASHES',
+  name: 'PAGE_BATCH' | 'VERIFY_HASHES' | 'PROBE_DATA',
   block: number,
   body: Uint8Array,
   checkedBytes: number,

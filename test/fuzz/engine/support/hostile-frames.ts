@@ -17,6 +17,10 @@ import {
   encodePong,
   encodePostcopyEnd,
   encodePostcopyResumed,
+  encodeProbe,
+  encodeProbeAck,
+  encodeProbeEnd,
+  encodeProbeResult,
   encodeProgress,
   encodeRecovered,
   encodeRecovery,
@@ -44,6 +48,7 @@ export function hostileFrames(): readonly Uint8Array[] {
     ...pageFrames(),
     ...destinationFrames(),
     ...postcopyFrames(),
+    ...probeFrames(),
     ...bombs(),
   ];
 }
@@ -101,6 +106,18 @@ function hellos(): Uint8Array[] {
     machine({ version: 65_535 }),
     machine({ config: { seed: 'NaN', more: true } }),
   ].map((body) => controlFrame('HELLO', encodeHello(body)));
+}
+
+function probeFrames(): Uint8Array[] {
+  return [
+    controlFrame('PROBE', encodeProbe({ protocol: 1, durationMs: 10_000 })),
+    controlFrame('PROBE_ACK', encodeProbeAck({ durationMs: 1, bytes: 1 })),
+    blockFrame('PROBE_DATA', 0, new Uint8Array(4096), 0),
+    blockFrame('PROBE_DATA', 0, new Uint8Array(0), 0),
+    blockFrame('PROBE_DATA', 0, new Uint8Array(16), 16),
+    controlFrame('PROBE_END', encodeProbeEnd({ bytes: 2 ** 34 })),
+    controlFrame('PROBE_RESULT', encodeProbeResult({ receivedBytes: 0, spanBytes: 9, spanMs: 0 })),
+  ];
 }
 
 function sourceFrames(): Uint8Array[] {

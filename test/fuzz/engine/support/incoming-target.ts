@@ -83,6 +83,7 @@ export class IncomingTarget {
         migrationId === this.engine.info().migrationId ? this.engine : undefined,
       isHere: () => false,
       pause: () => {},
+      yielded: () => {},
     };
     const channel = new WatchedChannel(clock, connection, 'b');
     const engine = new IncomingMigration({ ...this.options(channel), joining });
@@ -113,6 +114,7 @@ export class IncomingTarget {
       log: silentLogger(),
       factory: this.factory(),
       expectedUuid: UUID,
+      probing: { admit: () => undefined },
       startPaused: false,
       stallTimeoutMs: 5000,
       observer: { info: () => {} },

@@ -11,10 +11,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PAGE_BYTES } from '../../../../src/base/index.ts';
+import { type OpenHalfFile, openHalfFile } from '../../../../src/control/half-image/half-file.ts';
 import { decodeHalfHead, encodeHalfHead } from '../../../../src/control/half-image/half-head.ts';
 import { HalfImage } from '../../../../src/control/half-image/half-image.ts';
 import { halfLayout } from '../../../../src/control/half-image/half-layout.ts';
-import { writeHalf } from '../../../../src/control/half-image/half-writer.ts';
+import { type Half, writeHalf } from '../../../../src/control/half-image/half-writer.ts';
 import { GuestMemory } from '../../../../src/guestmem/index.ts';
 import { crc32c } from '../../../../src/protocol/index.ts';
 import { FAKE_BLOCKS, FAKE_DESCRIPTION } from '../../../support/fake-machine.ts';
@@ -88,6 +89,41 @@ describe('HalfImage', () => {
     expect(await image.load(memory, bitmaps)).toBe(6);
     expect(memory.blocks[0]?.ram.readUInt32LE(0)).toBe(0);
     await image.close();
+  });
+
+  test('writeHalf() leaves out what is another page by the time at which it would be written', async () => {
+    const changing = halfGuest();
+    const wanted = [Array.from({ length: 150 }, (_, pfn) => pfn), [3, 4, 150], []];
+    const before = Buffer.from(changing.machine.block(0).ram);
+    const replaced = new Set<number>();
+    const replace = (pfn: number) => {
+      replaced.add(pfn);
+      changing.machine.block(0).ram.fill(1, pfn * PAGE_BYTES, (pfn + 1) * PAGE_BYTES);
+    };
+    const leavesOut: Half['leavesOut'] = ({ layout }, pfn) =>
+      layout.index === 0 && replaced.has(pfn);
+    const file = join(directory, 'changing.half');
+    const openFile: OpenHalfFile = async (...args) => {
+      const opened = await openHalfFile(...args);
+      const write = opened.write.bind(opened);
+      // While the first piece is on its way: a page of it, and one of the next piece.
+      opened.write = (...piece) => {
+        if (piece[3] > 0 && replaced.size === 0) for (const pfn of [10, 70]) replace(pfn);
+        return write(...piece);
+      };
+      return opened;
+    };
+    await writeHalf(file, { ...changing.half('source', wanted), leavesOut }, { openFile });
+    const image = await HalfImage.open(file);
+    const memory = GuestMemory.allocate(FAKE_BLOCKS, 2);
+    expect(await image.load(memory)).toBe(152);
+    await image.close();
+    const page = (ram: Buffer, pfn: number) =>
+      ram.subarray(pfn * PAGE_BYTES, (pfn + 1) * PAGE_BYTES);
+    for (const pfn of wanted[0] ?? []) {
+      const expected = pfn === 70 ? Buffer.alloc(PAGE_BYTES) : page(before, pfn);
+      expect(page(memory.blocks[0]?.ram ?? before, pfn).equals(expected), `page ${pfn}`).toBe(true);
+    }
   });
 
   test('writeHalf() leaves one file, for this user only, with holes for what is not there', () => {

@@ -1,4 +1,16 @@
 import type { Figures, RunRecord, Scenario } from '../../../../src/experiments/evaluation/index.ts';
+import type { Machine } from '../../../../src/experiments/measuring/index.ts';
+
+export const MACHINE: Machine = {
+  commit: 'abc1234',
+  dirty: false,
+  node: 'v20.20.0',
+  cpu: 'a CPU',
+  cores: 2,
+  memoryBytes: 2 ** 34,
+  load: 0.5,
+  at: '2026-01-01T00:00:00.000Z',
+};
 
 export function run(fields: Partial<Figures> = {}): Figures {
   return {
@@ -27,14 +39,7 @@ export function record(
     spec: { ram: '16M', workload: 'idle' },
     link: 'kernel',
     result,
-    machine: {
-      commit: 'abc1234',
-      node: 'v20.20.0',
-      cpu: 'a CPU',
-      cores: 2,
-      memoryBytes: 2 ** 34,
-      load: 0.5,
-    },
+    machine: MACHINE,
     ...more,
   };
 }

@@ -5,7 +5,7 @@ import {
   type RunRecord,
   type Scenario,
 } from '../../../../src/experiments/evaluation/index.ts';
-import { run } from './evaluation-fixtures.ts';
+import { MACHINE, run } from './evaluation-fixtures.ts';
 
 const plain: MigrationSpec = { ram: '16M', workload: 'idle' };
 const shaped: MigrationSpec = { ...plain, linkBytesPerSecond: 1e6 };
@@ -38,7 +38,7 @@ function stage(options: { kernelShapes?: boolean; failure?: Error } = {}) {
   const runner = new Runner({
     smoke: false,
     batch: 'now',
-    machine: () => ({ commit: '', node: '', cpu: '', cores: 2, memoryBytes: 0, load: 0 }),
+    machine: () => MACHINE,
     kernelShapes: options.kernelShapes ?? true,
     measure: measure('loopback'),
     measureOverLink: measure('link'),

@@ -10,18 +10,20 @@ export interface SweepOptions {
   /** Bytes that a write changes in its page, as an XBZRLE delta. */
   readonly deltaBytes?: number;
   readonly zeroShare?: number;
+  /** Of a page that is not zero. */
+  readonly lz4Bytes?: number;
 }
 
 /** The trace of a guest that sweeps over its hot pages. */
 export function sweep(options: SweepOptions): Trace {
   const { ramPages, hotPages, pagesPerInterval, intervals = 100 } = options;
-  const { deltaBytes = PAGE_BYTES, zeroShare = 0 } = options;
+  const { deltaBytes = PAGE_BYTES, zeroShare = 0, lz4Bytes = PAGE_BYTES } = options;
   const change: ChangeSample = {
     pfn: 0,
     lag: 1,
     changedBytes: deltaBytes,
     xbzrleBytes: deltaBytes,
-    lz4Bytes: PAGE_BYTES,
+    lz4Bytes,
     deltaLz4Bytes: deltaBytes,
   };
   return {
@@ -34,7 +36,7 @@ export function sweep(options: SweepOptions): Trace {
     populated: new Uint8Array(ramPages / 8).fill(0xff),
     contents: Array.from({ length: 100 }, (_, index) => ({
       pfn: index,
-      lz4Bytes: index < zeroShare * 100 ? 0 : PAGE_BYTES,
+      lz4Bytes: index < zeroShare * 100 ? 0 : lz4Bytes,
     })),
     intervals: Array.from({ length: intervals }, (_, interval) => {
       const pages = Array.from(

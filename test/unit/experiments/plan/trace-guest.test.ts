@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { CacheModel } from '../../../../src/experiments/plan/cache-model.ts';
-import { PageBits } from '../../../../src/experiments/plan/page-bits.ts';
-import { TraceGuest } from '../../../../src/experiments/plan/trace-guest.ts';
+import { CacheModel } from '../../../../src/experiments/plan/model/cache-model.ts';
+import { PageBits } from '../../../../src/experiments/plan/model/page-bits.ts';
+import { TraceGuest } from '../../../../src/experiments/plan/model/trace-guest.ts';
 import { sweep } from './guests.ts';
 
 const SWEEP = sweep({ ramPages: 1024, hotPages: 500, pagesPerInterval: 10, intervals: 50 });

@@ -164,17 +164,26 @@ describe('qemuPolicy', () => {
 });
 
 describe('svardPolicy', () => {
-  // 300 ms at 1000 bytes/ms are 300 000 bytes.
+  // 300 ms less 5 ms of the switch at 1000 bytes/ms are 295 000 bytes.
   test.each<[string, Partial<PolicyRound>, object]>([
     [
       'stops when it fits as it was compressed',
-      { wireBytesPerPage: 3000 },
+      { wireBytesPerPage: 2950 },
       { reason: 'converged' },
     ],
-    ['goes on when it does not', { wireBytesPerPage: 3001 }, { action: 'iterate' }],
+    ['goes on when it does not', { wireBytesPerPage: 2951 }, { action: 'iterate' }],
     [
-      'does not count what is in flight',
-      { wireBytesPerPage: 3000, inFlightBytes: 1e6 },
+      'counts what is in flight',
+      { wireBytesPerPage: 2950, inFlightBytes: 1000 },
+      { action: 'iterate' },
+    ],
+    [
+      'does not count what will have drained',
+      {
+        wireBytesPerPage: 2900,
+        inFlightBytes: 1e6,
+        history: [policyPass({ dirtiedPages: 100, durationMs: 1e6 })],
+      },
       { reason: 'converged' },
     ],
     ['goes on while nothing was measured', { linkBytesPerMs: undefined }, { action: 'iterate' }],

@@ -4,7 +4,7 @@ import {
   type OwnershipLedger,
   type OwnershipQuestion,
   ownershipAfterRestart,
-} from '../base/index.ts';
+} from '../../base/index.ts';
 import { answerOf } from './take-over.ts';
 
 /** Whom a question is about, when no migration of that guest is under way here. */
@@ -16,6 +16,8 @@ export interface AskedSide {
   readonly isHere: boolean;
   /** It runs elsewhere by an operator's word: it must stand still here when this returns. */
   pause(): void;
+  /** That is durable now. */
+  yielded(): void;
 }
 
 /**
@@ -41,5 +43,7 @@ export async function answerByRecord(
       if (effect === 'pause') side.pause();
     },
   });
-  return answerOf(await keeper.handle({ type: 'asked', ...question }));
+  const outcome = await keeper.handle({ type: 'asked', ...question });
+  if (outcome.effects.includes('pause') && outcome.refusal === undefined) side.yielded();
+  return answerOf(outcome);
 }

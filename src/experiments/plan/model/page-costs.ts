@@ -1,15 +1,15 @@
-import { PAGE_BYTES } from '../../base/index.ts';
-import type { ChangeSample, Trace } from '../../guestmem/index.ts';
-
-export type Codec = 'raw' | 'xbzrle' | 'lz4';
+import { PAGE_BYTES } from '../../../base/index.ts';
+import type { ChangeSample, Trace } from '../../../guestmem/index.ts';
 
 /** An entry of a page table (docs/protocol.md, PAGE_BATCH). */
 export const ENTRY_BYTES = 16;
-const RAW_BYTES = ENTRY_BYTES + PAGE_BYTES;
+export const RAW_BYTES = ENTRY_BYTES + PAGE_BYTES;
+/** Shorter deltas are not tried: `source/codec/codec.ts`. */
+const DELTA_TRIED_BYTES_MIN = 64;
 
 /**
  * What pages of a recorded guest take on the wire: of those that lay there, and of those that were
- * sent before and have changed since.
+ * sent before and have changed since. `lz4`: what gets shorter by it goes as LZ4.
  */
 export class PageCosts {
   private readonly zeroShare: number;
@@ -28,31 +28,26 @@ export class PageCosts {
   }
 
   /** Of a page that was populated when the trace began. */
-  contentBytes(codec: Codec): number {
-    const packed = codec === 'lz4' ? ENTRY_BYTES + this.contentLz4Bytes : RAW_BYTES;
-    return this.zeroShare * ENTRY_BYTES + (1 - this.zeroShare) * packed;
+  contentBytes(lz4: boolean): number {
+    const whole = lz4 ? ENTRY_BYTES + this.contentLz4Bytes : RAW_BYTES;
+    return this.zeroShare * ENTRY_BYTES + (1 - this.zeroShare) * whole;
   }
 
   /** Of a dirty page that is sent whole. */
-  dirtyBytes(codec: Codec): number {
-    if (codec !== 'lz4') return RAW_BYTES;
+  dirtyBytes(lz4: boolean): number {
+    if (!lz4) return RAW_BYTES;
     const sizes = this.changes.map(({ lz4Bytes }) => ENTRY_BYTES + lz4Bytes);
     return mean(sizes, ENTRY_BYTES + this.contentLz4Bytes);
   }
 
   /** Of a dirty page that the cache holds as it was `lag` intervals ago. */
-  deltaBytes(lag: number): number {
+  deltaBytes(lag: number, lz4: boolean): number {
     const bucket = lagBucket(lag);
-    const key = String(bucket);
+    const key = `${bucket} ${lz4}`;
     const known = this.lagCosts.get(key);
     if (known !== undefined) return known;
-    const cost = mean(
-      this.nearest(bucket).map(({ xbzrleBytes }) =>
-        // A page that is found unchanged is not sent at all.
-        xbzrleBytes === 0 ? 0 : ENTRY_BYTES + xbzrleBytes,
-      ),
-      RAW_BYTES,
-    );
+    const sizes = this.nearest(bucket).map((change) => deltaOf(change, lz4));
+    const cost = mean(sizes, RAW_BYTES);
     this.lagCosts.set(key, cost);
     return cost;
   }
@@ -70,7 +65,7 @@ export class PageCosts {
     return this.zeroShare;
   }
 
-  /** How small LZ4 makes what lies in RAM, 0 to 1. */
+  /** How small LZ4 makes what lies in RAM and is not zero, 0 to 1. */
   get lz4Share(): number {
     return this.contentLz4Bytes / PAGE_BYTES;
   }
@@ -80,6 +75,15 @@ export class PageCosts {
     const least = Math.min(...new Set(this.changes.map(distance)));
     return this.changes.filter((change) => distance(change) === least);
   }
+}
+
+function deltaOf({ xbzrleBytes, lz4Bytes, deltaLz4Bytes }: ChangeSample, lz4: boolean): number {
+  // A page that is found unchanged is not sent at all.
+  if (xbzrleBytes === 0) return 0;
+  if (!lz4) return ENTRY_BYTES + xbzrleBytes;
+  // A delta that is no shorter than the page gives way to the page.
+  if (xbzrleBytes >= PAGE_BYTES) return ENTRY_BYTES + lz4Bytes;
+  return ENTRY_BYTES + (xbzrleBytes < DELTA_TRIED_BYTES_MIN ? xbzrleBytes : deltaLz4Bytes);
 }
 
 function lagBucket(lag: number): number {

@@ -1,12 +1,13 @@
-import type { BodyResult } from '../body/body-reader.ts';
-import type { MessageName } from '../message-types.ts';
-import * as messages from './index.ts';
+import type { BodyResult } from './body/body-reader.ts';
+import type { MessageName } from './message-types.ts';
+import * as messages from './messages/index.ts';
 
-/** Messages whose body is raw bytes, and about the RAM block that the header names. */
+/** Messages whose body is raw bytes. */
 export type RawName =
   | 'PAGE_BATCH'
   | 'JOURNAL_PAGES'
   | 'VERIFY_HASHES'
+  | 'PROBE_DATA'
   | 'MISSING_MAP'
   | 'RECEIVED_MAP';
 /** Messages whose body is MessagePack. */
@@ -47,4 +48,8 @@ export const CONTROL_DECODERS: Readonly<
   JOURNAL_STATE: messages.decodeJournalState,
   JOURNAL_POINT: messages.decodeJournalPoint,
   JOURNAL_ACK: messages.decodeJournalAck,
+  PROBE: messages.decodeProbe,
+  PROBE_ACK: messages.decodeProbeAck,
+  PROBE_END: messages.decodeProbeEnd,
+  PROBE_RESULT: messages.decodeProbeResult,
 };

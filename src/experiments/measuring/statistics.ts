@@ -12,6 +12,27 @@ export function median(samples: readonly number[]): number {
   return (lower + upper) / 2;
 }
 
+export interface Summary {
+  readonly p50: number;
+  /** Only of samples enough that it is not the largest. */
+  readonly p99?: number;
+  readonly min: number;
+  readonly max: number;
+  readonly count: number;
+}
+
+/** What a record says of repeated measurements, with so many digits behind the point. */
+export function summary(samples: readonly number[], digits = 3): Summary {
+  const round = (value: number) => Number(value.toFixed(digits));
+  return {
+    p50: round(median(samples)),
+    ...(samples.length < 100 ? {} : { p99: round(quantile(samples, 0.99)) }),
+    min: round(Math.min(...samples)),
+    max: round(Math.max(...samples)),
+    count: samples.length,
+  };
+}
+
 /** `3.1` of one sample, `3.1 (2.9-4)` of several: the median and the extremes. */
 export function spread(samples: readonly number[]): string {
   if (samples.length === 0) return 'none';

@@ -1,6 +1,6 @@
 /** A set of guest pages of a plan: 32 pages a word. */
 export class PageBits {
-  private readonly words: Uint32Array;
+  private words: Uint32Array;
 
   constructor(pageCount: number) {
     this.words = new Uint32Array(Math.ceil(pageCount / 32));
@@ -19,6 +19,17 @@ export class PageBits {
   add(pfn: number): void {
     const word = pfn >>> 5;
     this.words[word] = (this.words[word] as number) | (1 << (pfn & 31));
+  }
+
+  remove(pfn: number): void {
+    const word = pfn >>> 5;
+    this.words[word] = (this.words[word] as number) & ~(1 << (pfn & 31));
+  }
+
+  copy(): PageBits {
+    const set = new PageBits(0);
+    set.words = Uint32Array.from(this.words);
+    return set;
   }
 
   addAll(other: PageBits): void {

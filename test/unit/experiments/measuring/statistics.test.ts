@@ -1,10 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import {
-  median,
-  quantile,
-  rounded,
-  spread,
-} from '../../../../src/experiments/evaluation/statistics.ts';
+import { median, quantile, rounded, spread } from '../../../../src/experiments/measuring/index.ts';
 
 describe('statistics', () => {
   it.each([

@@ -1,4 +1,4 @@
-import { type Trace, tracePages } from '../../guestmem/index.ts';
+import { type Trace, tracePages } from '../../../guestmem/index.ts';
 import { PageBits } from './page-bits.ts';
 
 /**

@@ -1,5 +1,5 @@
-import { PAGE_BYTES } from '../../base/index.ts';
-import type { RamBlockDescription } from '../../guestmem/index.ts';
+import { PAGE_BYTES } from '../../../base/index.ts';
+import type { RamBlockDescription } from '../../../guestmem/index.ts';
 
 /**
  * The XBZRLE cache without its pages: which ones it would hold. The rules are those of

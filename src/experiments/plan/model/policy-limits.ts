@@ -1,10 +1,15 @@
-import type { MigrationMode } from '../../base/index.ts';
-import type { PolicyLimits } from '../../source/index.ts';
-import type { PlanParameters } from './plan-setup.ts';
+import type { MigrationMode } from '../../../base/index.ts';
+import type { PolicyLimits } from '../../../source/index.ts';
+import type { PlanParameters, Slowing } from '../plan-setup.ts';
 
 /** What the engine would tell the policy. */
-export function policyLimitsOf(mode: MigrationMode, parameters: PlanParameters): PolicyLimits {
+export function policyLimitsOf(
+  mode: MigrationMode,
+  slowing: Slowing,
+  parameters: PlanParameters,
+): PolicyLimits {
   const { timeoutAction } = parameters;
+  const isThrottled = slowing === 'auto-converge';
   return {
     downtimeLimitMs: parameters.downtimeLimitMs,
     timeoutMs: parameters.timeoutMs,
@@ -12,9 +17,9 @@ export function policyLimitsOf(mode: MigrationMode, parameters: PlanParameters):
     maxBandwidthBytesPerSecond: parameters.maxBandwidthBytesPerSecond,
     availSwitchoverBandwidthBytesPerSecond: parameters.availSwitchoverBandwidthBytesPerSecond,
     hybrid: mode === 'hybrid' ? parameters.hybrid : undefined,
-    autoConverge: undefined,
+    autoConverge: isThrottled ? parameters.throttle : undefined,
     allows: {
-      throttle: false,
+      throttle: isThrottled,
       postcopy: mode === 'hybrid',
       suspend: timeoutAction === 'suspend',
       cancel: timeoutAction === 'cancel',
