@@ -21,8 +21,8 @@ import {
 import { IncomingMigration, type Joining } from '../../destination/index.ts';
 import type { MachineDescription, MachineFactory, MachineRefusal } from '../../guestmem/index.ts';
 import { initialInfo } from './initial-info.ts';
+import { unsupported } from './migration-connection.ts';
 import type { CancelOutcome, IncomingSettings, ListenRequest } from './migration-messages.ts';
-import { unsupported } from './outgoing-job.ts';
 import { type Residence, ResidentGuest, type ResidentGuestListener } from './resident-guest.ts';
 
 /** A connection without HELLO is dropped after ten seconds, and costs a few KiB until then. */

@@ -12,6 +12,7 @@ import type { MachineHandles } from '../local-machine.ts';
 import type { Observation, ObservationRequest } from '../observation/observer.ts';
 import type {
   CancelOutcome,
+  ClaimRequest,
   DirtyLimitRequest,
   HostMessage,
   ListenRequest,
@@ -38,6 +39,7 @@ export type ServiceNews = Extract<
       | 'info'
       | 'outgoing-ended'
       | 'incoming-ended'
+      | 'claim-answered'
       | 'yield-guest'
       | 'guest-yielded'
       | 'paused'
@@ -106,6 +108,11 @@ export class MigrationHost {
   /** Ends a migration that is paused in post-copy. Resolves with the guest's new epoch. */
   async takeBack(): Promise<number> {
     return (await this.ask((id) => ({ type: 'take-back', id }))) as number;
+  }
+
+  /** Tells a destination that its guest was taken back, as long as the worker lives. */
+  claim(request: ClaimRequest): void {
+    this.running().postMessage({ type: 'claim', request } satisfies HostMessage);
   }
 
   /** Outside of a migration. */

@@ -8,6 +8,7 @@ import type {
 } from '../../base/index.ts';
 import type { SecuritySettings } from '../../channel/index.ts';
 import type { MachineDescription, PauseReason } from '../../guestmem/index.ts';
+import type { Claim } from '../../source/index.ts';
 import type { MachineHandles } from '../local-machine.ts';
 import type { ObservationRequest } from '../observation/observer.ts';
 import type { Residence } from './resident-guest.ts';
@@ -52,6 +53,11 @@ export interface TakeUpRequest {
   readonly spill: string;
 }
 
+export interface ClaimRequest extends Claim {
+  /** Where the destination was. */
+  readonly uri: string;
+}
+
 /** A dirty limit outside of a migration. */
 export interface DirtyLimitRequest {
   readonly machine: MachineHandles;
@@ -81,8 +87,8 @@ export type HostMessage =
   | { readonly type: 'recover'; readonly id: number; readonly uri: string }
   /** Answered with the new epoch. */
   | { readonly type: 'take-back'; readonly id: number }
-  /** The guest of the last migration was taken back, and runs here in that epoch. */
-  | { readonly type: 'set-claim'; readonly epoch: number }
+  /** A guest was taken back, which its destination has to be told. */
+  | { readonly type: 'claim'; readonly request: ClaimRequest }
   | { readonly type: 'set-parameters'; readonly changes: Partial<MigrationParameters> }
   | { readonly type: 'set-incoming'; readonly settings: IncomingSettings }
   | { readonly type: 'set-resident'; readonly resident: Residence }
@@ -106,6 +112,8 @@ export type ServiceMessage =
   | { readonly type: 'info'; readonly info: MigrationInfo }
   | { readonly type: 'outgoing-ended'; readonly migrationId: string }
   | { readonly type: 'incoming-ended'; readonly completed: boolean }
+  /** The destination of that migration knows that its guest was taken back. */
+  | { readonly type: 'claim-answered'; readonly migrationId: string }
   | {
       readonly type: 'create-machine';
       readonly id: number;

@@ -8,13 +8,16 @@ import {
 } from '../../base/index.ts';
 import type { SecuritySettings } from '../../channel/index.ts';
 import type { Machine, MachineDescription, MachineFactory } from '../../guestmem/index.ts';
+import { claimGuest } from '../../source/index.ts';
 import { DirtyLimitLoop } from '../dirty-limit/dirty-limit-loop.ts';
 import { attachMachine, type MachineHandles, refusal } from '../local-machine.ts';
 import { type ObservationRequest, Observer } from '../observation/observer.ts';
 import { AnnouncedMachine } from './announced-machine.ts';
 import { IncomingPort } from './incoming-port.ts';
+import { openConnection } from './migration-connection.ts';
 import type {
   CancelOutcome,
+  ClaimRequest,
   HostMessage,
   OutgoingRequest,
   ServiceMessage,
@@ -37,6 +40,8 @@ export interface ServiceOptions {
  * for one that is not.
  */
 const SHUTDOWN_LIMIT_MS = 5_000;
+/** For a destination that turns up again, each time. */
+const CLAIM_LIMIT_MS = 10_000;
 
 /**
  * The migration worker's half: owns sockets and engines, does what the main thread asks, and tells
@@ -49,8 +54,6 @@ export class MigrationService {
   private readonly dirtyLimits: DirtyLimitLoop;
   private readonly observer: Observer;
   private readonly closing = new AbortController();
-  /** Also after its end: the guest can be taken back then. */
-  private last: OutgoingJob | undefined;
   private outgoing: { readonly job: OutgoingJob; readonly settled: Promise<void> } | undefined;
 
   constructor(options: ServiceOptions) {
@@ -92,8 +95,8 @@ export class MigrationService {
         return this.answer(message.id, () => this.incoming.recover(message.uri));
       case 'take-back':
         return this.answer(message.id, () => this.takeBack());
-      case 'set-claim':
-        return this.claim(message.epoch);
+      case 'claim':
+        return void this.claim(message.request);
       case 'set-parameters':
         return this.outgoing?.job.setParameters(message.changes);
       case 'set-incoming':
@@ -150,7 +153,6 @@ export class MigrationService {
       post({ type: 'outgoing-ended', migrationId: request.migrationId });
     });
     this.outgoing = { job, settled };
-    this.last = job;
   }
 
   /** Also after its guest has come, a migration has its memory until it is proven. */
@@ -184,8 +186,14 @@ export class MigrationService {
     throw new SternaError('E_STATE', 'There is no paused migration to take the guest back from');
   }
 
-  private claim(epoch: number): void {
-    void this.last?.claim(epoch, this.closing.signal);
+  private async claim({ uri, ...claim }: ClaimRequest): Promise<void> {
+    const { clock, log, security, post } = this.options;
+    const timeoutMs = CLAIM_LIMIT_MS;
+    const connect = (signal: AbortSignal) =>
+      openConnection(uri, { clock, security, timeoutMs, signal });
+    const { signal } = this.closing;
+    const isTold = await claimGuest(claim, { connect, clock, log, limitMs: timeoutMs, signal });
+    if (isTold) post({ type: 'claim-answered', migrationId: claim.migrationId });
   }
 
   private async shutdown(): Promise<void> {

@@ -13,12 +13,8 @@ import {
 } from '../../base/index.ts';
 import {
   type Channel,
-  connectTcp,
-  createFileChannel,
   formatAddress,
-  loadSecurity,
   parseAddress,
-  requireProtected,
   type SecuritySettings,
 } from '../../channel/index.ts';
 import type { Machine } from '../../guestmem/index.ts';
@@ -28,6 +24,7 @@ import { UserPolicy } from '../policy/user-policy.ts';
 import { systemWallClock } from '../wall-clock.ts';
 import { CodecPool } from './codec-pool.ts';
 import { initialInfo } from './initial-info.ts';
+import { openConnection } from './migration-connection.ts';
 import type { CancelOutcome, OutgoingRequest, TakeUpRequest } from './migration-messages.ts';
 
 export interface OutgoingJobOptions {
@@ -117,28 +114,15 @@ export class OutgoingJob {
     throw new SternaError('E_STATE', 'Only missing pages of the guest are here, which cannot run');
   }
 
-  /** After its end: the guest was taken back, which the destination must learn. */
-  async claim(epoch: number, signal: AbortSignal): Promise<void> {
-    if (this.engine instanceof OutgoingMigration) await this.engine.claim(epoch, signal);
-  }
-
   setParameters(changes: Partial<MigrationParameters>): void {
     this.parameters = { ...this.parameters, ...changes };
     this.engine?.setParameters(changes);
   }
 
-  /** Every connection of the migration begins here, with the keys as the files now are. */
-  private async connect(uri: string, signal: AbortSignal): Promise<Channel> {
-    const { clock, security: settings } = this.options;
-    const address = parseAddress(uri);
-    if (address.kind === 'tcp') {
-      requireProtected(address, settings, 'migrate');
-      const security = loadSecurity(settings, 'connect');
-      const timeoutMs = this.parameters.stallTimeoutMs;
-      return connectTcp(address, { clock, timeoutMs, signal, security });
-    }
-    if (address.kind === 'file') return createFileChannel(address.path, clock);
-    throw unsupported(uri);
+  private connect(uri: string, signal: AbortSignal): Promise<Channel> {
+    const { clock, security } = this.options;
+    const timeoutMs = this.parameters.stallTimeoutMs;
+    return openConnection(uri, { clock, security, timeoutMs, signal });
   }
 
   private async migrate(channel: Channel): Promise<void> {
@@ -215,14 +199,6 @@ export class OutgoingJob {
       }),
     );
   }
-}
-
-/** For addresses that a migration cannot use. */
-export function unsupported(uri: string): SternaError {
-  return new SternaError(
-    'E_CONFIG_INVALID',
-    `A migration needs tcp:HOST:PORT or file:PATH: ${uri}`,
-  );
 }
 
 function cancelled(): SternaError {

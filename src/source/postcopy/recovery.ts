@@ -21,18 +21,12 @@ export interface Recovered {
 }
 
 export interface RecoveryOptions {
-  /** An operator has the guest run here, in that epoch. */
-  readonly claimedEpoch?: number;
   /** More than that the destination cannot lack. */
   readonly promised?: PromisedPages;
 }
 
 /** The first message of a further connection of this migration. */
-export function joinBody(
-  context: OutgoingContext,
-  role: JoinBody['role'],
-  claimedEpoch?: number,
-): JoinBody {
+export function joinBody(context: OutgoingContext, role: JoinBody['role']): JoinBody {
   const { machine, migrationId, record, secret } = context;
   // Without one no way to a further connection was given.
   assert(secret !== undefined, 'A further connection shows the secret of the first');
@@ -44,7 +38,6 @@ export function joinBody(
     migrationId,
     epoch: record.startEpoch + 1,
     secret,
-    ...(claimedEpoch === undefined ? {} : { claimedEpoch }),
   };
 }
 
@@ -57,7 +50,7 @@ export async function recoverLink(
   before: OutgoingContext,
   connect: Connect,
   signal: AbortSignal,
-  { claimedEpoch, promised }: RecoveryOptions = {},
+  { promised }: RecoveryOptions = {},
 ): Promise<Recovered> {
   const channel = await connect(signal);
   before.reached('source.recover-connected');
@@ -67,7 +60,7 @@ export async function recoverLink(
   signal.addEventListener('abort', abandon, { once: true });
   if (signal.aborted) abandon();
   try {
-    const answer = await ask(context, claimedEpoch);
+    const answer = await ask(context);
     before.reached('source.recover-answered');
     if (answer.continues) await learnMissingPages(context, promised);
     return { context, answer };
@@ -81,15 +74,12 @@ export async function recoverLink(
   }
 }
 
-async function ask(
-  context: OutgoingContext,
-  claimedEpoch: number | undefined,
-): Promise<RecoveryBody> {
+async function ask(context: OutgoingContext): Promise<RecoveryBody> {
   const { peer, channel, parameters, record } = context;
   channel.start(peer);
   const { blocks } = context.machine.memory;
   peer.pagesOfBlock = (block) => blocks[block]?.layout.pageCount;
-  await peer.send('JOIN', encodeJoin(joinBody(context, 'recover', claimedEpoch)));
+  await peer.send('JOIN', encodeJoin(joinBody(context, 'recover')));
   context.reached('source.recover-asked');
   const limitMs = parameters.stallTimeoutMs;
   await answered(context, limitMs, 'answer to JOIN', () => peer.state !== 'joining');
