@@ -215,6 +215,7 @@ export class EnginePair {
         isHere: () => !isRestarted() && this.incoming.info().status === 'completed',
         pause: () => void this.arrived.pause('ownership'),
         yielded: () => {},
+        mayYield: () => true,
       },
       observer: { info: () => {} },
     });

@@ -70,6 +70,7 @@ export class MigrationService {
       factory: this.factory(),
       publish: (info) => post({ type: 'info', info }),
       resident: {
+        mayYield: () => this.endDeparture(),
         mustStand: () => post({ type: 'yield-guest' }),
         yielded: () => post({ type: 'guest-yielded' }),
       },
@@ -179,6 +180,12 @@ export class MigrationService {
 
   private cancel(): CancelOutcome {
     return this.outgoing?.job.cancel() ?? this.incoming.cancel();
+  }
+
+  /** Of a guest that another side claims. True when there is none. */
+  private endDeparture(): boolean {
+    this.outgoing?.job.cancel();
+    return this.outgoing === undefined;
   }
 
   private takeBack(): Promise<number> {

@@ -174,6 +174,7 @@ class Site {
         isHere: () => false,
         pause: () => {},
         yielded: () => {},
+        mayYield: () => true,
       },
       observer: { info: () => {} },
     });
