@@ -4,6 +4,7 @@ import { isProtected, loadSecurity } from '../channel/index.ts';
 import type { AgentControl } from './agent-control.ts';
 import type { AgentOptions, AgentReady } from './agent-options.ts';
 import { DirtyLimits } from './dirty-limit/dirty-limits.ts';
+import { GuestClaims } from './guest-claims.ts';
 import { continueGuest, firstRecord, settleRecords } from './guest-ownership.ts';
 import { GuestSlot } from './guest-slot.ts';
 import { type DumpedHalf, dumpHalf } from './half-image/dump-half.ts';
@@ -18,6 +19,7 @@ import { eventMessage } from './qmp/qmp-reply.ts';
 import { QmpServer } from './qmp/qmp-server.ts';
 import { ServiceHost } from './service/service-host.ts';
 import { FileLedger } from './state/file-ledger.ts';
+import { HandOverNotes } from './state/hand-over-note.ts';
 import { defaultStateDirectory, StateDirectory } from './state/state-directory.ts';
 import { type TakenGuest, takenGuest } from './taken-guest.ts';
 import { systemWallClock } from './wall-clock.ts';
@@ -61,6 +63,7 @@ class LocalAgent implements Agent, AgentControl {
   private readonly log: Logger;
   private readonly directory: StateDirectory;
   private readonly ledger: FileLedger;
+  private readonly claims: GuestClaims;
   private readonly host: MigrationHost;
   private readonly server: QmpServer;
   private readonly exit = deferred<number>();
@@ -102,10 +105,13 @@ class LocalAgent implements Agent, AgentControl {
       },
       log,
     );
+    const notes = new HandOverNotes(directory.path);
+    this.claims = new GuestClaims({ notes, host: this.host, log });
     this.migrations = new Migrations({
       host: this.host,
       guests: this.guests,
       ledger: this.ledger,
+      claims: this.claims,
       log,
       expectedUuid: options.expectedUuid,
       emit: (event, data) => this.emit(event, data),
@@ -143,8 +149,11 @@ class LocalAgent implements Agent, AgentControl {
       }
       const described = describeGuest(name, uuid, machine);
       // Before it runs: a guest that runs has an owner on record.
-      await firstRecord(this.ledger, uuid, this.log, this.options.takeOwnership === true);
+      const before = this.ledger.read(uuid);
+      const { takeOwnership = false } = this.options;
+      const epoch = await firstRecord(this.ledger, uuid, this.log, takeOwnership);
       await this.guests.build(described);
+      this.claims.rebuilt(uuid, epoch, before);
     }
     const { recordTrace } = this.options;
     if (recordTrace !== undefined) {
@@ -181,7 +190,9 @@ class LocalAgent implements Agent, AgentControl {
     if (!taken) await continueGuest(this.guests, this.ledger, this.log, takeOwnership);
     this.migrations.guestSettled();
     if (!taken && !wasAway) return undefined;
-    this.migrations.claim();
+    const { uuid } = this.guests;
+    const epoch = uuid === undefined ? undefined : this.ledger.read(uuid)?.epoch;
+    if (epoch !== undefined) this.claims.taken(epoch);
     return takenGuest(this.migrations.latest);
   }
 
@@ -221,6 +232,7 @@ class LocalAgent implements Agent, AgentControl {
     // Nobody is left who would let it go again.
     this.guests.current?.throttle('migration', 0);
     this.guests.current?.throttle('dirty-limit', 0);
+    this.claims.workerDied();
     try {
       await this.migrations.workerDied(error);
     } catch (thrown) {

@@ -24,24 +24,26 @@ export interface ListedLedger extends OwnershipLedger {
 
 /**
  * Records that this side owns the guest `uuid` that it is about to build, at the epoch after the
- * one that it had. Rejects with E_OWNERSHIP_UNKNOWN or E_STATE when by its record the guest may
- * live elsewhere, unless an operator says that it does not.
+ * one that it had; resolves with that. Rejects with E_OWNERSHIP_UNKNOWN or E_STATE when by its
+ * record the guest may live elsewhere, unless an operator says that it does not.
  */
 export async function firstRecord(
   ledger: OwnershipLedger,
   uuid: string,
   log: Logger,
   takeOwnership: boolean,
-): Promise<void> {
+): Promise<number> {
   const known = ledger.read(uuid);
   const keeper = new OwnershipKeeper({ ledger, uuid, peer: undefined });
   const type = takeOwnership ? 'boot-anyway' : 'boot';
   const outcome = await keeper.handle({ type });
   if (!outcome.accepted) throw notBuilt(known);
   if (outcome.ownership.phase !== 'owner') throw notRecorded(outcome);
-  if (known === undefined || known.state === 'owner') return;
   const { epoch } = outcome.ownership;
-  log.warn({ event: 'ownership.taken', uuid, epoch, peer: known.peer, was: known.state });
+  if (known !== undefined && known.state !== 'owner') {
+    log.warn({ event: 'ownership.taken', uuid, epoch, peer: known.peer, was: known.state });
+  }
+  return epoch;
 }
 
 /**

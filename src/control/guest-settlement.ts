@@ -7,11 +7,13 @@ import {
   type OwnershipLedger,
   SternaError,
 } from '../base/index.ts';
+import type { GuestClaims } from './guest-claims.ts';
 import { settleRecord } from './guest-ownership.ts';
 import type { GuestSlot } from './guest-slot.ts';
 
 export interface GuestSettlementOptions {
   readonly guests: GuestSlot;
+  readonly claims: Pick<GuestClaims, 'stayed'>;
   readonly ledger: OwnershipLedger;
   readonly log: Logger;
 }
@@ -31,13 +33,15 @@ export class GuestSettlement {
    * At once, not when the worker is through: pages or the proof may still follow, and `cont` must
    * give the right answer.
    */
-  departing({ status, owner }: MigrationInfo): void {
-    const { guests } = this.options;
+  departing({ status, owner, error }: MigrationInfo): void {
+    const { guests, claims } = this.options;
     const isHere = isOver(status) && owner === 'source';
     if (status === 'completed') guests.leave(true);
     else if (isHere) guests.stay();
     // Until then the RAM here is the only one that is whole, whoever has the guest.
     else if (isPostcopy(status) || isOver(status)) guests.leave(false);
+    // A guest that was taken back was granted before, and somebody has to be told.
+    if (isHere && status !== 'completed' && error?.code !== 'E_TAKEN_BACK') claims.stayed();
   }
 
   /** Is the guest still ours? The engine has decided, and the ledger has it. */

@@ -71,3 +71,9 @@ export function refusePause(info: MigrationInfo | undefined): asserts info is Mi
     'migrate-pause is currently only supported during postcopy-active or postcopy-recover state';
   throw new SternaError('E_STATE', text);
 }
+
+/** Throws E_STATE unless `migrate-recover` may wait for the source somewhere else. */
+export function refuseRecover(info: MigrationInfo | undefined): void {
+  if (info?.side === 'destination' && info.status === 'postcopy-paused') return;
+  throw new SternaError('E_STATE', 'Migrate recover can only be run when postcopy is paused.');
+}

@@ -17,6 +17,7 @@ import {
 } from '../base/index.ts';
 import { type Address, parseAddress } from '../channel/index.ts';
 import { migrationIdOf } from '../protocol/index.ts';
+import type { GuestClaims } from './guest-claims.ts';
 import { failedInfo, GuestSettlement } from './guest-settlement.ts';
 import type { GuestSlot } from './guest-slot.ts';
 import type { HalfImage } from './half-image/half-image.ts';
@@ -30,6 +31,7 @@ import {
   refuseMigration,
   refuseParameters,
   refusePause,
+  refuseRecover,
   stillArriving,
   tooLateToCancel,
 } from './migration-conflicts.ts';
@@ -41,6 +43,7 @@ export interface MigrationsOptions {
   readonly host: MigrationHost;
   readonly guests: GuestSlot;
   readonly ledger: OwnershipLedger;
+  readonly claims: GuestClaims;
   readonly log: Logger;
   readonly expectedUuid: string | undefined;
   readonly emit: (event: string, data: unknown) => void;
@@ -129,7 +132,7 @@ export class Migrations {
    * already.
    */
   start(uri: string): void {
-    const { guests, ledger, log } = this.options;
+    const { guests, ledger, log, claims } = this.options;
     if (guests.isAway) throw state('The guest was given away', 'destination');
     if (this.goesOut) throw state("There's a migration process in progress");
     const { info } = this;
@@ -139,7 +142,11 @@ export class Migrations {
     refuseMigration(uri, this.values, this.switches);
     const secret = randomBytes(SECRET_BYTES).toString('hex');
     const migrationId = migrationIdOf(secret);
-    const epoch = ledger.read(guests.need().description.uuid)?.epoch ?? 1;
+    const { uuid } = guests.need().description;
+    const epoch = ledger.read(uuid)?.epoch ?? 1;
+    // Nobody listens in a file.
+    if (parseAddress(uri).kind === 'tcp')
+      claims.begin({ uuid, uri, migrationId, secret, epoch: epoch + 1 });
     this.departure ??= deferred();
     const { mode } = this.values;
     log.info({ event: 'migration.start', migrationId, uri, mode });
@@ -216,14 +223,12 @@ export class Migrations {
       throw state('Cannot resume if there is no paused migration');
     }
     await this.options.host.resume(uri);
+    if (uri !== undefined) this.options.claims.movedTo(uri);
   }
 
   /** `migrate-recover`: where the source may come again. Resolves with the real address. */
   async recover(uri: string): Promise<string> {
-    const { side, status } = this.info ?? {};
-    if (side !== 'destination' || status !== 'postcopy-paused') {
-      throw state('Migrate recover can only be run when postcopy is paused.');
-    }
+    refuseRecover(this.info);
     const real = await this.options.host.recover(uri);
     this.listening = { address: parseAddress(real), uri: real };
     return real;
@@ -240,13 +245,6 @@ export class Migrations {
     await host.takeBack();
     guests.comeBack();
     return true;
-  }
-
-  /** The guest was taken back: the destination is told, should it be there after all. */
-  claim(): void {
-    const { host, guests, ledger } = this.options;
-    const epoch = guests.uuid === undefined ? undefined : ledger.read(guests.uuid)?.epoch;
-    if (epoch !== undefined) host.tell({ type: 'set-claim', epoch });
   }
 
   /** `migrate-incoming`, and the destination's beginning. Resolves with the real address. */
@@ -283,6 +281,8 @@ export class Migrations {
         return void guests.yield();
       case 'guest-yielded':
         return this.guestYielded();
+      case 'claim-answered':
+        return this.options.claims.answered(news.migrationId);
       case 'outgoing-ended':
         // Another attempt may have begun before the worker was through with this one.
         if (news.migrationId !== this.outgoingId) return;

@@ -42,6 +42,8 @@ export interface Joining {
   find(migrationId: string): JoinTarget | undefined;
   /** The guest lives in this process. */
   isHere(uuid: string): boolean;
+  /** Nothing else has it in hand. A migration out of here that has is cancelled; ask again. */
+  mayYield(uuid: string): boolean;
   /** It must stand still here when this returns: an operator's word gave it to the source. */
   pause(uuid: string): void;
   /** That is durable now. */
@@ -70,5 +72,11 @@ export interface JoinTarget {
 export type IncomingOutcome =
   /** The connection was for another migration, or only asked. */
   | { readonly status: 'joined'; readonly error?: undefined }
-  | { readonly status: 'completed'; readonly machine: Machine; readonly error?: undefined }
+  | {
+      readonly status: 'completed';
+      readonly machine: Machine;
+      /** By an operator's word it runs at the source since, and stands still here. */
+      readonly hasYielded: boolean;
+      readonly error?: undefined;
+    }
   | { readonly status: 'failed' | 'cancelled'; readonly error: SternaError };

@@ -217,7 +217,8 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     const isHere = joining?.isHere(uuid) ?? false;
     const pause = () => joining?.pause(uuid);
     const yielded = () => joining?.yielded(uuid);
-    const side = { ledger, uuid, peer: channel.name, isHere, pause, yielded };
+    const mayYield = () => joining?.mayYield(uuid) ?? true;
+    const side = { ledger, uuid, peer: channel.name, isHere, mayYield, pause, yielded };
     const outcome = await answerByRecord(side, { epoch, migrationId, claimedEpoch });
     if (outcome === undefined) {
       throw new SternaError('E_BUSY', 'Destination cannot tell now who owns the guest');
@@ -263,6 +264,10 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
       this.hasYielded = true;
       const text = 'The user of the source has the guest run there';
       this.fail(new SternaError('E_TAKEN_BACK', text));
+    } else if (outcome === 'moved' && this.record.status === 'completed') {
+      // Whole, and not this side's any more: there is nothing left to prove.
+      this.hasYielded = true;
+      this.finish();
     }
   }
 
@@ -304,7 +309,8 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     this.link.channel.end().catch(() => {});
     void this.second?.channel.end().catch(() => {});
     // Its journal may be between two steps, and whoever gets the machine flips its logs.
-    void handlers.stop().then(() => settle({ status: 'completed', machine }));
+    const { hasYielded } = this;
+    void handlers.stop().then(() => settle({ status: 'completed', machine, hasYielded }));
   }
 
   private checkAlive(): void {

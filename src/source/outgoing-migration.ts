@@ -16,7 +16,6 @@ import { openLink } from './outgoing-link.ts';
 import { OutgoingRecord } from './outgoing-record.ts';
 import { ChosenPolicy } from './policy/chosen-policy.ts';
 import { missingNeeds } from './policy/policy-table.ts';
-import { claimGuest } from './postcopy/claim.ts';
 import { openJournal } from './postcopy/journal/open-journal.ts';
 import { PostcopyPhase } from './postcopy/postcopy-phase.ts';
 import { PreemptLink } from './postcopy/preempt-link.ts';
@@ -176,14 +175,6 @@ export class OutgoingMigration {
     const text = 'The guest was taken back by its user';
     this.inPostcopy().reconnection.giveUp(new SternaError('E_TAKEN_BACK', text));
     return this.taken.promise;
-  }
-
-  /**
-   * Tells the destination that the guest was taken back, until it has answered or `signal` is
-   * raised. After the end of the migration.
-   */
-  async claim(epoch: number, signal: AbortSignal): Promise<void> {
-    if (this.connect !== undefined) await claimGuest(this.context, this.connect, epoch, signal);
   }
 
   /**

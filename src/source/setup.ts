@@ -60,15 +60,17 @@ export async function answered(
 
 /**
  * What the pause will ask of this side, once, while the guest does not wait for it. The record says
- * again what is true: this side owns the guest.
+ * again what is true: this side owns the guest, by the migration that brought it here.
  */
 async function rehearse(context: OutgoingContext): Promise<void> {
-  const { machine, ledger, record, migrationId, peerName } = context;
+  const { machine, ledger, record, peerName } = context;
   const { uuid } = machine.description;
   rehearseSwitch();
   machine.heartbeats();
   machine.pauseReasons();
-  await ledger.write({ uuid, epoch: record.epoch, state: 'owner', migrationId, peer: peerName });
+  const known = ledger.read(uuid)?.migrationId;
+  const owner = { uuid, epoch: record.epoch, state: 'owner', migrationId: known } as const;
+  await ledger.write({ ...owner, peer: peerName });
 }
 
 async function measureRoundTrip(context: OutgoingContext): Promise<void> {

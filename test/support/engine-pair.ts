@@ -24,6 +24,7 @@ import type { Machine, MachineRefusal } from '../../src/guestmem/index.ts';
 import { type MessageName, messageName, migrationIdOf } from '../../src/protocol/index.ts';
 import {
   type CodecHelpers,
+  claimGuest,
   type MigrationOutcome,
   OutgoingMigration,
   type PolicyModule,
@@ -171,6 +172,19 @@ export class EnginePair {
     this.cuts.at(-1)?.();
   }
 
+  /** The guest of the source was taken back, and runs there in that epoch: until it was told. */
+  claim(claimedEpoch: number, signal = new AbortController().signal): Promise<boolean> {
+    const { clock } = this;
+    const secret = this.options.secret ?? PAIR_SECRET;
+    const { uuid } = this.machine.description;
+    const names = { uuid, secret, migrationId: migrationIdOf(secret), epoch: 2 };
+    const connect = (given: AbortSignal) => this.connect(given);
+    return claimGuest(
+      { ...names, claimedEpoch },
+      { connect, clock, log: silentLogger(), limitMs: 1000, signal },
+    );
+  }
+
   /** Another connection to the destination, as the source makes one; also for a stranger. */
   async connect(signal: AbortSignal = new AbortController().signal): Promise<Channel> {
     const due = this.options.connect?.(this.connections, this, signal);
@@ -223,6 +237,7 @@ export class EnginePair {
         isHere: () => !isRestarted() && this.incoming.info().status === 'completed',
         pause: () => void this.arrived.pause('ownership'),
         yielded: () => {},
+        mayYield: () => true,
       },
       observer: { info: () => {} },
     });

@@ -192,6 +192,7 @@ export class SpillSite {
         isHere: () => false,
         pause: () => {},
         yielded: () => {},
+        mayYield: () => true,
       },
       observer: { info: () => {} },
     });

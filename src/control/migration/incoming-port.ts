@@ -206,6 +206,7 @@ export class IncomingPort {
     // Before anything else can be accepted.
     if (completed) this.resident.came(outcome.machine);
     ended(completed);
+    if (completed && outcome.hasYielded) this.resident.yielded(outcome.machine.description.uuid);
   }
 
   /** Breaks the connection of a migration in post-copy. Throws E_STATE. */
@@ -224,6 +225,7 @@ export class IncomingPort {
         return !failed && engine?.info().migrationId === migrationId ? engine : undefined;
       },
       isHere: (uuid) => resident.isHere(uuid),
+      mayYield: (uuid) => resident.mayYield(uuid),
       pause: (uuid) => resident.pause(uuid),
       yielded: (uuid) => resident.yielded(uuid),
     };

@@ -13,6 +13,7 @@ import type { MachineHandles } from '../local-machine.ts';
 import type { Observation, ObservationRequest } from '../observation/observer.ts';
 import type {
   CancelOutcome,
+  ClaimRequest,
   DirtyLimitRequest,
   HostMessage,
   ListenRequest,
@@ -40,6 +41,7 @@ export type ServiceNews = Extract<
       | 'info'
       | 'outgoing-ended'
       | 'incoming-ended'
+      | 'claim-answered'
       | 'yield-guest'
       | 'guest-yielded'
       | 'paused'
@@ -113,6 +115,11 @@ export class MigrationHost {
   /** Resolves when nobody asks any more who has the guest of the last migration. */
   async endQuestion(): Promise<void> {
     if (this.worker !== undefined) await this.ask((id) => ({ type: 'end-question', id }));
+  }
+
+  /** Tells a destination that its guest was taken back, as long as the worker lives. */
+  claim(request: ClaimRequest): void {
+    this.running().postMessage({ type: 'claim', request } satisfies HostMessage);
   }
 
   /** Outside of a migration. */

@@ -8,6 +8,7 @@ import type {
 } from '../../base/index.ts';
 import type { SecuritySettings } from '../../channel/index.ts';
 import type { MachineDescription, PauseReason } from '../../guestmem/index.ts';
+import type { Claim } from '../../source/index.ts';
 import type { MachineHandles } from '../local-machine.ts';
 import type { ObservationRequest } from '../observation/observer.ts';
 import type { Residence } from './resident-guest.ts';
@@ -59,6 +60,11 @@ export interface ProbeRequest {
   readonly stallTimeoutMs: number;
 }
 
+export interface ClaimRequest extends Claim {
+  /** Where the destination was. */
+  readonly uri: string;
+}
+
 /** A dirty limit outside of a migration. */
 export interface DirtyLimitRequest {
   readonly machine: MachineHandles;
@@ -90,8 +96,8 @@ export type HostMessage =
   | { readonly type: 'take-back'; readonly id: number }
   /** An operator decides who has the guest of the last migration. */
   | { readonly type: 'end-question'; readonly id: number }
-  /** The guest of the last migration was taken back, and runs here in that epoch. */
-  | { readonly type: 'set-claim'; readonly epoch: number }
+  /** A guest was taken back, which its destination has to be told. */
+  | { readonly type: 'claim'; readonly request: ClaimRequest }
   | { readonly type: 'set-parameters'; readonly changes: Partial<MigrationParameters> }
   | { readonly type: 'set-incoming'; readonly settings: IncomingSettings }
   | { readonly type: 'set-resident'; readonly resident: Residence }
@@ -117,6 +123,8 @@ export type ServiceMessage =
   | { readonly type: 'info'; readonly info: MigrationInfo }
   | { readonly type: 'outgoing-ended'; readonly migrationId: string }
   | { readonly type: 'incoming-ended'; readonly completed: boolean }
+  /** The destination of that migration knows that its guest was taken back. */
+  | { readonly type: 'claim-answered'; readonly migrationId: string }
   | {
       readonly type: 'create-machine';
       readonly id: number;

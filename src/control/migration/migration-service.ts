@@ -8,14 +8,17 @@ import {
 } from '../../base/index.ts';
 import type { SecuritySettings } from '../../channel/index.ts';
 import type { Machine, MachineDescription, MachineFactory } from '../../guestmem/index.ts';
+import { claimGuest } from '../../source/index.ts';
 import { DirtyLimitLoop } from '../dirty-limit/dirty-limit-loop.ts';
 import { attachMachine, type MachineHandles, refusal } from '../local-machine.ts';
 import { type ObservationRequest, Observer } from '../observation/observer.ts';
 import { AnnouncedMachine } from './announced-machine.ts';
+import { connectDestination } from './connect-destination.ts';
 import { IncomingPort } from './incoming-port.ts';
 import { LinkProbes } from './link-probes.ts';
 import type {
   CancelOutcome,
+  ClaimRequest,
   HostMessage,
   OutgoingRequest,
   ProbeRequest,
@@ -39,6 +42,8 @@ export interface ServiceOptions {
  * for one that is not.
  */
 const SHUTDOWN_LIMIT_MS = 5_000;
+/** For a destination that turns up again, each time. */
+const CLAIM_LIMIT_MS = 10_000;
 
 /**
  * The migration worker's half: owns sockets and engines, does what the main thread asks, and tells
@@ -52,8 +57,6 @@ export class MigrationService {
   private readonly observer: Observer;
   private readonly probes: LinkProbes;
   private readonly closing = new AbortController();
-  /** Also after its end: the guest can be taken back then. */
-  private last: OutgoingJob | undefined;
   /** Who has the guest of the last migration, asked behind its end. */
   private question:
     | { readonly giveUp: AbortController; readonly learnt: Promise<void> }
@@ -75,6 +78,7 @@ export class MigrationService {
       factory: this.factory(),
       publish: (info) => post({ type: 'info', info }),
       resident: {
+        mayYield: () => this.endDeparture(),
         mustStand: () => post({ type: 'yield-guest' }),
         yielded: () => post({ type: 'guest-yielded' }),
       },
@@ -102,8 +106,8 @@ export class MigrationService {
         return this.answer(message.id, () => this.takeBack());
       case 'end-question':
         return this.answer(message.id, () => this.endQuestion());
-      case 'set-claim':
-        return this.claim(message.epoch);
+      case 'claim':
+        return void this.claim(message.request);
       case 'set-parameters':
         return this.outgoing?.job.setParameters(message.changes);
       case 'set-incoming':
@@ -164,7 +168,6 @@ export class MigrationService {
       this.learnOwner(job);
     });
     this.outgoing = { job, settled };
-    this.last = job;
   }
 
   /** Also after its guest has come, a migration has its memory until it is proven. */
@@ -200,6 +203,12 @@ export class MigrationService {
     return this.outgoing?.job.cancel() ?? this.incoming.cancel();
   }
 
+  /** Of a guest that another side claims. True when there is none. */
+  private endDeparture(): boolean {
+    this.outgoing?.job.cancel();
+    return this.outgoing === undefined;
+  }
+
   private takeBack(): Promise<number> {
     if (this.outgoing !== undefined) return this.outgoing.job.takeBack();
     throw new SternaError('E_STATE', 'There is no paused migration to take the guest back from');
@@ -217,8 +226,14 @@ export class MigrationService {
     await this.question?.learnt;
   }
 
-  private claim(epoch: number): void {
-    void this.last?.claim(epoch, this.closing.signal);
+  private async claim({ uri, ...claim }: ClaimRequest): Promise<void> {
+    const { clock, log, security, post } = this.options;
+    const timeoutMs = CLAIM_LIMIT_MS;
+    const connect = (signal: AbortSignal) =>
+      connectDestination({ uri, clock, security, timeoutMs, signal });
+    const { signal } = this.closing;
+    const isTold = await claimGuest(claim, { connect, clock, log, limitMs: timeoutMs, signal });
+    if (isTold) post({ type: 'claim-answered', migrationId: claim.migrationId });
   }
 
   private async shutdown(): Promise<void> {

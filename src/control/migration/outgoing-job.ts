@@ -114,11 +114,6 @@ export class OutgoingJob {
     throw new SternaError('E_STATE', 'Only missing pages of the guest are here, which cannot run');
   }
 
-  /** After its end: the guest was taken back, which the destination must learn. */
-  async claim(epoch: number, signal: AbortSignal): Promise<void> {
-    if (this.engine instanceof OutgoingMigration) await this.engine.claim(epoch, signal);
-  }
-
   /** After an end that left open who has the guest: asks until it is known, or `signal`. */
   async learnOwner(signal: AbortSignal): Promise<void> {
     if (this.engine instanceof OutgoingMigration) await this.engine.learnOwner(signal);

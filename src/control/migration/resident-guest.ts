@@ -9,6 +9,8 @@ export interface Residence {
 }
 
 export interface ResidentGuestListener {
+  /** Cancels a migration out of here. False while there is one. */
+  mayYield(): boolean;
   /** For a guest that this worker has not seen come: it must stand still. */
   mustStand(): void;
   /** The guest is another side's by its record. */
@@ -46,6 +48,10 @@ export class ResidentGuest {
   isHere(uuid: string): boolean {
     const { occupied, uuid: resident } = this.residence;
     return occupied && resident?.toLowerCase() === uuid.toLowerCase();
+  }
+
+  mayYield(uuid: string): boolean {
+    return !this.isHere(uuid) || this.listener.mayYield();
   }
 
   /** It stands still from its next safepoint on; nothing has to wait for that. */

@@ -14,6 +14,8 @@ export interface AskedSide {
   readonly peer: string;
   /** The guest of that record is in this process. */
   readonly isHere: boolean;
+  /** Nothing else has it in hand: a migration out of here, for one. */
+  mayYield(): boolean;
   /** It runs elsewhere by an operator's word: it must stand still here when this returns. */
   pause(): void;
   /** That is durable now. */
@@ -22,7 +24,7 @@ export interface AskedSide {
 
 /**
  * Answers the source of a migration that is over here, or that a process before this one took part
- * in. What is answered is durable. Undefined when the disk does not let it: it may ask again.
+ * in. What is answered is durable. Undefined when that cannot be now: it may ask again.
  */
 export async function answerByRecord(
   side: AskedSide,
@@ -34,6 +36,11 @@ export async function answerByRecord(
     isHere && found.phase === 'interrupted'
       ? ({ ...found, phase: 'owner', hasMemory: true } as const)
       : found;
+  const { epoch, migrationId, claimedEpoch = 0 } = question;
+  const isOurs = ownership.epoch === epoch && ownership.migrationId === migrationId;
+  const yields = ownership.phase === 'owner' && isOurs && claimedEpoch > epoch;
+  // Whoever has it in hand would go on to give away what is not this side's any more.
+  if (yields && !side.mayYield()) return undefined;
   const keeper = new OwnershipKeeper({
     ledger,
     uuid,

@@ -217,6 +217,7 @@ export class MigrationAttempt {
         isHere: () => destination.guest !== undefined,
         pause: () => void destination.guest?.pause('ownership'),
         yielded: () => {},
+        mayYield: () => true,
       },
       observer: { info: (info) => this.noteStatus(destination, info) },
     };

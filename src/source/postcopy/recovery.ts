@@ -23,18 +23,12 @@ export interface Recovered {
 }
 
 export interface RecoveryOptions {
-  /** An operator has the guest run here, in that epoch. */
-  readonly claimedEpoch?: number;
   /** More than that the destination cannot lack. */
   readonly promised?: PromisedPages;
 }
 
 /** The first message of a further connection of this migration. */
-export function joinBody(
-  context: OutgoingContext,
-  role: JoinBody['role'],
-  claimedEpoch?: number,
-): JoinBody {
+export function joinBody(context: OutgoingContext, role: JoinBody['role']): JoinBody {
   const { machine, migrationId, record, secret, journal } = context;
   // Without one no way to a further connection was given.
   assert(secret !== undefined, 'A further connection shows the secret of the first');
@@ -46,7 +40,6 @@ export function joinBody(
     migrationId,
     epoch: record.startEpoch + 1,
     secret,
-    ...(claimedEpoch === undefined ? {} : { claimedEpoch }),
     // A process that took the migration up has none, whatever the one before it agreed on.
     ...(journal === undefined ? { journal: false } : {}),
   };
@@ -61,7 +54,7 @@ export async function recoverLink(
   before: OutgoingContext,
   connect: Connect,
   signal: AbortSignal,
-  { claimedEpoch, promised }: RecoveryOptions = {},
+  { promised }: RecoveryOptions = {},
 ): Promise<Recovered> {
   const channel = await connect(signal);
   before.reached('source.recover-connected');
@@ -71,10 +64,9 @@ export async function recoverLink(
   signal.addEventListener('abort', abandon, { once: true });
   if (signal.aborted) abandon();
   try {
-    const answer = await ask(context, claimedEpoch);
+    const answer = await ask(context);
     before.reached('source.recover-answered');
-    // Who claims the guest runs it: no word of the destination touches its RAM.
-    if (answer.continues && claimedEpoch === undefined) await learnMissingPages(context, promised);
+    if (answer.continues) await learnMissingPages(context, promised);
     return { context, answer };
   } catch (thrown) {
     const error = toSternaError(thrown, 'E_CHANNEL_RESET', 'Recovery failed');
@@ -86,20 +78,15 @@ export async function recoverLink(
   }
 }
 
-async function ask(
-  context: OutgoingContext,
-  claimedEpoch: number | undefined,
-): Promise<RecoveryBody> {
+async function ask(context: OutgoingContext): Promise<RecoveryBody> {
   const { peer, channel, parameters, record } = context;
   const { blocks } = context.machine.memory;
   peer.pagesOfBlock = (block) => blocks[block]?.layout.pageCount;
-  if (claimedEpoch === undefined) {
-    // A destination goes on with it right behind RECOVERED, in the same read even.
-    await context.journal?.settled;
-    linkJournal(context);
-  }
+  // A destination goes on with it right behind RECOVERED, in the same read even.
+  await context.journal?.settled;
+  linkJournal(context);
   channel.start(peer);
-  await peer.send('JOIN', encodeJoin(joinBody(context, 'recover', claimedEpoch)));
+  await peer.send('JOIN', encodeJoin(joinBody(context, 'recover')));
   context.reached('source.recover-asked');
   const limitMs = parameters.stallTimeoutMs;
   await answered(context, limitMs, 'answer to JOIN', () => peer.state !== 'joining');

@@ -1,8 +1,11 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { FrameLink, Verdict } from './frame-link.ts';
 import type { Site } from './site.ts';
 import { listenUri, Stage } from './stage.ts';
 import { runSterna } from './sterna-command.ts';
+import { until } from './until.ts';
 
 /**
  * The link dies around GRANT. Nobody guesses; at most one side runs; the command line says so and
@@ -204,6 +207,25 @@ describe('a link that is lost around GRANT', () => {
     await source.migrate(listenUri(destination));
     expect((await source.proven())['x-sterna'].verify.status).toBe('identical');
     await destination.checkGuest();
+  });
+
+  it('a destination that has it gives it up also to a source that was started anew', async () => {
+    await source.migrate(listenUri(destination));
+    await source.proven();
+    const { UUID } = (await source.qmp.execute('query-uuid')) as { UUID: string };
+    const state = ['--state-dir', stage.stateDirectory('source')];
+    await stage.kill(source);
+    const more = [...state, '--uuid', UUID, '--take-ownership'];
+    const anew = await stage.source('anew', { more });
+    const told = await destination.hasStatus('failed');
+    expect(told['x-sterna']).toMatchObject({ owner: 'source', error: { code: 'E_TAKEN_BACK' } });
+    expect(await destination.isRunning()).toBe(false);
+    await anew.advances();
+    // Nobody has to be told any more.
+    const note = join(stage.stateDirectory('source'), 'ownership', `${UUID}.hand-over`);
+    await until('the note is gone', () => (existsSync(note) ? undefined : true));
+    await anew.migrate(listenUri(destination));
+    expect((await anew.proven())['x-sterna'].verify.status).toBe('identical');
   });
 
   it('--take-ownership is refused where nothing is in doubt', async () => {

@@ -9,6 +9,10 @@ const OTHER = '0f0e0d0c-0000-4000-8000-00000000000b';
 function resident() {
   const calls: string[] = [];
   const guest = new ResidentGuest({
+    mayYield: () => {
+      calls.push('may-yield');
+      return false;
+    },
     mustStand: () => calls.push('must-stand'),
     yielded: () => calls.push('yielded'),
   });
@@ -32,9 +36,10 @@ describe('ResidentGuest', () => {
     ]);
     guest.pause(UUID);
     guest.pause(OTHER);
+    expect([guest.mayYield(OTHER), guest.mayYield(UUID)]).toEqual([true, false]);
     guest.yielded(OTHER);
     guest.yielded(UUID);
-    expect(calls).toEqual(['must-stand', 'yielded']);
+    expect(calls).toEqual(['must-stand', 'may-yield', 'yielded']);
   });
 
   it('has no guest of that name while RAM is only in use', () => {

@@ -5,12 +5,14 @@ import {
   silentLogger,
   volatileLedger,
 } from '../../../src/base/index.ts';
+import type { GuestClaims } from '../../../src/control/guest-claims.ts';
 import type { GuestSlot } from '../../../src/control/guest-slot.ts';
 import { initialInfo } from '../../../src/control/migration/initial-info.ts';
 import type { MigrationHost } from '../../../src/control/migration/migration-host.ts';
 import type { ListenRequest } from '../../../src/control/migration/migration-messages.ts';
 import type { Residence } from '../../../src/control/migration/resident-guest.ts';
 import { Migrations } from '../../../src/control/migrations.ts';
+import type { HandOverNote } from '../../../src/control/state/hand-over-note.ts';
 
 /**
  * What becomes of the guest when the migration worker dies: the ledger decides, never the moment.
@@ -58,26 +60,34 @@ function agentWith(guest: Partial<Record<keyof GuestSlot, unknown>>, state: Owne
       if (message.type === 'set-resident') calls.push(`occupied ${message.resident?.occupied}`);
     },
   };
+  const notes: string[] = [];
+  const claims = {
+    begin: ({ uri, epoch }: HandOverNote) => notes.push(`${uri} ${epoch}`),
+    stayed: () => notes.push('stayed'),
+  };
   const ledger = volatileLedger();
   const ready = ledger.write({ uuid: UUID, epoch: 1, state, migrationId: 'm', peer: 'tcp:h:1' });
   const migrations = new Migrations({
     host: host as unknown as MigrationHost,
     guests: guests as unknown as GuestSlot,
     ledger,
+    claims: claims as unknown as GuestClaims,
     log: silentLogger(),
     expectedUuid: undefined,
     emit: () => {},
   });
-  return { migrations, calls, guests, ready, ledger };
+  return { migrations, calls, notes, guests, ready, ledger };
 }
 
 describe('Migrations.workerDied()', () => {
   it('lets the guest go on when it was not granted', async () => {
-    const { migrations, calls, ready } = agentWith({}, 'owner');
+    const { migrations, calls, notes, ready } = agentWith({}, 'owner');
     await ready;
     migrations.start('tcp:h:1');
+    expect(notes).toEqual(['tcp:h:1 2']);
     calls.length = 0;
     await migrations.workerDied(death());
+    expect(notes.at(-1)).toBe('stayed');
     expect(calls).toEqual([
       'stay',
       'resume ownership',
@@ -97,11 +107,12 @@ describe('Migrations.workerDied()', () => {
   it.each(['granting', 'granted'] as const)(
     'leaves the guest paused when %s is recorded',
     async (state) => {
-      const { migrations, calls, ready } = agentWith({}, state);
+      const { migrations, calls, notes, ready } = agentWith({}, state);
       await ready;
       migrations.start('tcp:h:1');
       calls.length = 0;
       await migrations.workerDied(death());
+      expect(notes).toHaveLength(1);
       expect(new Set(calls)).toEqual(new Set(['leave false', 'occupied true']));
       expect(migrations.latest).toMatchObject({
         status: 'failed',

@@ -12,7 +12,7 @@ async function sideWith(state: OwnershipState, epoch: number, isHere: boolean) {
   await ledger.write({ uuid, epoch, state, migrationId: 'm', peer: 'tcp:peer' });
   const pauses: string[] = [];
   const side = {
-    ...{ ledger, uuid, peer: 'tcp:peer', isHere },
+    ...{ ledger, uuid, peer: 'tcp:peer', isHere, mayYield: () => true },
     pause: () => void pauses.push('pause'),
     yielded: () => void pauses.push(`yielded, ${ledger.states.at(-1)}`),
   };
@@ -42,7 +42,15 @@ describe('answerByRecord()', () => {
 
   test('says none where nothing is known', async () => {
     const ledger = new RecordingLedger();
-    const side = { ledger, uuid, peer: 'p', isHere: false, pause: () => {}, yielded: () => {} };
+    const side = {
+      ledger,
+      uuid,
+      peer: 'p',
+      isHere: false,
+      mayYield: () => true,
+      pause: () => {},
+      yielded: () => {},
+    };
     expect(await answerByRecord(side, QUESTION)).toBe('none');
     expect(ledger.states).toEqual([]);
   });
@@ -52,6 +60,23 @@ describe('answerByRecord()', () => {
     expect(await answerByRecord(side, { ...QUESTION, claimedEpoch: 6 })).toBe('moved');
     expect(pauses).toEqual(['pause', 'yielded, granted 6']);
     expect(ledger.states.slice(1)).toEqual(['granted 6']);
+  });
+
+  test('answers a claim only when nothing else has the guest in hand', async () => {
+    const { side, ledger, pauses } = await sideWith('owner', 5, true);
+    const asked: string[] = [];
+    const mayYield = () => {
+      asked.push('may-yield');
+      return false;
+    };
+    const leaving = { ...side, mayYield };
+    expect(await answerByRecord(leaving, { ...QUESTION, claimedEpoch: 6 })).toBeUndefined();
+    expect([asked, pauses, ledger.states.length]).toEqual([['may-yield'], [], 1]);
+    // Nobody's migration is cancelled for a question, or for a claim that is not believed.
+    expect(await answerByRecord(leaving, QUESTION)).toBe('owner');
+    const another = { epoch: 5, migrationId: 'another', claimedEpoch: 6 };
+    expect(await answerByRecord(leaving, another)).toBe('owner');
+    expect(asked).toHaveLength(1);
   });
 
   test('does not believe a claim that names another migration', async () => {

@@ -1,13 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { defaultParameters, type MigrationParameters } from '../../../src/base/index.ts';
-import type { MessageName } from '../../../src/protocol/index.ts';
+import type { IncomingLink } from '../../../src/destination/incoming-link.ts';
+import { type MessageName, migrationIdOf } from '../../../src/protocol/index.ts';
 import {
   EnginePair,
+  PAIR_SECRET,
   type PairOptions,
   type PairResult,
   RecordingLedger,
 } from '../../support/engine-pair.ts';
-import { ramDifferences } from '../../support/fake-machine.ts';
+import { FAKE_DESCRIPTION, ramDifferences } from '../../support/fake-machine.ts';
 import { dirtySparsely, fillGuest } from '../../support/guest-script.ts';
 
 const LINK = { bandwidthBytesPerSecond: 20e6, latencyMs: 1 };
@@ -54,6 +56,47 @@ function expectCancelled({ pair, result, answers }: Cancelled): void {
   expect(pair.runningMachines()).toEqual([pair.machine]);
   expect(pair.factory.destroyed).toEqual(pair.factory.created);
 }
+
+test('an attempt that ends before the hand-over leaves the name by which the guest came here', async () => {
+  const sourceLedger = new RecordingLedger();
+  const uuid = FAKE_DESCRIPTION.uuid;
+  const before = { uuid, epoch: 4, state: 'owner', migrationId: 'arrival', peer: 'x' } as const;
+  await sourceLedger.write(before);
+  expectCancelled(await cancelAt('PAGE_BATCH', 1, 'a-to-b', { sourceLedger }));
+  // Who sent it here can still claim it.
+  expect(sourceLedger.read(uuid)).toMatchObject({
+    epoch: 4,
+    state: 'owner',
+    migrationId: 'arrival',
+  });
+});
+
+test('a claim that comes while the proof is under way ends it, and the guest is known to be gone', async () => {
+  const said: unknown[] = [];
+  const channel = { end: async () => {} };
+  const link = { give() {}, deafen() {}, send: (name: string) => said.push(name), channel };
+  const pair: EnginePair = new EnginePair({
+    link: LINK,
+    onFrame: ({ name }) => {
+      if (name !== 'RESUMED') return undefined;
+      const { uuid } = FAKE_DESCRIPTION;
+      const names = { uuid, migrationId: migrationIdOf(PAIR_SECRET), secret: PAIR_SECRET };
+      const join = { protocol: 1, software: 'test', role: 'recover', ...names } as const;
+      const claim = { ...join, epoch: 2, claimedEpoch: 3 };
+      void pair.incoming.attach(claim, link as unknown as IncomingLink);
+      return undefined;
+    },
+  });
+  fillGuest(pair.machine);
+  const { destination } = await pair.run();
+  expect(destination).toMatchObject({ status: 'completed', hasYielded: true });
+  expect(said).toEqual(['RECOVERY']);
+  expect(pair.arrived.pauseReasons()).toEqual(['ownership']);
+  expect(pair.destinationLedger.read(FAKE_DESCRIPTION.uuid)).toMatchObject({
+    state: 'granted',
+    epoch: 3,
+  });
+});
 
 describe('cancel() at the destination', () => {
   async function cancelThereAt(name: MessageName, nth: number): Promise<Cancelled> {

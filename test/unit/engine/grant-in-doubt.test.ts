@@ -117,7 +117,7 @@ describe('OutgoingMigration in post-copy, in doubt for longer than the stall tim
     expect(taken).toEqual([3]);
     // The operator was wrong: both run until they can talk.
     expect(pair.runningMachines()).toEqual([pair.machine, pair.arrived]);
-    await pair.clock.runUntil(pair.outgoing.claim(3, new AbortController().signal), 120_000);
+    await pair.clock.runUntil(pair.claim(3), 120_000);
     await pair.clock.advance(10);
     expect(pair.runningMachines()).toEqual([pair.machine]);
   });

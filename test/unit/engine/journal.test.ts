@@ -196,7 +196,7 @@ describe('the journal of post-copy', () => {
     await clock.advance(1);
     const taken = outgoing.takeBack();
     const epoch = await clock.runUntil(taken, 60_000);
-    void outgoing.claim(epoch, new AbortController().signal);
+    void journal.pair.claim(epoch);
     await clock.advance(2_000);
     expect(isPausing).toBe(true);
     expect(factory.destroyed.length).toBe(0);

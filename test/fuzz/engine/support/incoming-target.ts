@@ -84,6 +84,7 @@ export class IncomingTarget {
       isHere: () => false,
       pause: () => {},
       yielded: () => {},
+      mayYield: () => true,
     };
     const channel = new WatchedChannel(clock, connection, 'b');
     const engine = new IncomingMigration({ ...this.options(channel), joining });
