@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
+import { PAGE_BYTES } from '../../../src/base/index.ts';
 import { PFN_LIST } from '../../../src/guestmem/block/block-layout.ts';
 import type { GatherResult, RamBlock } from '../../../src/guestmem/index.ts';
 import { ReferencePageDestination } from '../../reference/page-destination.ts';
@@ -56,11 +57,25 @@ export function gather(
   age: number,
   primeBucket = 0,
   keepOthers = false,
+  shortest = false,
 ): { readonly body: Buffer; readonly result: GatherResult } {
   for (const [index, pfn] of pfns.entries()) source.bytes.writeUInt32LE(pfn, PFN_LIST + index * 4);
   const address = bodyAddress(source);
-  const result = source.gather(address, pfns.length, encode, keep, age, primeBucket, keepOthers);
+  const how = [encode, keep, age, primeBucket, keepOthers, shortest] as const;
+  const result = source.gather(address, pfns.length, ...how);
   return { body: source.bytes.subarray(address, address + result.bodyBytes), result };
+}
+
+/** Far from everything else in the memory of the source. */
+const LZ4_TABLE = bodyAddress(source, 3);
+
+/** The kernel's encoder, in the memory of the source. */
+export function lz4InKernel(bytes: Uint8Array, limitBytes: number): Uint8Array | undefined {
+  const from = LZ4_TABLE + PAGE_BYTES;
+  const to = from + 2 * PAGE_BYTES;
+  source.bytes.set(bytes, from);
+  const length = source.kernels.lz4Encode(from, bytes.length, to, limitBytes, LZ4_TABLE);
+  return length === 0 ? undefined : Uint8Array.from(source.bytes.subarray(to, to + length));
 }
 
 export function gatherMissing(pfns: readonly number[], deltas: boolean): ReturnType<typeof gather> {
