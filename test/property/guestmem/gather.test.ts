@@ -4,14 +4,16 @@ import { PAGE_BYTES } from '../../../src/base/index.ts';
 import { ReferencePageSource } from '../../reference/page-source.ts';
 import { cacheOf, clearBlock, noise, pageOf, receivedOf } from '../../support/test-block.ts';
 import {
-  apply,
+  ALL_PAGES,
   changePages,
   changes,
+  deliver,
   destination,
   expectCacheHeldByDestination,
   expectSameBatch,
   expectSameCache,
   gather,
+  gatherMode,
   lz4InKernel,
   PAGE_COUNT,
   source,
@@ -19,10 +21,7 @@ import {
 
 describe('gather()', () => {
   test('gather() makes the very frame of the reference in any mode, over several rounds', () => {
-    const mode = fc.record({
-      ...{ encode: fc.boolean(), keep: fc.boolean(), ages: fc.nat({ max: 2 }) },
-      shortest: fc.boolean(),
-    });
+    const mode = fc.record({ ...gatherMode, shortest: fc.boolean() });
     fc.assert(
       fc.property(
         fc.array(fc.tuple(changes, mode), { minLength: 1, maxLength: 5 }),
@@ -60,18 +59,9 @@ describe('gather()', () => {
             const pfns = changePages(reference, list);
             const isFirst = index === 0;
             const isLast = index === rounds.length - 1;
-            const { body, result } = isFirst
-              ? gather(
-                  Array.from({ length: PAGE_COUNT }, (_, pfn) => pfn),
-                  false,
-                  true,
-                  1,
-                )
-              : gather(pfns, true, !isLast, index + 1);
-            if (body.length > 0) {
-              const applied = apply(destination, body, result.tableBytes, result.tableCrc);
-              expect(applied.outcome).toBe('ok');
-            }
+            deliver(
+              isFirst ? gather(ALL_PAGES, false, true, 1) : gather(pfns, true, !isLast, index + 1),
+            );
             // What is sent last is sent with a cache that is only read.
             if (!isLast) expectCacheHeldByDestination(ways);
           }
@@ -98,8 +88,9 @@ describe('gather()', () => {
     for (let at = 0; at < changedBytes; at += 1) if (stays[at >> 3]! < 200) page[at]! ^= 1;
     for (const [round, content] of [page, after].entries()) {
       page.set(content);
-      const { body, result } = gather([4], true, true, round + 1, 0, false, true);
-      expect(apply(destination, body, result.tableBytes, result.tableCrc).outcome).toBe('ok');
+      const batch = gather([4], true, true, round + 1, 0, false, true);
+      const { result } = batch;
+      deliver(batch);
       expectCacheHeldByDestination(ways);
       if (round === 0) expect(result.rawPages).toBe(1);
       else

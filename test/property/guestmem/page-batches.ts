@@ -39,6 +39,22 @@ const change: fc.Arbitrary<PageChange> = fc.record({
 });
 export const changes = fc.array(change, { minLength: 1, maxLength: 14 });
 
+/** How a batch is gathered; `ages`: syncs since the one before. */
+export const gatherMode = {
+  encode: fc.boolean(),
+  keep: fc.boolean(),
+  ages: fc.nat({ max: 2 }),
+};
+
+export const ALL_PAGES: readonly number[] = Array.from({ length: PAGE_COUNT }, (_, pfn) => pfn);
+
+/** The destination takes a frame of the source, when there is one. */
+export function deliver({ body, result }: ReturnType<typeof gather>): void {
+  if (body.length === 0) return;
+  const applied = apply(destination, body, result.tableBytes, result.tableCrc);
+  expect(applied.outcome).toBe('ok');
+}
+
 /** Writes the changes into both sources; returns the pages that are dirty now, ascending. */
 export function changePages(reference: ReferencePageSource, list: readonly PageChange[]): number[] {
   for (const { pfn, recipe, edits } of list) {
@@ -110,9 +126,8 @@ export function makeBatch(
   second: readonly PageChange[],
 ): readonly [ReferenceBatch, ReferenceBatch] {
   const reference = new ReferencePageSource(PAGE_COUNT, 64);
-  const all = Array.from({ length: PAGE_COUNT }, (_, pfn) => pfn);
   changePages(reference, first);
-  const opening = reference.gather(all, true, true, 1);
+  const opening = reference.gather(ALL_PAGES, true, true, 1);
   return [opening, reference.gather(changePages(reference, second), true, true, 2)];
 }
 
