@@ -9,7 +9,12 @@ export {
   URGENT_SLOT_BYTES,
   URGENT_SLOT_COUNT,
 } from './block/block-layout.ts';
-export { type CompressRequest, compressBody } from './block/compress.ts';
+export {
+  type CompressRequest,
+  compressBody,
+  type ProbeRequest,
+  probeBody,
+} from './block/compress.ts';
 export type * from './block/kernel-results.ts';
 export { RamBlock } from './block/ram-block.ts';
 export { ControlBlock, VCPU_STATE } from './control-block.ts';

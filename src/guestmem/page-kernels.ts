@@ -33,6 +33,14 @@ export interface PageKernels {
     mode: number,
     maxTries: number,
   ): number;
+  probe(
+    body: number,
+    bodyBytes: number,
+    tableBytes: number,
+    lane: number,
+    mode: number,
+    stride: number,
+  ): void;
   hashPages(first: number, count: number, to: number): void;
   apply(
     body: number,
@@ -56,6 +64,7 @@ export const GATHER_ENCODE = 1;
 export const GATHER_KEEP = 2;
 export const GATHER_KEEP_OTHERS = 4;
 export const GATHER_TELL_ALL = 8;
+export const GATHER_SHORTEST = 16;
 /** The bucket from which on pages are primed, in the bits from here on. */
 export const GATHER_PRIME_SHIFT = 8;
 

@@ -79,8 +79,11 @@ export function addFrame(totals: PageTotals, frame: GatherResult, encodeMs: numb
   totals.rawPages += frame.rawPages;
   totals.xbzrlePages += frame.xbzrlePages;
   totals.unchangedPages += frame.unchangedPages;
-  totals.zeroBytes += frame.tableBytes - (frame.rawPages + frame.xbzrlePages) * PAGE_ENTRY_BYTES;
+  const wholeEntries = frame.rawPages + frame.xbzrlePages + frame.lz4Pages;
+  totals.zeroBytes += frame.tableBytes - wholeEntries * PAGE_ENTRY_BYTES;
   totals.xbzrleBytes += frame.xbzrleBytes;
+  totals.lz4Pages += frame.lz4Pages;
+  totals.lz4Bytes += frame.lz4Bytes;
   totals.hitPages += frame.hitPages;
   totals.missPages += frame.missPages;
   totals.conflictPages += frame.conflictPages;

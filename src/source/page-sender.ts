@@ -14,24 +14,11 @@ import { StagingSlots } from './codec/staging-slots.ts';
 import { addCompressed, addFrame, type PageTotals } from './counters.ts';
 import type { Interrupt } from './interrupt.ts';
 import type { LinkMeter } from './link-meter.ts';
-import type { PageSupply } from './precopy/page-supply.ts';
+import type { BatchOptions, PageSupply } from './precopy/page-supply.ts';
 import { SendPace } from './send-pace.ts';
 
 /** A full table of zero runs. */
 const EMPTY_RUN_ENTRIES_MAX = BATCH_PAGES_MAX;
-
-export interface BatchOptions {
-  /** Look pages up in the XBZRLE cache. */
-  readonly encode: boolean;
-  /** Insert and update cached pages. */
-  readonly keep: boolean;
-  /** Age of cache entries: the count of bitmap syncs. */
-  readonly age: number;
-  /** False while the guest stands still: the limit is lifted, as in QEMU. */
-  readonly limited: boolean;
-  /** Asked before each frame: true leaves the rest dirty. */
-  readonly until?: () => boolean;
-}
 
 /**
  * Writes pages to the channel: one kernel call and one write a frame, straight from the staging
@@ -265,6 +252,7 @@ export class PageSender {
   /** Waits until a frame may be made: a free slot, room in the window, and the rate limit. */
   private async turn(block: RamBlock, limited: boolean): Promise<number> {
     await this.clock.yieldToLoop();
+    await this.codec.look(this.interrupt, () => this.linkState(limited));
     this.interrupt.throwIfRaised();
     const startMs = this.clock.nowMs();
     // Where all slots are with helpers it is not the link that is waited for.
@@ -303,7 +291,17 @@ export class PageSender {
     const startMs = this.clock.nowMs();
     const { primeBucket = 0, keepOthers = false } = supply ?? {};
     const address = bodyAddress(block, slot);
-    const frame = block.gather(address, count, encode, keep, age, primeBucket, keepOthers);
+    const shortest = encode && this.codec.wantsShortest;
+    const frame = block.gather(
+      address,
+      count,
+      encode,
+      keep,
+      age,
+      primeBucket,
+      keepOthers,
+      shortest,
+    );
     const gatherMs = this.clock.nowMs() - startMs;
     this.compress(block, slot, frame, totals, { gatherMs, limited });
   }

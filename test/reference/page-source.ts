@@ -12,6 +12,11 @@ export interface ReferenceBatch {
   readonly result: GatherResult;
 }
 
+/** The block, when it is shorter than the limit. What it writes the package `lz4` judges. */
+export type EncodeLz4 = (bytes: Uint8Array, limitBytes: number) => Uint8Array | undefined;
+
+const LONG_DELTA_BYTES = 2048;
+
 type Counts = { -readonly [Key in keyof GatherResult]: number };
 
 const ZERO_RUN_PAGES_MAX = 0xffff;
@@ -23,6 +28,8 @@ export class ReferencePageSource {
   ghosts: ReferenceGhosts;
   /** Buckets of the pages' weights. */
   readonly buckets: number[];
+  /** Of the gather that runs: long deltas are compared with LZ4 of their pages. */
+  private lz4: EncodeLz4 | undefined;
 
   constructor(pageCount: number, cachePages: number, ways = 2) {
     this.ram = new Uint8Array(pageCount * PAGE_BYTES);
@@ -42,7 +49,9 @@ export class ReferencePageSource {
     age: number,
     primeBucket = 0,
     keepOthers = false,
+    shortest?: EncodeLz4,
   ): ReferenceBatch {
+    this.lz4 = shortest;
     const counts = emptyCounts();
     const entries: PageEntry[] = [];
     for (const pfn of pfns) {
@@ -61,6 +70,7 @@ export class ReferencePageSource {
 
   /** Each page has an entry. */
   gatherMissing(pfns: readonly number[], deltas: boolean): ReferenceBatch {
+    this.lz4 = undefined;
     const counts = emptyCounts();
     const entries: PageEntry[] = [];
     for (const pfn of pfns) {
@@ -143,9 +153,23 @@ export class ReferencePageSource {
       counts.overflowPages += 1;
       return wholePage(pfn, page, counts);
     }
+    const shorter = this.shorterPage(page, encoding);
+    if (shorter !== undefined) {
+      counts.lz4Pages += 1;
+      counts.lz4Bytes += shorter.length;
+      return { kind: 'LZ4', pfn, hash: pageHash(page, pfn), payload: shorter };
+    }
     counts.xbzrlePages += 1;
     counts.xbzrleBytes += encoding.length;
     return { kind: 'XBZRLE', pfn, hash: pageHash(page, pfn), payload: encoding };
+  }
+
+  /** LZ4 of the page, where that is shorter than the delta is and can become. */
+  private shorterPage(page: Uint8Array, delta: Uint8Array): Uint8Array | undefined {
+    if (this.lz4 === undefined || delta.length < LONG_DELTA_BYTES) return undefined;
+    const ofPage = this.lz4(page, delta.length);
+    if (ofPage === undefined || this.lz4(delta, ofPage.length) !== undefined) return undefined;
+    return ofPage;
   }
 }
 
@@ -195,5 +219,7 @@ function emptyCounts(): Counts {
     conflictPages: 0,
     overflowPages: 0,
     primedPages: 0,
+    lz4Pages: 0,
+    lz4Bytes: 0,
   };
 }

@@ -15,7 +15,8 @@ export class DirtyLimitLoop {
   private machine: Machine | undefined;
   private running: Promise<void> | undefined;
   private stopping = new AbortController();
-  private isHeld = false;
+  /** Those who flip the logs now, or are about to. */
+  private holders = 0;
   private periodMs = 1000;
 
   constructor(clock: Clock, log: Logger) {
@@ -47,17 +48,17 @@ export class DirtyLimitLoop {
   }
 
   /**
-   * Resolves when no flip of its own is under way; there will be none until `release`. Throttles
-   * stay as they are.
+   * Resolves when no flip of its own is under way; there will be none until everyone who holds it
+   * has released it. Throttles stay as they are.
    */
   async hold(): Promise<void> {
-    this.isHeld = true;
+    this.holders += 1;
     this.stopping.abort();
     await this.running;
   }
 
   release(): void {
-    this.isHeld = false;
+    this.holders -= 1;
     this.start();
   }
 
@@ -68,7 +69,7 @@ export class DirtyLimitLoop {
   }
 
   private start(): void {
-    if (this.isHeld || this.limiter.isIdle) return;
+    if (this.holders > 0 || this.limiter.isIdle) return;
     if (this.running !== undefined && !this.stopping.signal.aborted) return;
     const before = this.running;
     const stopping = new AbortController();

@@ -11,6 +11,7 @@ import type { Machine, MachineDescription, MachineFactory } from '../../guestmem
 import { claimGuest } from '../../source/index.ts';
 import { DirtyLimitLoop } from '../dirty-limit/dirty-limit-loop.ts';
 import { attachMachine, type MachineHandles, refusal } from '../local-machine.ts';
+import { LogTurns } from '../observation/log-turns.ts';
 import { type ObservationRequest, Observer } from '../observation/observer.ts';
 import { AnnouncedMachine } from './announced-machine.ts';
 import { connectDestination } from './connect-destination.ts';
@@ -55,6 +56,7 @@ export class MigrationService {
   private readonly incoming: IncomingPort;
   private readonly dirtyLimits: DirtyLimitLoop;
   private readonly observer: Observer;
+  private readonly logTurns: LogTurns;
   private readonly probes: LinkProbes;
   private readonly closing = new AbortController();
   /** Who has the guest of the last migration, asked behind its end. */
@@ -68,6 +70,7 @@ export class MigrationService {
     const { clock, log, ledger, reached, security, post } = options;
     this.dirtyLimits = new DirtyLimitLoop(clock, log);
     this.observer = new Observer(clock);
+    this.logTurns = new LogTurns(this.dirtyLimits, this.observer);
     this.probes = new LinkProbes({ clock, log, security });
     this.incoming = new IncomingPort({
       clock,
@@ -154,16 +157,12 @@ export class MigrationService {
     const ready = Promise.all([
       this.incoming.settled,
       this.outgoing?.settled,
-      this.observer.end(),
       this.probes.end(),
-      this.dirtyLimits.hold(),
+      this.logTurns.beginMigration(),
     ]);
     const settled = job.run(ready).finally(() => {
-      if (this.outgoing?.job === job) {
-        this.outgoing = undefined;
-        if (job.guestLeft) this.dirtyLimits.clear();
-        this.dirtyLimits.release();
-      }
+      if (this.outgoing?.job === job) this.outgoing = undefined;
+      this.logTurns.endMigration(job.guestLeft);
       post({ type: 'outgoing-ended', migrationId: request.migrationId });
       this.learnOwner(job);
     });
@@ -173,14 +172,7 @@ export class MigrationService {
   /** Also after its guest has come, a migration has its memory until it is proven. */
   private async observe(request: ObservationRequest, machine: MachineHandles): Promise<unknown> {
     await Promise.all([this.incoming.settled, this.outgoing?.settled]);
-    if (this.outgoing !== undefined) throw migrating();
-    // One at a time flips the logs; a migration that begins meanwhile holds the limits itself.
-    await this.dirtyLimits.hold();
-    try {
-      return await this.observer.observe(attachMachine(machine), request);
-    } finally {
-      if (this.outgoing === undefined) this.dirtyLimits.release();
-    }
+    return this.logTurns.observe(attachMachine(machine), request);
   }
 
   /** Also after its guest has gone or come, a migration has the link until it is proven. */

@@ -82,7 +82,7 @@ function checkPage(pfn: u32, noise: bool, words: u32, step: u32): bool {
   let next: usize = words == 0 ? 4096 : 0;
   for (let at: usize = 0; at < 4096; at += 8) {
     if (noise) x = noiseNext(x);
-    const filled = noise ? contentOf(x) : 0;
+    const filled = noise ? contentOf(x, pfn) : 0;
     let wanted = filled;
     for (let half: usize = 0; half < 8; half += 4) {
       if (at + half != next) continue;

@@ -14,7 +14,7 @@ export function fillRun(first: u32, count: u32): u32 {
     let x = noiseStart(seed, first + i);
     for (let at: usize = 0; at < 4096; at += 8) {
       x = noiseNext(x);
-      store<u64>(page + at, contentOf(x));
+      store<u64>(page + at, contentOf(x, first + i));
     }
   }
   keepProgress(pages, first + pages, 0, 0);

@@ -1,5 +1,4 @@
-import { mayWaitToWrite, openForWrite, pageAddress } from '../../guestmem/soft-mmu/soft-mmu';
-import { blockFirstPfn, blockPages, keepProgress } from './slice';
+import { keepProgress, openSwept } from './slice';
 
 // This vCPU's part of the swept range, in guest pages, and what it writes there: one byte or one
 // word at each multiple of the stride.
@@ -23,14 +22,8 @@ export function lmbenchConfigure(
 export function lmbenchRun(pfn: u32, budget: u32): u32 {
   let done: u32 = 0;
   while (done < budget) {
-    const local = pfn - blockFirstPfn;
-    if (local >= blockPages) break;
-    const gpa = local << 12;
-    if (mayWaitToWrite(gpa)) {
-      keepProgress(done, pfn, 0, 0);
-      openForWrite(gpa);
-    }
-    const page = pageAddress(gpa);
+    const page = openSwept(pfn, done);
+    if (page == 0) break;
     if (unit == 1) {
       for (let at: usize = 0; at < 4096; at += stride) {
         store<u8>(page + at, load<u8>(page + at) + 1);

@@ -17,15 +17,22 @@ export function noiseStart(seed: u32, pfn: u32): u64 {
   return x ^ (x << 17);
 }
 
-let isText: bool = false;
+const NOISE: u32 = 0;
+const TEXT: u32 = 1;
+const MIXED: u32 = 2;
+let content: u32 = NOISE;
 
-// What RAM is filled with: noise, or text, which LZ4 makes less than half as long.
-export function programContent(text: bool): void {
-  isText = text;
+// What RAM is filled with: noise, or text, which LZ4 makes less than half as long, or mixed: runs
+// of both in turns.
+export function programContent(chosen: u32): void {
+  content = chosen;
 }
 
+const RUN_SHIFT: u32 = 6;
+
 // Of the page, where its noise is `x`: text is made of sixteen words.
-@inline export function contentOf(x: u64): u64 {
+@inline export function contentOf(x: u64, pfn: u32): u64 {
+  const isText = content == TEXT || (content == MIXED && ((pfn >> RUN_SHIFT) & 1) == 1);
   return isText ? ((x & 15) + 1) * 0x9e3779b97f4a7c15 : x;
 }
 

@@ -1,6 +1,8 @@
 // What all programs share: the block that this instance serves, and the results of a slice. They
 // are globals of the instance, not memory: the memory is the guest's.
 
+import { mayWaitToWrite, openForWrite, pageAddress } from '../../guestmem/soft-mmu/soft-mmu';
+
 export let blockFirstPfn: u32 = 0;
 export let blockPages: u32 = 0;
 export let seed: u32 = 0;
@@ -25,6 +27,19 @@ let reads: u32 = 0;
   pfn = next;
   random = randomState;
   reads = readCount;
+}
+
+// The guest page at which a sweep over a part goes on, opened for writing: the address of its bytes
+// until the end of the slice; 0 when it lies in another block. `done`: pages before it.
+@inline export function openSwept(next: u32, done: u32): usize {
+  const local = next - blockFirstPfn;
+  if (local >= blockPages) return 0;
+  const gpa = local << 12;
+  if (mayWaitToWrite(gpa)) {
+    keepProgress(done, next, 0, 0);
+    openForWrite(gpa);
+  }
+  return pageAddress(gpa);
 }
 
 // After a slice: the accesses that were made, the guest page at which it goes on (it may lie in

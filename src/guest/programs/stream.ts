@@ -1,8 +1,6 @@
-import {
-  mayWaitToWrite, openForWrite, pageAddress, pageForRead,
-} from '../../guestmem/soft-mmu/soft-mmu';
+import { pageForRead } from '../../guestmem/soft-mmu/soft-mmu';
 import { noiseNext, noiseStart } from './noise';
-import { blockFirstPfn, blockPages, keepProgress, seed } from './slice';
+import { blockFirstPfn, keepProgress, openSwept, seed } from './slice';
 
 // A page of a frame: u32 number of the frame · u32 page within the frame · u32 zero · u32 checksum
 // of number, page and content · 4080 bytes of content.
@@ -64,14 +62,9 @@ export function streamConfigure(
 export function streamRun(pfn: u32, version: u32, budget: u32): u32 {
   let done: u32 = 0;
   while (done < budget) {
-    const local = pfn - blockFirstPfn;
-    if (local >= blockPages) break;
-    const gpa = local << 12;
-    if (mayWaitToWrite(gpa)) {
-      keepProgress(done, pfn, 0, 0);
-      openForWrite(gpa);
-    }
-    writePage(pageAddress(gpa), pfn, version);
+    const page = openSwept(pfn, done);
+    if (page == 0) break;
+    writePage(page, pfn, version);
     done++;
     pfn++;
     if (pfn - partFirst >= partPages) {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { artifactUrl } from '../../base/index.ts';
 import type { GuestMemory, RamBlock } from '../../guestmem/index.ts';
-import type { FillContent } from './workload-spec.ts';
+import { FILL_CONTENTS, type FillContent } from './workload-spec.ts';
 
 /**
  * What `programs/workload-programs.ts` exports. Pages are guest page numbers unless they are called
@@ -12,7 +12,8 @@ export interface WorkloadProgram {
   mmuSelectMap(dirtyMap: number): void;
   mmuPostcopy(on: boolean): void;
   programConfigure(firstPfn: number, pages: number, seed: number): void;
-  programContent(text: boolean): void;
+  /** Index in FILL_CONTENTS. */
+  programContent(content: number): void;
   /** After a slice, also one that was thrown out of. */
   pagesDone(): number;
   nextPfn(): number;
@@ -106,7 +107,7 @@ export function instantiatePrograms(
     const { ram, pageCount, receivedMap, firstPfn } = block.layout;
     program.mmuConfigure(ram, pageCount, receivedMap);
     program.programConfigure(firstPfn, pageCount, seed);
-    program.programContent(content === 'text');
+    program.programContent(FILL_CONTENTS.indexOf(content));
     return program;
   });
 }

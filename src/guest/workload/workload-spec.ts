@@ -62,7 +62,7 @@ export interface MemwriteSpec {
 }
 
 /** What memory is filled with. Noise does not get shorter by any codec, text to less than half. */
-export const FILL_CONTENTS = ['noise', 'text'] as const;
+export const FILL_CONTENTS = ['noise', 'text', 'mixed'] as const;
 export type FillContent = (typeof FILL_CONTENTS)[number];
 
 export function contentOf(spec: WorkloadSpec): FillContent {

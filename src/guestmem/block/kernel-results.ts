@@ -17,6 +17,9 @@ export interface GatherResult {
   readonly overflowPages: number;
   /** Inserted into the cache without a lookup, because they are hot. */
   readonly primedPages: number;
+  /** Pages that went as LZ4 because their delta would have been longer. */
+  readonly lz4Pages: number;
+  readonly lz4Bytes: number;
 }
 
 export interface ApplyResult {
@@ -38,10 +41,14 @@ export interface ApplyResult {
   readonly lz4XbzrleBytes: number;
 }
 
-/** What the codec made of the body of a frame. Bytes are those of payloads. */
-export interface CompressResult {
+/** What the codec made of the body of a frame. */
+export interface CompressResult extends TryCounts {
   readonly bodyBytes: number;
   readonly tableCrc: number;
+}
+
+/** What was tried, and what of it is shorter as LZ4. Bytes are those of payloads. */
+export interface TryCounts {
   readonly triedPages: number;
   readonly lz4Pages: number;
   readonly lz4Bytes: number;

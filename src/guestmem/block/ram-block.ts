@@ -5,6 +5,7 @@ import {
   GATHER_KEEP,
   GATHER_KEEP_OTHERS,
   GATHER_PRIME_SHIFT,
+  GATHER_SHORTEST,
   GATHER_TELL_ALL,
   instantiatePageKernels,
   type PageKernels,
@@ -232,6 +233,7 @@ export class RamBlock {
    * Makes the body of a PAGE_BATCH at `address` of the `count` listed pages. Without `encode`,
    * pages whose weight is in bucket `primeBucket` or a hotter one are inserted into the cache (0:
    * none), and with `keepOthers` all others too, where there is room: they give way to hot ones.
+   * With `shortest` a page goes as LZ4 where that is shorter than its delta, also as LZ4.
    */
   gather(
     address: number,
@@ -241,9 +243,11 @@ export class RamBlock {
     age: number,
     primeBucket = 0,
     keepOthers = false,
+    shortest = false,
   ): GatherResult {
     const prime = (primeBucket << GATHER_PRIME_SHIFT) | (keepOthers ? GATHER_KEEP_OTHERS : 0);
-    const mode = (encode ? GATHER_ENCODE : 0) | (keep ? GATHER_KEEP : 0) | prime;
+    const how = (encode ? GATHER_ENCODE : 0) | (shortest ? GATHER_SHORTEST : 0);
+    const mode = how | (keep ? GATHER_KEEP : 0) | prime;
     this.kernels.gather(address, count, mode, age);
     return this.gatherResult();
   }
@@ -374,6 +378,8 @@ export class RamBlock {
       conflictPages: this.result(11),
       overflowPages: this.result(12),
       primedPages: this.result(24),
+      lz4Pages: this.result(16),
+      lz4Bytes: this.result(18),
     };
   }
 

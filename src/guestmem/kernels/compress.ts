@@ -21,8 +21,10 @@ const LZ4_DELTAS: usize = 28;
 const LZ4_DELTA_BYTES_BEFORE: usize = 32;
 const LZ4_DELTA_BYTES: usize = 36;
 const RESULTS_BYTES: usize = 64;
-const HASH_TABLE: usize = 0x400;
-const OUTPUT: usize = 0x1400;
+export const HASH_TABLE: usize = 0x400;
+export const OUTPUT: usize = 0x1400;
+// A second page of output, for who compares two.
+export const OTHER_OUTPUT: usize = 0x2480;
 
 // Fewer bytes than these are not worth the peer's time.
 const GAIN_MIN: u32 = 64;
@@ -30,8 +32,56 @@ const DELTA_GAIN_MIN: u32 = 16;
 // Of a shorter delta nothing can be gained.
 const DELTA_MIN: u32 = 64;
 
+@inline function isTriable(kind: u8, length: u32, mode: u32): bool {
+  if (kind == KIND_XBZRLE) return (mode & DELTAS) != 0 && length >= DELTA_MIN;
+  return kind == KIND_RAW && (mode & PAGES) != 0;
+}
+
+@inline function limitFor(isDelta: bool, length: u32): u32 {
+  return length - (isDelta ? DELTA_GAIN_MIN : GAIN_MIN);
+}
+
 @inline function add(counter: usize, by: u32): void {
   store<u32>(counter, load<u32>(counter) + by);
+}
+
+function countTry(lane: usize, isDelta: bool, length: u32): void {
+  add(lane + (isDelta ? TRIED_DELTAS : TRIED_PAGES), 1);
+  if (isDelta) add(lane + TRIED_DELTA_BYTES, length);
+}
+
+function countGain(lane: usize, isDelta: bool, length: u32, encoded: u32): void {
+  if (isDelta) {
+    add(lane + LZ4_DELTAS, 1);
+    add(lane + LZ4_DELTA_BYTES_BEFORE, length);
+    add(lane + LZ4_DELTA_BYTES, encoded);
+  } else {
+    add(lane + LZ4_PAGES, 1);
+    add(lane + LZ4_BYTES, encoded);
+  }
+}
+
+// Counts what compress() would gain of every `stride`-th page and delta of the body, all over it,
+// and leaves the body as it is: nothing has to be moved, and the peer has nothing to decode.
+export function probe(body: usize, bodyBytes: u32, tableBytes: u32, lane: usize, mode: u32, stride: u32): void {
+  memory.fill(lane, 0, RESULTS_BYTES);
+  const end = body + bodyBytes;
+  let from = body, wait: u32 = 0;
+  for (let entry = end - tableBytes; entry < end; entry += ENTRY) {
+    const kind = load<u8>(entry, 4), length = <u32>load<u16>(entry, 6);
+    if (kind == KIND_ZERO_RUN) continue;
+    if (isTriable(kind, length, mode)) {
+      if (wait == 0) {
+        wait = stride;
+        const isDelta = kind == KIND_XBZRLE;
+        const encoded = encode(from, length, lane + OUTPUT, limitFor(isDelta, length), lane + HASH_TABLE);
+        countTry(lane, isDelta, length);
+        if (encoded != 0) countGain(lane, isDelta, length, encoded);
+      }
+      wait--;
+    }
+    from += length;
+  }
 }
 
 // At most `maxTries` pages and deltas are tried, the rest stays as it is. Returns the new length of
@@ -45,13 +95,11 @@ export function compress(body: usize, bodyBytes: u32, tableBytes: u32, lane: usi
     const kind = load<u8>(entry, 4), length = <u32>load<u16>(entry, 6);
     if (kind == KIND_ZERO_RUN) continue;
     const isDelta = kind == KIND_XBZRLE;
-    const isTried = tries < maxTries && (isDelta ? (mode & DELTAS) != 0 && length >= DELTA_MIN : kind == KIND_RAW && (mode & PAGES) != 0);
     let encoded: u32 = 0;
-    if (isTried) {
+    if (tries < maxTries && isTriable(kind, length, mode)) {
       tries++;
-      encoded = encode(from, length, output, length - (isDelta ? DELTA_GAIN_MIN : GAIN_MIN), hashTable);
-      add(lane + (isDelta ? TRIED_DELTAS : TRIED_PAGES), 1);
-      if (isDelta) add(lane + TRIED_DELTA_BYTES, length);
+      encoded = encode(from, length, output, limitFor(isDelta, length), hashTable);
+      countTry(lane, isDelta, length);
     }
     if (encoded == 0) {
       if (to != from) memory.copy(to, from, length);
@@ -61,14 +109,7 @@ export function compress(body: usize, bodyBytes: u32, tableBytes: u32, lane: usi
       to += encoded;
       store<u8>(entry, isDelta ? KIND_LZ4_XBZRLE : KIND_LZ4, 4);
       store<u16>(entry, <u16>encoded, 6);
-      if (isDelta) {
-        add(lane + LZ4_DELTAS, 1);
-        add(lane + LZ4_DELTA_BYTES_BEFORE, length);
-        add(lane + LZ4_DELTA_BYTES, encoded);
-      } else {
-        add(lane + LZ4_PAGES, 1);
-        add(lane + LZ4_BYTES, encoded);
-      }
+      countGain(lane, isDelta, length, encoded);
     }
     from += length;
   }

@@ -6,6 +6,8 @@ export const PAGE: usize = 4096;
 export const PAGE_SHIFT: usize = 12;
 
 const CONTEXT: usize = 0x1000;
+// The lane of the thread of the migration, the first one; kernels/compress.ts has its parts.
+export const OWN_LANE: usize = 0x30000;
 
 // Written by the host.
 @inline export function ramBase(): usize { return load<u32>(CONTEXT, 0); }

@@ -1,12 +1,14 @@
 // Source: one call makes the body of one PAGE_BATCH in a staging slot.
 import {
-  ENTRY, KIND_RAW, KIND_XBZRLE, KIND_ZERO_RUN, PAGE, PAGE_SHIFT,
-  RESULT_BODY_BYTES, RESULT_CONFLICTS, RESULT_CURSOR, RESULT_HITS, RESULT_MISSES, RESULT_OVERFLOWS, RESULT_PRIMED, RESULT_RAW,
+  ENTRY, KIND_LZ4, KIND_RAW, KIND_XBZRLE, KIND_ZERO_RUN, OWN_LANE, PAGE, PAGE_SHIFT,
+  RESULT_BODY_BYTES, RESULT_CONFLICTS, RESULT_CURSOR, RESULT_HITS, RESULT_LZ4, RESULT_LZ4_BYTES, RESULT_MISSES, RESULT_OVERFLOWS, RESULT_PRIMED, RESULT_RAW,
   RESULT_TABLE_BYTES, RESULT_TABLE_CRC, RESULT_UNCHANGED, RESULT_XBZRLE, RESULT_XBZRLE_BYTES, RESULT_ZERO,
   cacheSets, clearBit, clearResults, dirtyBitmap, entryScratch, pageCount, pfnList, populatedBitmap, ramBase, scratchPage, setBit, storeEntry, testBit,
 } from './context';
+import { HASH_TABLE, OTHER_OUTPUT, OUTPUT } from './compress';
 import { crc32c } from './crc32c';
 import { isSampled, seeGhosts } from './ghost-cache';
+import { encode as encodeLz4 } from './lz4';
 import { copyAndHash, hashPage } from './page-hash';
 import { weightBucket } from './page-order';
 import { OVERFLOW, decode, encode, encodeSame } from './xbzrle';
@@ -16,11 +18,15 @@ import { NO_WAY, claimWay, findWay, touchWay, wayData } from './xbzrle-cache';
 const ENCODE: u32 = 1; // look pages up in the cache and send deltas
 const KEEP: u32 = 2; // insert and update cached pages (not in the stopped stage: nothing is sent after it)
 const KEEP_OTHERS: u32 = 4; // primes: other pages too, in free places, as the first to give way
+const SHORTEST: u32 = 16; // where LZ4 of a page is shorter than its delta, also as LZ4, the page goes
 const TELL_ALL: u32 = 8; // each page has an entry: the destination has made all of them missing
 // Bits 8 to 11: not looked up, but inserted when the page's bucket is at least this one (0: never).
 const PRIME_SHIFT: u32 = 8;
 
 const MAX_RUN: u32 = 0xffff;
+
+// Of shorter deltas next to none is longer than LZ4 of its page (docs/adr/0016).
+const LONG_DELTA: u32 = 2048;
 
 @inline function bump(counter: usize, by: u32 = 1): void {
   store<u32>(counter, load<u32>(counter) + by);
@@ -38,6 +44,15 @@ const MAX_RUN: u32 = 0xffff;
   }
   storeEntry(entry, pfn, KIND_ZERO_RUN, 1, 0);
   return entry + ENTRY;
+}
+
+// Length of the LZ4 block of the page in the lane's output, when that is shorter than its delta is
+// and can become; else 0.
+function shorterPage(page: usize, delta: usize, length: u32): u32 {
+  const table = OWN_LANE + HASH_TABLE;
+  const ofPage = encodeLz4(page, PAGE, OWN_LANE + OUTPUT, length, table);
+  if (ofPage == 0) return 0;
+  return encodeLz4(delta, length, OWN_LANE + OTHER_OUTPUT, ofPage, table) == 0 ? ofPage : 0;
 }
 
 // Pads the payload to 8 bytes, puts the table behind it and notes the sizes. Returns the length of
@@ -117,8 +132,18 @@ export function gather(slot: usize, count: u32, mode: u32, age: u32): u32 {
       entry += ENTRY;
       payload += PAGE;
     } else {
+      const ofPage = (mode & SHORTEST) != 0 && <u32>length >= LONG_DELTA ? shorterPage(scratch, payload, length) : 0;
       // Writing the delta onto the cached page costs less than copying the whole page.
       if (keeping) decode(cached, payload, length);
+      if (ofPage != 0) {
+        memory.copy(payload, OWN_LANE + OUTPUT, ofPage);
+        bump(RESULT_LZ4);
+        bump(RESULT_LZ4_BYTES, ofPage);
+        storeEntry(entry, pfn, KIND_LZ4, ofPage, hash);
+        entry += ENTRY;
+        payload += ofPage;
+        continue;
+      }
       bump(RESULT_XBZRLE);
       bump(RESULT_XBZRLE_BYTES, <u32>length);
       storeEntry(entry, pfn, KIND_XBZRLE, <u32>length, hash);

@@ -5,7 +5,7 @@ export {
 } from './bitmap';
 export { crcInitialize, crc32c } from './crc32c';
 export { gather, gatherEmpty, gatherZeros, hashPages } from './gather';
-export { compress } from './compress';
+export { compress, probe } from './compress';
 export { apply, compareHashes, forget } from './apply';
 export {
   beginOrder, coldestBucket, endOrder, halveWeights, resetOrder, takeColdest, takeWritten,

@@ -1,12 +1,16 @@
 import type { Clock, CodecChoice, CodecInfo } from '../../base/index.ts';
 import {
   type CompressRequest,
+  type CompressResult,
   compressBody,
   type GatherResult,
+  probeBody,
   type RamBlock,
 } from '../../guestmem/index.ts';
-import { type CodecDecision, chooseCodec } from './choose-codec.ts';
+import type { Interrupt } from '../interrupt.ts';
+import { type CodecDecision, chooseCodec, NOTHING } from './choose-codec.ts';
 import type { CodecHelpers, TimedResult } from './codec-helpers.ts';
+import { CodecTrial } from './codec-trial.ts';
 import { EncoderMeter } from './encoder-meter.ts';
 import { type LinkState, LinkUse } from './link-use.ts';
 
@@ -14,9 +18,15 @@ import { type LinkState, LinkUse } from './link-use.ts';
 const OWN_LANE = 0;
 /** The trip to another thread and back takes as long as so many pages. */
 const HELPER_PAGES_MIN = 32;
-/** While LZ4 does not pay, so few pages are tried now and then, in case the guest has changed. */
+/**
+ * While LZ4 does not pay, so few pages are tried now and then, in case the guest has changed: less
+ * often each time.
+ */
 const SAMPLE_PAGES = 8;
-const SAMPLE_MS = 50;
+const SAMPLE_MS_MIN = 50;
+const SAMPLE_MS_MAX = 400;
+/** What has paid for so long may be off for a moment. What has not is tried less often again. */
+const PROVED_MS = 500;
 /** Of a frame, while nothing is known of the link: it may be a fast one. */
 const UNKNOWN_PAGES_MAX = 64;
 /** To start a thread takes as long as to compress tens of MiB. */
@@ -25,7 +35,6 @@ const HELPERS_AFTER_MS = 100;
 const URGENT_PAGES_MAX = 32;
 /** In the mean of a frame; kernels/compress.ts asks the same of each. */
 const DELTA_BYTES_MIN = 64;
-const NOTHING: CodecDecision = { pages: false, deltas: false };
 
 /** A body that was made at `address` of a block, before it goes out. */
 export interface MadeBody {
@@ -53,9 +62,11 @@ export class Codec {
   private readonly choice: CodecChoice;
   private readonly helpers: CodecHelpers | undefined;
   private readonly meter = new EncoderMeter();
+  private readonly trial = new CodecTrial();
   private isAgreed = false;
   private decision: CodecDecision = NOTHING;
   private sampledMs = Number.NEGATIVE_INFINITY;
+  private sampleMs = SAMPLE_MS_MIN;
   private isLinkKnown = false;
   /** Since when something is compressed over a link whose rate was measured. */
   private steadySinceMs: number | undefined;
@@ -71,6 +82,19 @@ export class Codec {
   /** The destination has said that it reads LZ4. */
   agree(): void {
     this.isAgreed = true;
+  }
+
+  /** Whether `gather` compares long deltas with LZ4 of their pages. */
+  get wantsShortest(): boolean {
+    return this.isAgreed && this.wanted().shortest;
+  }
+
+  /** Waits a moment for the first answers, before much goes over a link that is not known. */
+  async look(interrupt: Interrupt, link: () => LinkState): Promise<void> {
+    if (!this.isAgreed || this.choice !== 'auto') return;
+    for (let ms = this.use.lookMs(link()); ms > 0; ms = this.use.lookMs(link())) {
+      await interrupt.waitFor(ms);
+    }
   }
 
   /** Helpers have bodies, so there is reason to make more of them ahead. */
@@ -104,7 +128,11 @@ export class Codec {
     const decision = this.decide(link);
     const pages = decision.pages ? frame.rawPages : 0;
     const tries = pages + (decision.deltas && hasLongDeltas(frame) ? frame.xbzrlePages : 0);
-    if (tries === 0) return this.sample(body, alone);
+    if (tries === 0) {
+      this.trial.made(frame.bodyBytes, frame.bodyBytes);
+      this.sample(body, alone);
+      return undefined;
+    }
     const max = this.isLinkKnown || this.choice !== 'auto' ? tries : UNKNOWN_PAGES_MAX;
     const request = requestOf(body, decision, alone ? URGENT_PAGES_MAX : max);
     if (alone || tries < HELPER_PAGES_MIN || !this.helpers?.count) {
@@ -126,9 +154,12 @@ export class Codec {
       pages: this.meter.pages,
       deltas: this.meter.deltas,
     };
-    this.decision = chooseCodec(measured, this.decision);
+    const { pages, deltas } = this.decision;
+    const isAllowed = this.trial.allows(state, pages || deltas);
+    this.decision = isAllowed ? chooseCodec(measured, this.decision) : NOTHING;
     const isSteady = state.measuredBytesPerMs !== undefined && this.decision.pages;
     this.steadySinceMs = isSteady ? (this.steadySinceMs ?? state.nowMs) : undefined;
+    if (this.isSteadyFor(PROVED_MS)) this.sampleMs = SAMPLE_MS_MIN;
     return this.decision;
   }
 
@@ -137,7 +168,8 @@ export class Codec {
     const { choice } = this;
     if (choice === 'auto') return this.decision;
     if (choice === 'none') return NOTHING;
-    return { pages: choice !== 'delta-lz4', deltas: choice !== 'lz4' };
+    const pages = choice !== 'delta-lz4';
+    return { pages, deltas: choice !== 'lz4', shortest: pages };
   }
 
   private delegate(
@@ -149,7 +181,7 @@ export class Codec {
     if (helpers.ready === 0) return { ...this.compress(block, request), wasBusy: true };
     const wasBusy = helpers.underWay >= helpers.ready;
     return helpers.compress(block, request).then(({ made, ms }) => {
-      this.meter.add(made, ms, this.clock.nowMs());
+      this.note(request, made, ms);
       return { made, ms: ms / Math.max(1, helpers.ready), wasBusy };
     });
   }
@@ -157,26 +189,38 @@ export class Codec {
   /** A short migration, or one over a fast link, would be over before they run. */
   private needsHelpers(): boolean {
     if (this.choice !== 'auto') return true;
-    const { steadySinceMs } = this;
-    return steadySinceMs !== undefined && this.clock.nowMs() - steadySinceMs >= HELPERS_AFTER_MS;
+    return this.isSteadyFor(HELPERS_AFTER_MS);
   }
 
-  private sample(body: MadeBody, alone: boolean): CodedBody | undefined {
-    if (this.choice !== 'auto' || body.frame.rawPages + body.frame.xbzrlePages === 0)
-      return undefined;
+  private isSteadyFor(ms: number): boolean {
+    const { steadySinceMs } = this;
+    return steadySinceMs !== undefined && this.clock.nowMs() - steadySinceMs >= ms;
+  }
+
+  private sample({ block, address, frame }: MadeBody, alone: boolean): void {
+    const { bodyBytes, tableBytes, rawPages, xbzrlePages } = frame;
+    const pages = rawPages + xbzrlePages;
     const nowMs = this.clock.nowMs();
-    if (alone || nowMs - this.sampledMs < SAMPLE_MS) return undefined;
+    const isDue = nowMs - this.sampledMs >= this.sampleMs;
+    if (this.choice !== 'auto' || alone || pages === 0 || !isDue) return;
+    if (this.sampledMs > 0) this.sampleMs = Math.min(SAMPLE_MS_MAX, this.sampleMs * 2);
     this.sampledMs = nowMs;
-    const both = { pages: true, deltas: true };
-    return { ...this.compress(body.block, requestOf(body, both, SAMPLE_PAGES)), wasBusy: false };
+    const stride = Math.max(1, Math.floor(pages / SAMPLE_PAGES));
+    const tried = probeBody(block, OWN_LANE, { address, bodyBytes, tableBytes, stride });
+    this.meter.add(tried, this.clock.nowMs() - nowMs, nowMs);
   }
 
   private compress(block: RamBlock, request: CompressRequest): TimedResult {
     const startMs = this.clock.nowMs();
     const made = compressBody(block, OWN_LANE, request);
     const ms = this.clock.nowMs() - startMs;
-    this.meter.add(made, ms, this.clock.nowMs());
+    this.note(request, made, ms);
     return { made, ms };
+  }
+
+  private note({ bodyBytes }: CompressRequest, made: CompressResult, ms: number): void {
+    this.meter.add(made, ms, this.clock.nowMs());
+    this.trial.made(bodyBytes, made.bodyBytes);
   }
 
   private noteGather({ rawPages, xbzrlePages, unchangedPages }: GatherResult, ms: number): void {
@@ -197,7 +241,7 @@ function hasLongDeltas({ xbzrlePages, xbzrleBytes }: GatherResult): boolean {
 
 function requestOf(
   { address, frame }: MadeBody,
-  { pages, deltas }: CodecDecision,
+  { pages, deltas }: Pick<CodecDecision, 'pages' | 'deltas'>,
   maxTries: number,
 ): CompressRequest {
   const { bodyBytes, tableBytes } = frame;

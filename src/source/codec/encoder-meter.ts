@@ -1,5 +1,5 @@
 import { PAGE_BYTES } from '../../base/index.ts';
-import type { CompressResult } from '../../guestmem/index.ts';
+import type { TryCounts } from '../../guestmem/index.ts';
 import { PAGE_ENTRY_BYTES } from '../../protocol/index.ts';
 import type { EncoderMeasurement } from './choose-codec.ts';
 
@@ -49,7 +49,7 @@ export class EncoderMeter {
   private readonly deltaSums = new TrySums();
 
   /** One call of the kernel tried both kinds, so its time is shared out by their bytes. */
-  add(made: CompressResult, ms: number, nowMs: number): void {
+  add(made: TryCounts, ms: number, nowMs: number): void {
     const pageBytes = made.triedPages * PAGE_BYTES;
     const deltaBytes = made.triedDeltaBytes;
     const share = pageBytes + deltaBytes === 0 ? 0 : pageBytes / (pageBytes + deltaBytes);

@@ -31,6 +31,10 @@ const KEEP_MS = 300;
 const SILENCE_MS = 5;
 /** An answer comes for so much at once, and may be under way. */
 const UNTOLD_BYTES = 512 * 2 ** 10;
+/** So much goes before the first answers are looked at: a frame of whole pages. */
+const LOOK_BYTES = 2 ** 20;
+/** Over a longer way the answers are not waited for. */
+const LOOK_ROUND_TRIP_MS = 10;
 
 export class LinkUse {
   private waitMs = 0;
@@ -58,6 +62,19 @@ export class LinkUse {
     return limitBytesPerMs === undefined ? rate : Math.min(limitBytesPerMs, rate ?? Infinity);
   }
 
+  /**
+   * How long the sender should still wait for the first answers; 0: they are here, or will not say
+   * more soon. Without that much would be sent, or compressed, for a link that is not known: where
+   * it is slow the buffers of the system take megabytes at once.
+   */
+  lookMs(state: LinkState): number {
+    const { nowMs, measuredBytesPerMs, limitBytesPerMs, sentBytes, roundTripMs } = state;
+    if (measuredBytesPerMs !== undefined || limitBytesPerMs !== undefined) return 0;
+    if (this.startMs === undefined || sentBytes < LOOK_BYTES) return 0;
+    if (hasArrived(state) || roundTripMs > LOOK_ROUND_TRIP_MS) return 0;
+    return Math.max(0, this.startMs + roundTripMs + SILENCE_MS - nowMs);
+  }
+
   private rate(state: LinkState): number | undefined {
     const { nowMs, measuredBytesPerMs: measured } = state;
     if (measured === undefined) return this.guess(state);
@@ -75,14 +92,19 @@ export class LinkUse {
   private guess(state: LinkState): number | undefined {
     const { nowMs, sentBytes, acknowledgedBytes, roundTripMs } = state;
     if (this.startMs === undefined) return undefined;
+    if (sentBytes >= LOOK_BYTES && hasArrived(state)) return Infinity;
     const elapsedMs = nowMs - this.startMs - roundTripMs;
     if (elapsedMs < SILENCE_MS) return undefined;
-    // What arrives about as fast as it is sent was not held up by the link.
-    if (acknowledgedBytes > sentBytes / 2) return Infinity;
+    if (hasArrived(state)) return Infinity;
     return Math.max(acknowledgedBytes, UNTOLD_BYTES) / elapsedMs;
   }
 
   private get isWaitedFor(): boolean {
     return this.waitMs > WAIT_SHARE_MIN * (this.waitMs + this.workMs);
   }
+}
+
+/** What arrives about as fast as it is sent was not held up by the link. */
+function hasArrived({ sentBytes, acknowledgedBytes }: LinkState): boolean {
+  return acknowledgedBytes > sentBytes / 2;
 }

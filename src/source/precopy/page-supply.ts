@@ -13,3 +13,17 @@ export interface PageSupply {
   /** So are all others, where there is room. */
   readonly keepOthers: boolean;
 }
+
+/** How the frames of a pass are made. */
+export interface BatchOptions {
+  /** Look pages up in the XBZRLE cache. */
+  readonly encode: boolean;
+  /** Insert and update cached pages. */
+  readonly keep: boolean;
+  /** Age of cache entries: the count of bitmap syncs. */
+  readonly age: number;
+  /** False while the guest stands still: the limit is lifted, as in QEMU. */
+  readonly limited: boolean;
+  /** Asked before each frame: true leaves the rest dirty. */
+  readonly until?: () => boolean;
+}

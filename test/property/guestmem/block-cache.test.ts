@@ -4,14 +4,16 @@ import { ReferenceGhosts } from '../../reference/ghost-cache.ts';
 import { ReferencePageSource } from '../../reference/page-source.ts';
 import { cacheOf, clearBlock, pageOf, setBits, testBlock } from '../../support/test-block.ts';
 import {
-  apply,
+  ALL_PAGES,
   changePages,
   changes,
+  deliver,
   destination,
   expectCacheHeldByDestination,
   expectSameBatch,
   expectSameCache,
   gather,
+  gatherMode,
   PAGE_COUNT,
   source,
 } from './page-batches.ts';
@@ -20,9 +22,7 @@ const cacheSize = fc.constantFrom(0, 1, 2, 3, 4, 6, 16, 42, 1000);
 const ways = fc.constantFrom<1 | 2>(1, 2);
 const round = fc.record({
   list: changes,
-  encode: fc.boolean(),
-  keep: fc.boolean(),
-  ages: fc.nat({ max: 2 }),
+  ...gatherMode,
   primeBucket: fc.nat({ max: 3 }),
   keepOthers: fc.boolean(),
   resize: fc.option(cacheSize, { nil: undefined }),
@@ -105,15 +105,11 @@ describe('BlockCache', () => {
           for (const [index, [changed, resize]] of list.entries()) {
             const pfns = changePages(reference, changed);
             if (resize !== undefined) source.cache.resize(resize);
-            const all = Array.from({ length: PAGE_COUNT }, (_, pfn) => pfn);
-            const { body, result } =
+            deliver(
               index === 0
-                ? gather(all, false, true, 2, primeBucket, keepOthers)
-                : gather(pfns, true, true, index + 2);
-            if (body.length > 0) {
-              const applied = apply(destination, body, result.tableBytes, result.tableCrc);
-              expect(applied.outcome).toBe('ok');
-            }
+                ? gather(ALL_PAGES, false, true, 2, primeBucket, keepOthers)
+                : gather(pfns, true, true, index + 2),
+            );
             expectCacheHeldByDestination(source.cache.capacityPages);
           }
           expect(destination.ram.equals(source.ram)).toBe(true);

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { PAGE_BYTES } from '../../../src/base/index.ts';
 import { LANE_COUNT, laneAddress } from '../../../src/guestmem/block/block-layout.ts';
-import { type CompressResult, compressBody } from '../../../src/guestmem/index.ts';
+import { type CompressResult, compressBody, probeBody } from '../../../src/guestmem/index.ts';
 import { decodePageTable, type PageEntry } from '../../../src/protocol/index.ts';
 import { decodeLz4 } from '../../reference/lz4.ts';
 import { ReferencePageDestination } from '../../reference/page-destination.ts';
@@ -13,6 +13,7 @@ import {
   crcInKernel,
   destination,
   expectSameState,
+  lz4InKernel,
   makeBatch,
   PAGE_COUNT,
   source,
@@ -162,5 +163,55 @@ describe('compressBody()', () => {
     ];
     for (const [from, to] of allowed) after.copy(before, from, from, to);
     expect(after.equals(before)).toBe(true);
+  });
+});
+
+/** What of every `stride`-th page and delta that is worth a try is shorter as LZ4. */
+function countTries(entries: readonly PageEntry[], stride: number) {
+  const counts = {
+    ...{ triedPages: 0, lz4Pages: 0, lz4Bytes: 0, triedDeltas: 0, triedDeltaBytes: 0 },
+    ...{ lz4Deltas: 0, lz4DeltaBytesBefore: 0, lz4DeltaBytes: 0 },
+  };
+  const worth = entries.flatMap((entry) => {
+    if (entry.kind === 'RAW') return [{ payload: entry.payload, isDelta: false }];
+    const isLong = entry.kind === 'XBZRLE' && entry.payload.length >= 64;
+    return isLong ? [{ payload: entry.payload, isDelta: true }] : [];
+  });
+  for (const { payload, isDelta } of worth.filter((_, index) => index % stride === 0)) {
+    const encoded = lz4InKernel(payload, payload.length - (isDelta ? 16 : 64));
+    counts.triedPages += isDelta ? 0 : 1;
+    counts.triedDeltas += isDelta ? 1 : 0;
+    counts.triedDeltaBytes += isDelta ? payload.length : 0;
+    if (encoded === undefined) continue;
+    counts.lz4Pages += isDelta ? 0 : 1;
+    counts.lz4Bytes += isDelta ? 0 : encoded.length;
+    counts.lz4Deltas += isDelta ? 1 : 0;
+    counts.lz4DeltaBytesBefore += isDelta ? payload.length : 0;
+    counts.lz4DeltaBytes += isDelta ? encoded.length : 0;
+  }
+  return counts;
+}
+
+describe('probeBody()', () => {
+  test('probeBody() counts what every so many-th page and delta would gain, and changes nothing', () => {
+    fc.assert(
+      fc.property(changes, changes, fc.constantFrom(1, 2, 3, 7), (first, second, stride) => {
+        for (const { body: sent, result } of makeBatch(first, second)) {
+          if (sent.length === 0) continue;
+          const address = bodyAddress(source);
+          source.bytes.set(sent, address);
+          const { tableBytes } = result;
+          const tried = probeBody(source, 0, {
+            address,
+            bodyBytes: sent.length,
+            tableBytes,
+            stride,
+          });
+          expect(source.bytes.subarray(address, address + sent.length).equals(sent)).toBe(true);
+          expect(tried).toEqual(countTries(entriesOf(sent, tableBytes), stride));
+        }
+      }),
+      { numRuns: 40 },
+    );
   });
 });

@@ -1,23 +1,27 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { PAGE_BYTES } from '../../../src/base/index.ts';
 import { ReferencePageSource } from '../../reference/page-source.ts';
-import { cacheOf, clearBlock, pageOf, receivedOf } from '../../support/test-block.ts';
+import { cacheOf, clearBlock, noise, pageOf, receivedOf } from '../../support/test-block.ts';
 import {
-  apply,
+  ALL_PAGES,
   changePages,
   changes,
+  deliver,
   destination,
   expectCacheHeldByDestination,
   expectSameBatch,
   expectSameCache,
   gather,
+  gatherMode,
+  lz4InKernel,
   PAGE_COUNT,
   source,
 } from './page-batches.ts';
 
 describe('gather()', () => {
   test('gather() makes the very frame of the reference in any mode, over several rounds', () => {
-    const mode = fc.record({ encode: fc.boolean(), keep: fc.boolean(), ages: fc.nat({ max: 2 }) });
+    const mode = fc.record({ ...gatherMode, shortest: fc.boolean() });
     fc.assert(
       fc.property(
         fc.array(fc.tuple(changes, mode), { minLength: 1, maxLength: 5 }),
@@ -27,11 +31,12 @@ describe('gather()', () => {
           const ways = source.cache.reset(cachePages);
           const reference = new ReferencePageSource(PAGE_COUNT, ways);
           let age = 1;
-          for (const [list, { encode, keep, ages }] of rounds) {
+          for (const [list, { encode, keep, ages, shortest }] of rounds) {
             age += ages;
             const pfns = changePages(reference, list);
-            const expected = reference.gather(pfns, encode, keep, age);
-            expectSameBatch(gather(pfns, encode, keep, age), expected);
+            const lz4 = shortest ? lz4InKernel : undefined;
+            const expected = reference.gather(pfns, encode, keep, age, 0, false, lz4);
+            expectSameBatch(gather(pfns, encode, keep, age, 0, false, shortest), expected);
             expectSameCache(ways, reference);
           }
         },
@@ -54,18 +59,9 @@ describe('gather()', () => {
             const pfns = changePages(reference, list);
             const isFirst = index === 0;
             const isLast = index === rounds.length - 1;
-            const { body, result } = isFirst
-              ? gather(
-                  Array.from({ length: PAGE_COUNT }, (_, pfn) => pfn),
-                  false,
-                  true,
-                  1,
-                )
-              : gather(pfns, true, !isLast, index + 1);
-            if (body.length > 0) {
-              const applied = apply(destination, body, result.tableBytes, result.tableCrc);
-              expect(applied.outcome).toBe('ok');
-            }
+            deliver(
+              isFirst ? gather(ALL_PAGES, false, true, 1) : gather(pfns, true, !isLast, index + 1),
+            );
             // What is sent last is sent with a cache that is only read.
             if (!isLast) expectCacheHeldByDestination(ways);
           }
@@ -75,6 +71,33 @@ describe('gather()', () => {
       ),
       { numRuns: 100 },
     );
+  });
+
+  test.each([
+    ['of a page that repeats itself, changed in many places, the page', PAGE_BYTES, 'page'],
+    ['of one that has changed in its first part, the delta', 1500, 'delta'],
+  ])('gather() sends the shorter of both: %s', (_, changedBytes, expected) => {
+    clearBlock(source);
+    clearBlock(destination);
+    const ways = source.cache.reset(8);
+    const page = pageOf(source, 4);
+    page.set(Buffer.alloc(PAGE_BYTES, 'the arctic tern flies '));
+    const after = Buffer.from(page);
+    // Some words stay, never at the same distance.
+    const stays = noise(7, PAGE_BYTES);
+    for (let at = 0; at < changedBytes; at += 1) if (stays[at >> 3]! < 200) page[at]! ^= 1;
+    for (const [round, content] of [page, after].entries()) {
+      page.set(content);
+      const batch = gather([4], true, true, round + 1, 0, false, true);
+      const { result } = batch;
+      deliver(batch);
+      expectCacheHeldByDestination(ways);
+      if (round === 0) expect(result.rawPages).toBe(1);
+      else
+        expect([result.lz4Pages, result.xbzrlePages]).toEqual(
+          expected === 'page' ? [1, 0] : [0, 1],
+        );
+    }
   });
 
   test('gather() joins zero pages to runs and never reads more than it was told', () => {

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
+import { PAGE_BYTES } from '../../../src/base/index.ts';
 import { PFN_LIST } from '../../../src/guestmem/block/block-layout.ts';
 import type { GatherResult, RamBlock } from '../../../src/guestmem/index.ts';
 import { ReferencePageDestination } from '../../reference/page-destination.ts';
@@ -38,6 +39,22 @@ const change: fc.Arbitrary<PageChange> = fc.record({
 });
 export const changes = fc.array(change, { minLength: 1, maxLength: 14 });
 
+/** How a batch is gathered; `ages`: syncs since the one before. */
+export const gatherMode = {
+  encode: fc.boolean(),
+  keep: fc.boolean(),
+  ages: fc.nat({ max: 2 }),
+};
+
+export const ALL_PAGES: readonly number[] = Array.from({ length: PAGE_COUNT }, (_, pfn) => pfn);
+
+/** The destination takes a frame of the source, when there is one. */
+export function deliver({ body, result }: ReturnType<typeof gather>): void {
+  if (body.length === 0) return;
+  const applied = apply(destination, body, result.tableBytes, result.tableCrc);
+  expect(applied.outcome).toBe('ok');
+}
+
 /** Writes the changes into both sources; returns the pages that are dirty now, ascending. */
 export function changePages(reference: ReferencePageSource, list: readonly PageChange[]): number[] {
   for (const { pfn, recipe, edits } of list) {
@@ -56,11 +73,25 @@ export function gather(
   age: number,
   primeBucket = 0,
   keepOthers = false,
+  shortest = false,
 ): { readonly body: Buffer; readonly result: GatherResult } {
   for (const [index, pfn] of pfns.entries()) source.bytes.writeUInt32LE(pfn, PFN_LIST + index * 4);
   const address = bodyAddress(source);
-  const result = source.gather(address, pfns.length, encode, keep, age, primeBucket, keepOthers);
+  const how = [encode, keep, age, primeBucket, keepOthers, shortest] as const;
+  const result = source.gather(address, pfns.length, ...how);
   return { body: source.bytes.subarray(address, address + result.bodyBytes), result };
+}
+
+/** Far from everything else in the memory of the source. */
+const LZ4_TABLE = bodyAddress(source, 3);
+
+/** The kernel's encoder, in the memory of the source. */
+export function lz4InKernel(bytes: Uint8Array, limitBytes: number): Uint8Array | undefined {
+  const from = LZ4_TABLE + PAGE_BYTES;
+  const to = from + 2 * PAGE_BYTES;
+  source.bytes.set(bytes, from);
+  const length = source.kernels.lz4Encode(from, bytes.length, to, limitBytes, LZ4_TABLE);
+  return length === 0 ? undefined : Uint8Array.from(source.bytes.subarray(to, to + length));
 }
 
 export function gatherMissing(pfns: readonly number[], deltas: boolean): ReturnType<typeof gather> {
@@ -95,9 +126,8 @@ export function makeBatch(
   second: readonly PageChange[],
 ): readonly [ReferenceBatch, ReferenceBatch] {
   const reference = new ReferencePageSource(PAGE_COUNT, 64);
-  const all = Array.from({ length: PAGE_COUNT }, (_, pfn) => pfn);
   changePages(reference, first);
-  const opening = reference.gather(all, true, true, 1);
+  const opening = reference.gather(ALL_PAGES, true, true, 1);
   return [opening, reference.gather(changePages(reference, second), true, true, 2)];
 }
 

@@ -67,6 +67,7 @@ const GOOD = [
       stepBytes: 512,
     },
   ],
+  ['idle,fill=1M,content=mixed', { kind: 'idle', fillBytes: MIB, content: 'mixed' }],
   ['memwrite,content=text', { ...MEMWRITE, content: 'text' }],
   ['memwrite,pattern=walk', { ...MEMWRITE, pattern: 'walk' }],
   [' memwrite,pattern=zipf,read=30 ', { ...MEMWRITE, pattern: 'zipf', readPercent: 30 }],

@@ -18,7 +18,7 @@ function pages(
   changes: Partial<CodecMeasurements> & { isOn?: boolean } = {},
 ): boolean {
   const { isOn, ...measured } = changes;
-  const previous = isOn === undefined ? undefined : { pages: isOn, deltas: isOn };
+  const previous = isOn === undefined ? undefined : { pages: isOn, deltas: isOn, shortest: false };
   const all: CodecMeasurements = {
     linkBytesPerMs,
     gatherMsPerPage: GATHER_MS,
@@ -70,14 +70,27 @@ describe('chooseCodec()', () => {
   test('chooseCodec() looks at pages and deltas apart', () => {
     const measured = { linkBytesPerMs: MBIT_100, gatherMsPerPage: GATHER_MS, helpers: 0 };
     const slow: EncoderMeasurement = { msEach: 3, bytesBefore: 4112, bytesAfter: 4000 };
-    expect(chooseCodec({ ...measured, pages: slow, deltas: DELTA }, undefined)).toEqual({
+    expect(chooseCodec({ ...measured, pages: slow, deltas: DELTA }, undefined)).toMatchObject({
       pages: false,
       deltas: true,
     });
-    expect(chooseCodec({ ...measured, pages: TEXT, deltas: slow }, undefined)).toEqual({
+    expect(chooseCodec({ ...measured, pages: TEXT, deltas: slow }, undefined)).toMatchObject({
       pages: true,
       deltas: false,
     });
+  });
+
+  test.each([
+    ['10 Mbit/s', MBIT_10, TEXT, true],
+    ['100 Mbit/s', MBIT_100, TEXT, true],
+    // Twice 10 us are more than a tenth of 33 us.
+    ['1 Gbit/s', GBIT_1, TEXT, false],
+    ['an unknown link', undefined, TEXT, false],
+    ['100 Mbit/s before anything was tried', MBIT_100, undefined, false],
+  ])('chooseCodec() compares long deltas with pages over %s: %s', (_, link, encoder, expected) => {
+    const measured = { linkBytesPerMs: link, gatherMsPerPage: GATHER_MS, helpers: 0 };
+    const decision = chooseCodec({ ...measured, pages: encoder, deltas: undefined }, undefined);
+    expect(decision.shortest).toBe(expected);
   });
 
   test('chooseCodec() never chooses what its own figures call slower', () => {

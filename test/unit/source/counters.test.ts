@@ -28,6 +28,8 @@ const FRAME: GatherResult = {
   conflictPages: 1,
   overflowPages: 1,
   primedPages: 1,
+  lz4Pages: 0,
+  lz4Bytes: 0,
 };
 
 /** Nothing changed, so nothing was sent. */
@@ -71,6 +73,14 @@ describe('addFrame()', () => {
       primedPages: 2,
       encodeMs: 3,
     });
+  });
+
+  test('addFrame() counts pages that went as LZ4 instead of a long delta', () => {
+    // Two of three deltas.
+    const frame = { ...FRAME, xbzrlePages: 1, lz4Pages: 2, lz4Bytes: 2500 };
+    const totals = totalsOf(frame);
+    expect([totals.lz4Pages, totals.lz4Bytes, totals.zeroBytes]).toEqual([2, 2500, 16]);
+    expect(handledPages(totals)).toBe(handledPages(totalsOf(FRAME)));
   });
 
   test('addFrame() counts no frame and no bytes when nothing was sent', () => {

@@ -55,10 +55,15 @@ describe('nextSleepRatio()', () => {
 describe('DirtyLimiter', () => {
   const MEGABYTE_PAGES = 256;
 
-  test('slows only those vCPUs that are over their limits', () => {
+  /** With a limit of 10 MB/s for each of so many vCPUs. */
+  function limiterOf(vcpus: number): DirtyLimiter {
     const limiter = new DirtyLimiter();
-    limiter.set(0, 10);
-    limiter.set(1, 10);
+    for (let vcpu = 0; vcpu < vcpus; vcpu += 1) limiter.set(vcpu, 10);
+    return limiter;
+  }
+
+  test('slows only those vCPUs that are over their limits', () => {
+    const limiter = limiterOf(2);
     limiter.note([40 * MEGABYTE_PAGES, 2 * MEGABYTE_PAGES, 99 * MEGABYTE_PAGES], 1000);
     expect([0, 1, 2].map((vcpu) => limiter.percent(vcpu))).toEqual([75, 0, 0]);
     expect(limiter.info()).toEqual([
@@ -68,8 +73,7 @@ describe('DirtyLimiter', () => {
   });
 
   test('keeps what it knows when a limit changes, and forgets it when that is cancelled', () => {
-    const limiter = new DirtyLimiter();
-    limiter.set(0, 10);
+    const limiter = limiterOf(1);
     limiter.note([40 * MEGABYTE_PAGES], 1000);
     limiter.set(0, 20);
     expect(limiter.percent(0)).toBe(75);
@@ -81,8 +85,7 @@ describe('DirtyLimiter', () => {
   });
 
   test('takes nothing from a period that took no time', () => {
-    const limiter = new DirtyLimiter();
-    limiter.set(0, 10);
+    const limiter = limiterOf(1);
     limiter.note([MEGABYTE_PAGES], 0);
     expect(limiter.info()[0]?.currentMegabytesPerSecond).toBe(0);
   });

@@ -52,4 +52,25 @@ describe('LinkUse', () => {
     const fast = use.bytesPerMs({ ...unmeasured, nowMs: 1010, ...arrived });
     expect(fast).toBe(Number.POSITIVE_INFINITY);
   });
+
+  test('the first answers are waited for a moment, once a frame has gone', () => {
+    const unmeasured = { ...STATE, measuredBytesPerMs: undefined, roundTripMs: 2 };
+    const use = used(0, 1);
+    const MIB = 2 ** 20;
+    expect(use.lookMs({ ...unmeasured, sentBytes: 1000 })).toBe(0);
+    expect(use.lookMs({ ...unmeasured, sentBytes: MIB })).toBe(7);
+    expect(use.lookMs({ ...unmeasured, sentBytes: MIB, nowMs: 1003 })).toBe(4);
+    expect(use.lookMs({ ...unmeasured, sentBytes: MIB, nowMs: 1008 })).toBe(0);
+    const arrived = { sentBytes: MIB, acknowledgedBytes: MIB };
+    expect(use.lookMs({ ...unmeasured, ...arrived })).toBe(0);
+    expect(use.bytesPerMs({ ...unmeasured, ...arrived })).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test('they are not waited for over a long way, nor where the rate is known', () => {
+    const state = { ...STATE, measuredBytesPerMs: undefined, sentBytes: 2 ** 20, roundTripMs: 2 };
+    expect(used(0, 1).lookMs({ ...state, roundTripMs: 100 })).toBe(0);
+    expect(used(0, 1).lookMs({ ...state, limitBytesPerMs: 300 })).toBe(0);
+    expect(used(0, 1).lookMs({ ...state, measuredBytesPerMs: 5000 })).toBe(0);
+    expect(new LinkUse().lookMs(state)).toBe(0);
+  });
 });

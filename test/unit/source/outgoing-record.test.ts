@@ -18,6 +18,8 @@ const NOTHING: GatherResult = {
   conflictPages: 0,
   overflowPages: 0,
   primedPages: 0,
+  lz4Pages: 0,
+  lz4Bytes: 0,
 };
 
 function newRecord(): OutgoingRecord {

@@ -1,7 +1,7 @@
 import { rounded } from '../../measuring/index.ts';
 import { allIdentical, change, holds, middle, percentChange, reduction } from '../judge.ts';
-import type { MigrationSpec, Scenario } from '../scenario.ts';
-import { SLOW_LINK } from './precopy-pair.ts';
+import type { Scenario } from '../scenario.ts';
+import { sized, varied } from './precopy-pair.ts';
 
 const RAM_BYTES = 96 * 2 ** 20;
 
@@ -17,14 +17,14 @@ export const zeroAware: Scenario = {
   settings:
     '96 MiB, half of it text, 4 MiB hot at 0.8 x the link of 12.5 MB/s; x-codec none and all; zero pages are never sent whole, with neither',
   repetitions: 5,
-  variants({ smoke }) {
-    const spec: MigrationSpec = {
-      ram: smoke ? '16M' : '96M',
-      workload: smoke
-        ? 'memwrite,fill=8M,content=text,hot=2M,rate=2500,words=8,step=512'
-        : 'memwrite,fill=48M,content=text,hot=4M,rate=2500,words=8,step=512',
-      linkBytesPerSecond: SLOW_LINK,
-    };
+  variants(size) {
+    const hot = (fill: string, hotBytes: string) =>
+      `memwrite,fill=${fill},content=text,hot=${hotBytes},rate=2500,words=8,step=512`;
+    const spec = sized(
+      size,
+      { ram: '16M', workload: hot('8M', '2M') },
+      { ram: '96M', workload: hot('48M', '4M') },
+    );
     const parameters = {
       'downtime-limit': 300,
       'x-policy': 'qemu',
@@ -32,10 +32,7 @@ export const zeroAware: Scenario = {
       'x-timeout': 15_000,
       'x-timeout-action': 'suspend',
     };
-    return {
-      none: { ...spec, parameters: { ...parameters, 'x-codec': 'none' } },
-      codec: { ...spec, parameters: { ...parameters, 'x-codec': 'all' } },
-    };
+    return varied(spec, parameters, { none: { 'x-codec': 'none' }, codec: { 'x-codec': 'all' } });
   },
   judge(runs) {
     const [plain, codec] = [runs('none'), runs('codec')];

@@ -1,21 +1,21 @@
 import { allEnded, allIdentical, holds, reduction, shown, timesSmaller } from '../judge.ts';
 import type { MigrationSpec, Scenario, ScenarioSize } from '../scenario.ts';
-import { SLOW_LINK, vanilla, withDelta } from './precopy-pair.ts';
+import { SLOW_LINK, sized, vanilla, withDelta } from './precopy-pair.ts';
 
-function memoryWrite({ smoke }: ScenarioSize): MigrationSpec {
-  return smoke
-    ? {
-        ram: '16M',
-        workload: 'lmbench,fill=12M,size=8M,unit=4,stride=1K,rate=9200',
-        linkBytesPerSecond: SLOW_LINK,
-        parameters: { 'x-timeout': 2_000 },
-      }
-    : {
-        ram: '64M',
-        workload: 'lmbench,fill=56M,size=32M,unit=4,stride=1K,rate=9200',
-        linkBytesPerSecond: SLOW_LINK,
-        parameters: { 'x-timeout': 12_000 },
-      };
+function memoryWrite(size: ScenarioSize): MigrationSpec {
+  return sized(
+    size,
+    {
+      ram: '16M',
+      workload: 'lmbench,fill=12M,size=8M,unit=4,stride=1K,rate=9200',
+      parameters: { 'x-timeout': 2_000 },
+    },
+    {
+      ram: '64M',
+      workload: 'lmbench,fill=56M,size=32M,unit=4,stride=1K,rate=9200',
+      parameters: { 'x-timeout': 12_000 },
+    },
+  );
 }
 
 export const memoryWriteDelta: Scenario = {
@@ -106,20 +106,20 @@ export const loadGenerator: Scenario = {
   settings:
     '48 MiB, a byte of each KiB of 16 MiB, dirtied at 3.3 x the link of 12.5 MB/s; given up after 20 s',
   repetitions: 3,
-  variants({ smoke }) {
-    const spec: MigrationSpec = smoke
-      ? {
-          ram: '16M',
-          workload: 'lmbench,fill=12M,size=8M,unit=1,stride=1K,rate=10000',
-          linkBytesPerSecond: SLOW_LINK,
-          parameters: { 'x-timeout': 3_000, 'x-timeout-action': 'cancel' },
-        }
-      : {
-          ram: '48M',
-          workload: 'lmbench,fill=40M,size=16M,unit=1,stride=1K,rate=10000',
-          linkBytesPerSecond: SLOW_LINK,
-          parameters: { 'x-timeout': 20_000, 'x-timeout-action': 'cancel' },
-        };
+  variants(size) {
+    const spec = sized(
+      size,
+      {
+        ram: '16M',
+        workload: 'lmbench,fill=12M,size=8M,unit=1,stride=1K,rate=10000',
+        parameters: { 'x-timeout': 3_000, 'x-timeout-action': 'cancel' },
+      },
+      {
+        ram: '48M',
+        workload: 'lmbench,fill=40M,size=16M,unit=1,stride=1K,rate=10000',
+        parameters: { 'x-timeout': 20_000, 'x-timeout-action': 'cancel' },
+      },
+    );
     return { vanilla: vanilla(spec), delta: withDelta(spec) };
   },
   judge(runs) {

@@ -1,24 +1,24 @@
 import { allIdentical, change, holds, percentChange, reduction, timesSmaller } from '../judge.ts';
 import type { MigrationSpec, Scenario, ScenarioSize } from '../scenario.ts';
-import { SLOW_LINK, VANILLA } from './precopy-pair.ts';
+import { sized, VANILLA } from './precopy-pair.ts';
 
 const MIB = 2 ** 20;
 
 /** Few pages are written much more often than the others. */
-function skewedWriter({ smoke }: ScenarioSize): MigrationSpec {
-  return smoke
-    ? {
-        ram: '16M',
-        workload: 'memwrite,fill=12M,hot=12M,pattern=zipf,rate=4000,words=8,step=512',
-        linkBytesPerSecond: SLOW_LINK,
-        parameters: { 'x-timeout': 3_000 },
-      }
-    : {
-        ram: '96M',
-        workload: 'memwrite,fill=80M,hot=80M,pattern=zipf,rate=6000,words=8,step=512',
-        linkBytesPerSecond: SLOW_LINK,
-        parameters: { 'x-timeout': 16_000 },
-      };
+function skewedWriter(size: ScenarioSize): MigrationSpec {
+  return sized(
+    size,
+    {
+      ram: '16M',
+      workload: 'memwrite,fill=12M,hot=12M,pattern=zipf,rate=4000,words=8,step=512',
+      parameters: { 'x-timeout': 3_000 },
+    },
+    {
+      ram: '96M',
+      workload: 'memwrite,fill=80M,hot=80M,pattern=zipf,rate=6000,words=8,step=512',
+      parameters: { 'x-timeout': 16_000 },
+    },
+  );
 }
 
 /** Slow enough that a pass leaves less than the one before, until it fits into the limit. */
@@ -100,22 +100,21 @@ export const streamingReorderDelta: Scenario = {
   settings:
     '96 MiB, a ring of 28 MiB of frames of 64 KiB, 250 a second (1.3 x the link of 12.5 MB/s), a twentieth of a frame changes; suspended after 16 s',
   repetitions: 5,
-  variants({ smoke }) {
-    const { neither, both } = ablation(
-      smoke
-        ? {
-            ram: '16M',
-            workload: 'stream,fill=12M,ring=4M,frame=64K,fps=250,change=5',
-            linkBytesPerSecond: SLOW_LINK,
-            parameters: { 'x-timeout': 3_000 },
-          }
-        : {
-            ram: '96M',
-            workload: 'stream,fill=88M,ring=28M,frame=64K,fps=250,change=5',
-            linkBytesPerSecond: SLOW_LINK,
-            parameters: { 'x-timeout': 16_000 },
-          },
+  variants(size) {
+    const spec = sized(
+      size,
+      {
+        ram: '16M',
+        workload: 'stream,fill=12M,ring=4M,frame=64K,fps=250,change=5',
+        parameters: { 'x-timeout': 3_000 },
+      },
+      {
+        ram: '96M',
+        workload: 'stream,fill=88M,ring=28M,frame=64K,fps=250,change=5',
+        parameters: { 'x-timeout': 16_000 },
+      },
     );
+    const { neither, both } = ablation(spec);
     return { neither, both };
   },
   judge(runs) {

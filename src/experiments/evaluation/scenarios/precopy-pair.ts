@@ -1,4 +1,4 @@
-import type { MigrationSpec } from '../scenario.ts';
+import type { MigrationSpec, ScenarioSize } from '../scenario.ts';
 
 const MIB = 2 ** 20;
 
@@ -15,6 +15,35 @@ export const VANILLA = {
   'x-timeout-action': 'suspend',
   'downtime-limit': 30,
 };
+
+type Parameters = NonNullable<MigrationSpec['parameters']>;
+
+/** A guest in one size, and what goes with that. */
+export type SizedGuest = Pick<MigrationSpec, 'ram' | 'workload' | 'parameters' | 'client'>;
+
+/** The small one for a smoke run, else the whole one, behind a link. */
+export function sized(
+  { smoke }: ScenarioSize,
+  small: SizedGuest,
+  whole: SizedGuest,
+  linkBytesPerSecond = SLOW_LINK,
+): MigrationSpec {
+  return { ...(smoke ? small : whole), linkBytesPerSecond };
+}
+
+/** A variant for each name: the spec with the common parameters, and its own beside them. */
+export function varied<Name extends string>(
+  spec: MigrationSpec,
+  common: Parameters,
+  own: Readonly<Record<Name, Parameters>>,
+): Readonly<Record<Name, MigrationSpec>> {
+  const variants = Object.entries<Parameters>(own).map(([name, parameters]) => [
+    name,
+    { ...spec, parameters: { ...common, ...parameters } },
+  ]);
+  // The names are those of `own`.
+  return Object.fromEntries(variants) as Record<Name, MigrationSpec>;
+}
 
 /** SPEC's own parameters stay. */
 export function vanilla(spec: MigrationSpec): MigrationSpec {

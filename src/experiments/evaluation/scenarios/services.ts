@@ -1,14 +1,20 @@
 import { rounded, spread } from '../../measuring/index.ts';
 import type { Figures } from '../figures.ts';
 import { allEnded, allIdentical, holds } from '../judge.ts';
-import type { MigrationSpec, Scenario } from '../scenario.ts';
-import { SLOW_LINK, vanilla, withDelta } from './precopy-pair.ts';
+import type { MigrationSpec, Scenario, ScenarioSize } from '../scenario.ts';
+import { type SizedGuest, SLOW_LINK, sized, vanilla, varied, withDelta } from './precopy-pair.ts';
 
 const STREAM_BUFFER_MS = 1_000;
 
 const CACHE_MIB = 128;
 
-function pair(spec: MigrationSpec): Readonly<Record<'vanilla' | 'delta', MigrationSpec>> {
+function pair(
+  size: ScenarioSize,
+  small: SizedGuest,
+  whole: SizedGuest,
+): Readonly<Record<'vanilla' | 'delta', MigrationSpec>> {
+  const parameters = { 'x-timeout': size.smoke ? 4_000 : 14_000 };
+  const spec = { ...sized(size, small, whole), parameters };
   return { vanilla: vanilla(spec), delta: withDelta(spec, CACHE_MIB) };
 }
 
@@ -29,16 +35,22 @@ export const streaming: Scenario = {
   settings:
     '96 MiB, a ring of 64 MiB of frames of 64 KiB, 250 a second (1.3 x the link of 12.5 MB/s), a twentieth of a frame changes; suspended after 14 s; clients have a link of their own',
   repetitions: 3,
-  variants: ({ smoke }) =>
-    pair({
-      ram: smoke ? '24M' : '96M',
-      workload: smoke
-        ? 'stream,fill=20M,ring=16M,frame=64K,fps=250,change=5'
-        : 'stream,fill=88M,ring=64M,frame=64K,fps=250,change=5',
-      linkBytesPerSecond: SLOW_LINK,
-      parameters: { 'x-timeout': smoke ? 4_000 : 14_000 },
-      client: { kind: 'stream', framesPerSecond: 250, bufferMs: smoke ? 200 : STREAM_BUFFER_MS },
-    }),
+  variants(size) {
+    const viewer = { kind: 'stream', framesPerSecond: 250 } as const;
+    return pair(
+      size,
+      {
+        ram: '24M',
+        workload: 'stream,fill=20M,ring=16M,frame=64K,fps=250,change=5',
+        client: { ...viewer, bufferMs: 200 },
+      },
+      {
+        ram: '96M',
+        workload: 'stream,fill=88M,ring=64M,frame=64K,fps=250,change=5',
+        client: { ...viewer, bufferMs: STREAM_BUFFER_MS },
+      },
+    );
+  },
   judge(runs) {
     const [plain, delta] = [runs('vanilla'), runs('delta')];
     const lost = largest(clientValues(delta, 'lostFrames'));
@@ -75,16 +87,22 @@ export const sessions: Scenario = {
   settings:
     '112 MiB, 96 MiB hot (7.7 s of the link of 12.5 MB/s), 4 words of a record, 12,000 records/s (3.9 x the link), 16 sessions; suspended after 14 s; clients have a link of their own',
   repetitions: 3,
-  variants: ({ smoke }) =>
-    pair({
-      ram: smoke ? '24M' : '120M',
-      workload: smoke
-        ? 'erp,heap=20M,hot=16M,updates=50,rate=8000,sessions=16'
-        : 'erp,heap=112M,hot=96M,updates=50,rate=12000,sessions=16',
-      linkBytesPerSecond: SLOW_LINK,
-      parameters: { 'x-timeout': smoke ? 4_000 : 14_000 },
-      client: { kind: 'erp', sessions: SESSIONS, thinkMs: 100, limitMs: smoke ? 500 : 5_000 },
-    }),
+  variants(size) {
+    const users = { kind: 'erp', sessions: SESSIONS, thinkMs: 100 } as const;
+    return pair(
+      size,
+      {
+        ram: '24M',
+        workload: 'erp,heap=20M,hot=16M,updates=50,rate=8000,sessions=16',
+        client: { ...users, limitMs: 500 },
+      },
+      {
+        ram: '120M',
+        workload: 'erp,heap=112M,hot=96M,updates=50,rate=12000,sessions=16',
+        client: { ...users, limitMs: 5_000 },
+      },
+    );
+  },
   judge(runs) {
     const [plain, delta] = [runs('vanilla'), runs('delta')];
     const [dead, deadWithDelta] = [
@@ -174,13 +192,10 @@ export const rateAdaptive: Scenario = {
       client: { kind: 'stream', framesPerSecond: 150, bufferMs: 500 },
     };
     const parameters = { 'x-reorder': 'off', 'x-timeout': 30_000, 'x-timeout-action': 'suspend' };
-    return {
-      fixed: { ...spec, parameters: { ...parameters, 'x-policy': 'qemu' } },
-      adaptive: {
-        ...spec,
-        parameters: { ...parameters, 'x-policy': 'clark', 'max-bandwidth': SLOW_LINK },
-      },
-    };
+    return varied(spec, parameters, {
+      fixed: { 'x-policy': 'qemu' },
+      adaptive: { 'x-policy': 'clark', 'max-bandwidth': SLOW_LINK },
+    });
   },
   judge(runs) {
     const losses = (variant: string) =>

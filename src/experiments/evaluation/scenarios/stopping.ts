@@ -1,7 +1,7 @@
 import { median, spread } from '../../measuring/index.ts';
 import { allIdentical, change, holds, percentChange } from '../judge.ts';
 import type { MigrationSpec, Scenario } from '../scenario.ts';
-import { SLOW_LINK } from './precopy-pair.ts';
+import { SLOW_LINK, sized, varied } from './precopy-pair.ts';
 
 export const smartStop: Scenario = {
   number: 16,
@@ -16,23 +16,19 @@ export const smartStop: Scenario = {
     '48 MiB, 16 MiB hot, dirtied at 2.0 x the link of 12.5 MB/s; suspended after 20 s by policy qemu, by that time at the latest by policy auto; neither compresses',
   repetitions: 5,
   variants({ smoke }) {
-    const spec: MigrationSpec = {
-      ram: smoke ? '16M' : '48M',
-      workload: smoke
-        ? 'memwrite,fill=12M,hot=4M,rate=6000,words=8,step=512'
-        : 'memwrite,fill=40M,hot=16M,rate=6000,words=8,step=512',
-      linkBytesPerSecond: SLOW_LINK,
-    };
+    const spec = sized(
+      { smoke },
+      { ram: '16M', workload: 'memwrite,fill=12M,hot=4M,rate=6000,words=8,step=512' },
+      { ram: '48M', workload: 'memwrite,fill=40M,hot=16M,rate=6000,words=8,step=512' },
+    );
     const parameters = {
       'downtime-limit': 30,
       'x-timeout': smoke ? 4_000 : 20_000,
       'x-timeout-action': 'suspend',
       'x-reorder': 'off',
     };
-    return {
-      timeout: { ...spec, parameters: { ...parameters, 'x-policy': 'qemu' } },
-      auto: { ...spec, parameters: { ...parameters, 'x-policy': 'auto' } },
-    };
+    const policies = { timeout: { 'x-policy': 'qemu' }, auto: { 'x-policy': 'auto' } };
+    return varied(spec, parameters, policies);
   },
   judge(runs) {
     const [plain, auto] = [runs('timeout'), runs('auto')];
