@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { AgentPair } from '../../../src/experiments/index.ts';
 import type { Plan, PlanScore } from '../../../src/experiments/plan/index.ts';
+import { until } from '../../support/until.ts';
 import { runSterna } from './sterna-command.ts';
 
 /**
@@ -40,10 +41,10 @@ describe('sterna plan', () => {
   };
 
   async function booted(pair: AgentPair): Promise<void> {
-    for (;;) {
+    await until('the guest to boot', async () => {
       const info = (await pair.sourceQmp.execute('x-guest-info')) as { readonly booted: boolean };
-      if (info.booted) return;
-    }
+      return info.booted ? true : undefined;
+    });
   }
 
   interface ScoredRun {
