@@ -5,7 +5,7 @@ import type { World } from './world.ts';
 
 /** He looks at a migration so often. */
 const LOOK_MS = 50;
-/** In doubt for so long, he looks at the destination, and finds its disk. */
+/** Without an answer for so long, he looks at the destination, and finds its disk. */
 const MEND_MS = 20_000;
 
 /**
@@ -31,6 +31,7 @@ export class Operator {
   private readonly stopLooking: () => void;
   private taken: Promise<number> | undefined;
   private sinceMs: number | undefined;
+  private isClaiming = false;
   private doubtSinceMs: number | undefined;
 
   constructor(options: OperatorOptions) {
@@ -51,6 +52,7 @@ export class Operator {
     const { process } = source;
     const epoch = await this.taken?.catch(() => undefined);
     if (epoch === undefined || !process.isAlive) return;
+    this.isClaiming = true;
     const end = new AbortController();
     process.onKill(() => end.abort());
     await process.outcomeOf(outgoing.claim(epoch, end.signal));
@@ -61,7 +63,7 @@ export class Operator {
     const { clock, plan } = world;
     if (!source.process.isAlive) return;
     const { status, owner } = outgoing.info();
-    this.mendDisk(status.startsWith('postcopy-') && owner === 'unknown');
+    this.mendDisk(this.isClaiming || (status.startsWith('postcopy-') && owner === 'unknown'));
     if (status !== 'postcopy-paused') {
       this.sinceMs = undefined;
       return;
