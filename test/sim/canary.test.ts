@@ -12,6 +12,7 @@ import {
   type PauseReason,
   type RamBlock,
 } from '../../src/guestmem/index.ts';
+import { OPERATED } from './matrix.ts';
 import { SMALL_HISTORY } from './small-history.ts';
 
 /**
@@ -304,5 +305,74 @@ describe('runHistory() sees in post-copy', () => {
       },
     );
     expect(violations).toContain('a and b run the guest');
+  });
+});
+
+describe('runHistory() sees of a journal and of operators', () => {
+  /** The guest is whole at the destination when that dies, and an operator takes it back. */
+  const lost: Partial<HistoryOptions> = {
+    ...OPERATED,
+    operator: 'takes-back',
+    retry: false,
+    parameters: { ...SMALL_HISTORY.parameters, ...OPERATED.parameters },
+    fault: {
+      ...({ kind: 'kill', side: 'destination', restartMs: 150, boots: false } as const),
+      ...({ direction: 'to-source', at: 'ALL_RECEIVED' } as const),
+    },
+  };
+
+  test('nothing when nothing is broken', async () => {
+    const parts = brokenRamAt('a', () => ({}));
+    const { violations, attempts } = await runHistory({ ...SMALL_HISTORY, ...lost, parts });
+    expect(violations).toEqual([]);
+    expect(attempts[0]?.outgoing.error?.code).toBe('E_TAKEN_BACK');
+    expect(attempts[0]?.source.postcopy?.journal?.points).toBeGreaterThan(0);
+  });
+
+  test('a source that takes over half a point', async () => {
+    let pages = 0;
+    const parts = brokenRamAt('a', (block) => ({
+      overwrite: (pfn, content) => {
+        pages += 1;
+        if (pages % 2 === 0) block.overwrite(pfn, content);
+      },
+    }));
+    const violations = await violationsOf(parts, lost);
+    expect(violations).toMatch(/a is not point 1: page \d+ differs/);
+    expect(violations).toContain('took the guest back, and it is no point from');
+  });
+
+  test('a destination that leaves a page out of a point', async () => {
+    let takes = 0;
+    const parts = brokenRamAt('b', (block) => ({
+      takeDirty: ((...args: Parameters<RamBlock['takeDirty']>) => {
+        takes += 1;
+        // A page of the first point.
+        if (takes === 1) block.takeDirty(args[0], args[1] as never, 1 as never);
+        return block.takeDirty(...args);
+      }) as RamBlock['takeDirty'],
+    }));
+    const violations = await violationsOf(parts, lost);
+    expect(violations).toMatch(/a is not point \d+: page \d+ differs/);
+  });
+
+  test('a destination that runs on when it has heard that the guest was taken back', async () => {
+    const place = { direction: 'to-source', at: 'JOURNAL_POINT' } as const;
+    const violations = await violationsOf(
+      {
+        machine: brokenAt('b', (machine) => ({
+          pause: async (reason: PauseReason) => {
+            if (reason !== 'ownership') await machine.pause(reason);
+          },
+        })),
+        factory: (factory) => ({ ...factory, destroy: async () => {} }),
+      },
+      {
+        ...lost,
+        operator: 'takes-back-wrongly',
+        fault: { kind: 'frame', fate: 'cut', ...place },
+      },
+    );
+    expect(violations).toMatch(/b failed and still has a guest/);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { runHistory } from '../../src/experiments/simulation/index.ts';
+import { OPERATORS, runHistory } from '../../src/experiments/simulation/index.ts';
 
 /**
  * `SIM_HISTORIES=10000 npx vitest run test/sim/histories.test.ts` for a long night; `sterna sim`
@@ -38,6 +38,28 @@ describe('runHistory() breaks no rule with LZ4', () => {
         if (attempts.some(({ outgoing }) => outgoing.status === 'completed')) completed += 1;
       }
       expect(completed).toBeGreaterThan(10);
+    },
+    600_000,
+  );
+});
+
+describe('runHistory() breaks no rule with a journal, where lost links wait for an operator', () => {
+  test.each(OPERATORS)(
+    'who %s',
+    async (operator) => {
+      let points = 0;
+      for (let seed = 1; seed <= 10; seed += 1) {
+        const { violations, attempts } = await runHistory({
+          ...{ seed, journal: true, operator },
+          parameters: {
+            ...{ mode: 'postcopy', verify: 'after', autoRecover: 'off' },
+            ...{ postcopyJournalIntervalMs: 10, maxPostcopyBandwidthBytesPerSecond: 2e6 },
+          },
+        });
+        expect(violations, `seed ${seed}, an operator who ${operator}`).toEqual([]);
+        for (const { source } of attempts) points += source.postcopy?.journal?.points ?? 0;
+      }
+      expect(points).toBeGreaterThan(10);
     },
     600_000,
   );

@@ -8,10 +8,19 @@ import {
 } from '../../src/experiments/simulation/index.ts';
 import { SMALL_HISTORY } from './small-history.ts';
 
+/** A few seconds, on a host that has no other work. */
+export const CELL_LIMIT_MS = 180_000;
+
 type Options = Partial<HistoryOptions>;
 
 const busy = { ...SMALL_HISTORY.guest, stepMs: 1 };
 const preempt = { preempt: true };
+/** The guest faults now and then, while pages are pushed so slowly that some points are made. */
+const journaled: Options = {
+  guest: { ...SMALL_HISTORY.guest, stepMs: 4 },
+  journal: true,
+  parameters: { mode: 'postcopy', ...slowly(5e5), postcopyJournalIntervalMs: 15 },
+};
 
 /** The modes of the matrices. Every message of the protocol comes in one of them. */
 export const MODES: readonly (readonly [string, Options])[] = [
@@ -19,16 +28,27 @@ export const MODES: readonly (readonly [string, Options])[] = [
   ['precopy', { parameters: { mode: 'precopy', downtimeLimitMs: 5, timeoutMs: 20 } }],
   ['stop', { parameters: { mode: 'stop', verify: 'strict' } }],
   // A guest that faults while pages are pushed, slowly.
-  ['postcopy', { guest: busy, parameters: { mode: 'postcopy', ...slowly() } }],
+  ['postcopy', { guest: busy, parameters: { mode: 'postcopy', ...slowly(4e6) } }],
+  ['postcopy with a journal', journaled],
   [
     'hybrid',
     {
       ...preempt,
       guest: busy,
-      parameters: { mode: 'hybrid', downtimeLimitMs: 1, postcopyAfterPasses: 1, ...slowly() },
+      parameters: { mode: 'hybrid', downtimeLimitMs: 1, postcopyAfterPasses: 1, ...slowly(4e6) },
     },
   ],
 ];
+
+/**
+ * Post-copy whose links stay lost until an operator acts: whether the destination has lost its
+ * guest, he sees.
+ */
+export const OPERATED: Options = {
+  ...journaled,
+  recovery: { connects: true, connectMs: 1, resumeMs: 200 },
+  parameters: { ...journaled.parameters, autoRecover: 'off' },
+};
 
 /** The small history in one of the modes, with that fault. */
 export function runSmall(options: Options, fault: FaultPlan, retry = true): Promise<HistoryResult> {
@@ -55,6 +75,6 @@ export function arrived({ attempts }: HistoryResult): boolean {
   );
 }
 
-function slowly(): { maxPostcopyBandwidthBytesPerSecond: number } {
-  return { maxPostcopyBandwidthBytesPerSecond: 4e6 };
+function slowly(bytesPerSecond: number): { maxPostcopyBandwidthBytesPerSecond: number } {
+  return { maxPostcopyBandwidthBytesPerSecond: bytesPerSecond };
 }

@@ -1,17 +1,22 @@
 import { expect, test } from 'vitest';
 import { planHistory, runHistory } from '../../src/experiments/simulation/index.ts';
+import { CELL_LIMIT_MS } from './matrix.ts';
 
 const SEEDS = [3, 14, 15, 92, 65, 35];
 
-test('runHistory() gives the same digest when it gets the same seed', async () => {
-  for (const seed of SEEDS) {
-    const first = await runHistory({ seed });
-    const second = await runHistory({ seed });
-    expect(second.digest).toBe(first.digest);
-    expect(second.eventCount).toBe(first.eventCount);
-    expect(second.tail).toEqual(first.tail);
-  }
-});
+test(
+  'runHistory() gives the same digest when it gets the same seed',
+  async () => {
+    for (const seed of SEEDS) {
+      const first = await runHistory({ seed });
+      const second = await runHistory({ seed });
+      expect(second.digest).toBe(first.digest);
+      expect(second.eventCount).toBe(first.eventCount);
+      expect(second.tail).toEqual(first.tail);
+    }
+  },
+  CELL_LIMIT_MS,
+);
 
 test('runHistory() gives another digest when it gets another seed', async () => {
   const digests = await Promise.all(SEEDS.map(async (seed) => (await runHistory({ seed })).digest));
@@ -36,6 +41,7 @@ test('planHistory() draws every kind of fault, mode and verification', () => {
   expect(seen(({ fault }) => (fault.kind === 'kill' ? fault.side : 'none')).size).toBe(3);
   expect(seen(({ breaks }) => breaks.length)).toEqual(new Set([0, 1, 2, 3]));
   expect(seen(({ preempt, recovery }) => `${preempt} ${recovery.connects}`).size).toBe(4);
+  expect(seen(({ journal, operator }) => `${journal} ${operator}`).size).toBe(6);
   expect(seen(({ guest }) => guest.blockPages.length)).toEqual(new Set([1, 2, 3]));
   for (const { guest } of plans) {
     expect(guest.blockPages.reduce((sum, pages) => sum + pages, 0)).toBe(4096);

@@ -39,6 +39,7 @@ export const SMALL_HISTORY = {
     postcopyPlateau: 'on',
     postcopyOrder: 'bubbling',
     autoRecover: 'on',
+    postcopyJournalIntervalMs: 10,
   },
   xbzrle: true,
   startPaused: false,
@@ -50,4 +51,6 @@ export const SMALL_HISTORY = {
   postcopyAtMs: undefined,
   retry: true,
   hops: 0,
+  journal: false,
+  operator: 'resumes',
 } as const satisfies HistoryOptions;

@@ -173,7 +173,10 @@ export class EnginePair {
   }
 
   /** The guest of the source was taken back, and runs there in that epoch: until it was told. */
-  claim(claimedEpoch: number, signal = new AbortController().signal): Promise<boolean> {
+  claim(
+    claimedEpoch: number,
+    signal: AbortSignal = new AbortController().signal,
+  ): Promise<boolean> {
     const { clock } = this;
     const secret = this.options.secret ?? PAIR_SECRET;
     const { uuid } = this.machine.description;

@@ -30,6 +30,8 @@ export type SimulationEvent =
       /** Of ERROR. */
       readonly guestOwner?: GuestOwner | undefined;
     }
+  /** By the word of an operator, who believes that `from` has lost it. */
+  | { readonly kind: 'taken-back'; readonly host: SimulatedHost; readonly from: SimulatedHost }
   | { readonly kind: 'wrote'; readonly host: SimulatedHost; readonly pfn: number }
   | { readonly kind: 'killed' | 'restarted' | 'broke' | 'gave-up'; readonly host: SimulatedHost }
   | { readonly kind: 'note'; readonly host: SimulatedHost; readonly text: string };
@@ -119,6 +121,8 @@ function describe(event: SimulationEvent): string {
     case 'sends':
     case 'receives':
       return `${event.kind} ${event.name} ${event.bytes} ${event.checksum.toString(16)}`;
+    case 'taken-back':
+      return `takes the guest back from ${event.from.name}`;
     case 'note':
       return event.text;
     default:

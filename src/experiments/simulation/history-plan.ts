@@ -8,6 +8,7 @@ import {
 } from '../../base/index.ts';
 import { Dice } from './dice.ts';
 import { type FaultPlan, type FrameBreak, planBreaks, planFault } from './fault-plan.ts';
+import { OPERATORS, type OperatorKind } from './operator.ts';
 
 /**
  * Everything that one simulated history does, drawn from its seed. Plain data, so that a failure
@@ -40,6 +41,9 @@ export interface HistoryPlan {
    * first.
    */
   readonly hops: number;
+  /** In post-copy the destination sends back what its guest changes. */
+  readonly journal: boolean;
+  readonly operator: OperatorKind;
 }
 
 /** How a lost link comes back. */
@@ -48,7 +52,7 @@ export interface RecoveryPlan {
   readonly connects: boolean;
   /** What making one takes. */
   readonly connectMs: number;
-  /** Somebody tells a migration that waits for it to go on, so long after it began to wait. */
+  /** The operator acts so long after a migration began to wait for him. */
   readonly resumeMs: number;
 }
 
@@ -107,6 +111,9 @@ export function planHistory(seed: number): HistoryPlan {
     postcopyAtMs: dice.chance(0.4) ? dice.scaled(1, 200) : undefined,
     retry: dice.chance(0.8),
     hops: dice.pick([0, 0, 0, 1, 2]),
+    // Behind all others: what a seed was before there were these, it still is.
+    journal: dice.chance(0.5),
+    operator: dice.pick(OPERATORS),
   };
 }
 
@@ -179,6 +186,7 @@ function planParameters(dice: Dice, guest: GuestPlan, link: LinkPlan): Migration
     timeoutAction: planTimeoutAction(dice, mode),
     xbzrleCacheBytes: 2 ** dice.between(12, 23),
     verify: isPostcopy ? dice.pick(['off', 'after']) : dice.pick(['off', 'after', 'strict']),
+    postcopyJournalIntervalMs: 20,
     maxPostcopyBandwidthBytesPerSecond: dice.pick([0, 0, 8e6]),
     postcopyAfterPasses: dice.pick([0, 1, 2]),
     postcopyPlateau: dice.pick(['on', 'off']),

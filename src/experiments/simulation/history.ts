@@ -8,6 +8,7 @@ import {
   type RecoveryPlan,
 } from './history-plan.ts';
 import { type AttemptResult, MigrationAttempt } from './migration-attempt.ts';
+import type { OperatorKind } from './operator.ts';
 import type { SimulatedHost } from './simulated-host.ts';
 import { type SimulationParts, World } from './world.ts';
 
@@ -27,6 +28,8 @@ export interface HistoryOptions {
   readonly postcopyAtMs?: number | undefined;
   readonly retry?: boolean;
   readonly hops?: number;
+  readonly journal?: boolean;
+  readonly operator?: OperatorKind;
   /** Broken parts, for tests of the checkers. */
   readonly parts?: SimulationParts;
 }
@@ -123,6 +126,6 @@ class Journey {
     const attempt = new MigrationAttempt(world, source, destination, fault, attempts.length);
     const result = await attempt.run();
     attempts.push(result);
-    return result.incoming.status === 'completed';
+    return result.incoming.status === 'completed' && !source.isRunning;
   }
 }

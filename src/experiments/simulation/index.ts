@@ -10,5 +10,6 @@ export {
 export { type HistoryOptions, type HistoryResult, runHistory } from './history.ts';
 export { type HistoryPlan, planHistory } from './history-plan.ts';
 export type { AttemptResult } from './migration-attempt.ts';
+export { OPERATORS, type OperatorKind } from './operator.ts';
 export type { SimulatedHost } from './simulated-host.ts';
 export type { SimulationParts } from './world.ts';

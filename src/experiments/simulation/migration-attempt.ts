@@ -17,7 +17,9 @@ import { Dice } from './dice.ts';
 import type { FaultPlan, LinkDirection, Side } from './fault-plan.ts';
 import { FrameFaults } from './frame-faults.ts';
 import { ObservedChannel } from './observed-channel.ts';
+import { Operator } from './operator.ts';
 import type { SimulatedHost } from './simulated-host.ts';
+import type { LedgerCounts } from './simulated-ledger.ts';
 import type { World } from './world.ts';
 
 /** The process ended before its engine did. */
@@ -46,16 +48,14 @@ export interface AttemptResult {
   readonly frames: Readonly<Record<LinkDirection, number>>;
   /** How many of the planned places in the streams were reached. */
   readonly hits: number;
+  /** What each side had to record, and what its disk refused of that. */
+  readonly ledgers: Readonly<Record<Side, LedgerCounts>>;
 }
 
 /** A migration that has not ended after this has hung: the longest limit of the engines is 60 s. */
 const LIMIT_MS = 300_000;
 /** Both hosts are watched for this long after the end: what wakes up late is seen. */
 const AFTERWARDS_MS = 60;
-/** Whoever resumes a migration looks at it so often. */
-const OPERATOR_MS = 50;
-/** In doubt for so long, he looks at the destination, and finds its disk. */
-const MEND_MS = 20_000;
 /** Beyond every limit after which a destination gives up a source that is gone. */
 const STRANDED_MS = 2_000;
 const KILLED: KilledOutcome = { status: 'killed' };
@@ -106,6 +106,7 @@ export class MigrationAttempt {
     world.attemptBegins();
     for (const host of [source, destination]) host.channels.length = 0;
     log.add({ kind: 'attempt', host: source, to: destination });
+    const before = { source: source.ledger.counts, destination: destination.ledger.counts };
     this.breakHosts();
     const [near, far] = this.open();
     const incoming = this.incoming(far);
@@ -116,10 +117,12 @@ export class MigrationAttempt {
     const limit = new AbortController();
     void clock.sleep(LIMIT_MS, limit.signal);
     const processes = [source.process, destination.process] as const;
-    const sourceEnds = this.endOf(outgoing);
+    const operator = this.operatorOf(outgoing);
+    const sourceEnds = this.endOf(outgoing, operator);
     const ends = Promise.all([sourceEnds, this.endAt(incoming, sourceEnds)]);
     const outcomes = await clock.runUntil(ends, LIMIT_MS);
     stopUsers();
+    operator.end();
     await clock.runUntil(Promise.all(this.restarts), LIMIT_MS);
     limit.abort();
     await clock.advance(AFTERWARDS_MS);
@@ -130,7 +133,9 @@ export class MigrationAttempt {
     };
     const infos = { sourceInfo: outgoing.info(), destinationInfo: incoming.info() };
     check.check({ source, destination, fault, hits: this.faults.hits, ...end, ...infos });
-    if (end.incoming.status === 'completed') world.ram.checkAll(destination);
+    if (end.outgoing.error?.code === 'E_TAKEN_BACK') world.ram.checkAll(source);
+    else if (end.incoming.status === 'completed') world.ram.checkAll(destination);
+    const ledgers = this.ledgersSince(before);
     this.mendHosts();
     if (end.incoming.status === 'stranded') destination.kill();
     if (!destination.process.isAlive) await clock.runUntil(destination.restart(false));
@@ -142,13 +147,16 @@ export class MigrationAttempt {
       destination: infos.destinationInfo,
       frames: this.faults.counts,
       hits: this.faults.hits,
+      ledgers,
     };
   }
 
-  private async endOf(outgoing: OutgoingMigration): Promise<SourceOutcome> {
+  private async endOf(outgoing: OutgoingMigration, operator: Operator): Promise<SourceOutcome> {
     const { source, world } = this;
     const outcome = (await source.process.outcomeOf(outgoing.run())) ?? KILLED;
     if (outcome.status !== 'completed') world.log.add({ kind: 'gave-up', host: source });
+    // A destination that is not there any more is there again, in a new process, a while after.
+    await operator.claim();
     return outcome;
   }
 
@@ -193,6 +201,7 @@ export class MigrationAttempt {
         ...defaultCapabilities(),
         xbzrle: plan.xbzrle,
         'postcopy-preempt': plan.preempt && plan.recovery.connects,
+        'x-postcopy-journal': plan.journal,
       },
       observer: { info: (info) => this.noteStatus(source, info) },
     });
@@ -216,7 +225,7 @@ export class MigrationAttempt {
             : undefined,
         isHere: () => destination.guest !== undefined,
         pause: () => void destination.guest?.pause('ownership'),
-        yielded: () => {},
+        yielded: () => destination.yieldGuest(),
         mayYield: () => true,
       },
       observer: { info: (info) => this.noteStatus(destination, info) },
@@ -291,38 +300,16 @@ export class MigrationAttempt {
         side.pauseLink();
       });
     }
-    const stopOperator = this.letOperatorResume(outgoing);
-    return () => {
-      stop.abort();
-      stopOperator();
-    };
+    return () => stop.abort();
   }
 
-  private letOperatorResume(outgoing: OutgoingMigration): () => void {
-    const { source, destination, world } = this;
-    const { clock, plan } = world;
-    const { connects, resumeMs } = plan.recovery;
-    let sinceMs: number | undefined;
-    let doubtSinceMs: number | undefined;
-    return clock.every(OPERATOR_MS, () => {
-      if (!source.process.isAlive) return;
-      const { status, owner } = outgoing.info();
-      const isInDoubt = status.startsWith('postcopy-') && owner === 'unknown';
-      doubtSinceMs = isInDoubt ? (doubtSinceMs ?? clock.nowMs()) : undefined;
-      // A destination that cannot record what it answers says nothing; the source asks for ever.
-      if (doubtSinceMs !== undefined && clock.nowMs() - doubtSinceMs >= MEND_MS)
-        destination.ledger.breakWith(undefined);
-      if (status !== 'postcopy-paused') {
-        sinceMs = undefined;
-        return;
-      }
-      sinceMs ??= clock.nowMs();
-      if (clock.nowMs() - sinceMs < resumeMs) return;
-      sinceMs = undefined;
-      this.note(source, 'resume');
-      // Where there was no way, he knows one.
-      if (connects) outgoing.resume();
-      else outgoing.resume(() => this.connect());
+  private operatorOf(outgoing: OutgoingMigration): Operator {
+    const { world, source, destination } = this;
+    return new Operator({
+      secret: secretOf(world.plan.seed, this.number),
+      ...{ world, source, destination, outgoing },
+      connect: () => this.connect(),
+      note: (text) => this.note(source, text),
     });
   }
 
@@ -338,6 +325,14 @@ export class MigrationAttempt {
       await host.restart(fault.boots && side === 'source');
     };
     this.restarts.push(restart());
+  }
+
+  private ledgersSince(before: AttemptResult['ledgers']): AttemptResult['ledgers'] {
+    const since = (side: Side) => {
+      const { records, refused } = this[side].ledger.counts;
+      return { records: records - before[side].records, refused: refused - before[side].refused };
+    };
+    return { source: since('source'), destination: since('destination') };
   }
 
   private breakHosts(): void {

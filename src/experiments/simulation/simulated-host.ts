@@ -52,6 +52,12 @@ export class SimulatedHost {
     this.guest = undefined;
   }
 
+  /** An operator has it run elsewhere, and this side has heard of it. */
+  yieldGuest(): void {
+    this.clear();
+    this.world.log.add({ kind: 'destroyed', host: this });
+  }
+
   /** Everything but the disk is gone. */
   kill(): void {
     if (!this.process.isAlive) return;

@@ -12,6 +12,12 @@ export interface LedgerFault {
   readonly stays: boolean;
 }
 
+/** Records that came, and those that were refused of them. */
+export interface LedgerCounts {
+  readonly records: number;
+  readonly refused: number;
+}
+
 /** What happens to a record, for the log. */
 export interface LedgerWatch {
   recorded(record: OwnershipRecord): void;
@@ -30,6 +36,8 @@ export class SimulatedLedger implements OwnershipLedger {
   private tail: Promise<void> = Promise.resolve();
   private fault: LedgerFault | undefined;
   private writesSinceFault = 0;
+  private writes = 0;
+  private refusals = 0;
 
   constructor(clock: Clock, recordMs: number, watch: LedgerWatch) {
     this.clock = clock;
@@ -47,6 +55,10 @@ export class SimulatedLedger implements OwnershipLedger {
     return written;
   }
 
+  get counts(): LedgerCounts {
+    return { records: this.writes, refused: this.refusals };
+  }
+
   breakWith(fault: LedgerFault | undefined): void {
     this.fault = fault;
     this.writesSinceFault = 0;
@@ -54,6 +66,7 @@ export class SimulatedLedger implements OwnershipLedger {
 
   private async store(record: OwnershipRecord): Promise<void> {
     await this.clock.sleep(this.recordMs);
+    this.writes += 1;
     this.writesSinceFault += 1;
     const isRefused =
       this.fault !== undefined &&
@@ -67,6 +80,7 @@ export class SimulatedLedger implements OwnershipLedger {
       this.watch.recorded(record);
     }
     if (!isRefused) return;
+    this.refusals += 1;
     this.watch.refused(record);
     throw new SternaError('E_STATE_DIRECTORY', 'The disk is full in this simulation', {
       detail: { state: record.state },

@@ -6,6 +6,7 @@ import type { Machine, MachineFactory } from '../../guestmem/index.ts';
 import { BufferCheck } from './checks/buffer-check.ts';
 import { OwedPagesCheck } from './checks/owed-pages-check.ts';
 import { OwnershipCheck } from './checks/ownership-check.ts';
+import { PointCheck } from './checks/point-check.ts';
 import { RamCheck } from './checks/ram-check.ts';
 import { WaitCheck } from './checks/wait-check.ts';
 import { Dice } from './dice.ts';
@@ -67,6 +68,7 @@ export class World {
     this.ram = new RamCheck(this.log, { readsAll: plan.seed % FULL_LOOK_EVERY === 0 });
     this.ownership = new OwnershipCheck(this.log, this.hosts);
     this.log.watchWith(this.ownership, this.ram, this.buffers, new OwedPagesCheck(this.log));
+    this.log.watchWith(new PointCheck(this.log, this.ram));
     this.log.watchWith(new WaitCheck(this.log, this.clock, plan));
     this.touchedPages = touchedPages(plan, this.dice);
     this.hotPages = this.touchedPages.slice(0, plan.guest.hotPages);

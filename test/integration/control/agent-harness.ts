@@ -9,6 +9,7 @@ import {
   type QmpEvent,
   startAgent,
 } from '../../../src/control/index.ts';
+import { until } from '../../support/until.ts';
 
 export const IDLE_GUEST: GuestOptions = {
   ramBytes: 16 * 2 ** 20,
@@ -126,13 +127,9 @@ function matches(event: QmpEvent, name: string, data: Fields | undefined): boole
   return Object.entries(data ?? {}).every(([key, value]) => event.data[key] === value);
 }
 
-/** Asks again and again: each question is a round trip through the agent, so this does not spin. */
-async function migrationWhere(
-  qmp: QmpClient,
-  condition: (reply: Fields) => boolean,
-): Promise<Fields> {
-  for (;;) {
+function migrationWhere(qmp: QmpClient, condition: (reply: Fields) => boolean): Promise<Fields> {
+  return until('a reply of query-migrate', async () => {
     const reply = (await qmp.execute('query-migrate')) as Fields;
-    if (condition(reply)) return reply;
-  }
+    return condition(reply) ? reply : undefined;
+  });
 }

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
+import { until } from '../../support/until.ts';
 import { listenUri, Stage } from '../migration/stage.ts';
-import { until } from '../migration/until.ts';
 
 interface Limit {
   readonly 'cpu-index': number;

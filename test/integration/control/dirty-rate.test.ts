@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
+import { until } from '../../support/until.ts';
 import { AgentHarness, BUSY_GUEST, type Driven, type Fields } from './agent-harness.ts';
 
 describe('calc-dirty-rate', () => {
@@ -6,11 +7,11 @@ describe('calc-dirty-rate', () => {
 
   afterAll(() => harness.end());
 
-  async function measured({ qmp }: Driven): Promise<Fields> {
-    for (;;) {
+  function measured({ qmp }: Driven): Promise<Fields> {
+    return until('the rate to be measured', async () => {
       const reply = (await qmp.execute('query-dirty-rate')) as Fields;
-      if (reply.status === 'measured') return reply;
-    }
+      return reply.status === 'measured' ? reply : undefined;
+    });
   }
 
   it('measures a running guest by its logs, and by samples of its pages', async () => {

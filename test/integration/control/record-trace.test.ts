@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { decodeTrace, type Trace } from '../../../src/guestmem/index.ts';
+import { until } from '../../support/until.ts';
 import { AgentHarness, BUSY_GUEST, type Driven, type Fields } from './agent-harness.ts';
 
 /** BUSY_GUEST fills 8 MiB and writes the first 2 MiB. */
@@ -25,11 +26,11 @@ describe('x-record-trace-start', () => {
     expect(intervals.flatMap(({ pages }) => [...pages]).every((pfn) => pfn < HOT_PAGES)).toBe(true);
   }
 
-  async function recorded({ qmp }: Driven): Promise<Fields> {
-    for (;;) {
+  function recorded({ qmp }: Driven): Promise<Fields> {
+    return until('the trace to be recorded', async () => {
       const reply = (await qmp.execute('x-query-record-trace')) as Fields;
-      if (reply.status !== 'recording') return reply;
-    }
+      return reply.status === 'recording' ? undefined : reply;
+    });
   }
 
   it('writes what a running guest dirties, for as long as it is asked to', async () => {
@@ -106,8 +107,9 @@ describe('x-record-trace-start', () => {
   });
 
   async function booted({ qmp }: Driven): Promise<void> {
-    for (;;) {
-      if (((await qmp.execute('x-guest-info')) as Fields).booted === true) return;
-    }
+    await until('the guest to boot', async () => {
+      const { booted } = (await qmp.execute('x-guest-info')) as Fields;
+      return booted === true ? true : undefined;
+    });
   }
 });

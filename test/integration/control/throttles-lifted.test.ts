@@ -4,7 +4,7 @@ import type { AgentControl } from '../../../src/control/agent-control.ts';
 import type { Agent, GuestOptions } from '../../../src/control/index.ts';
 import { THROTTLE, THROTTLE_BY_LIMIT } from '../../../src/guestmem/control-block.ts';
 import { ControlBlock } from '../../../src/guestmem/index.ts';
-import { until } from '../migration/until.ts';
+import { until } from '../../support/until.ts';
 import { AgentHarness, type Driven } from './agent-harness.ts';
 
 /**

@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { decodeTrace, encodeTrace, type Trace } from '../../../src/guestmem/index.ts';
+import { until } from '../../support/until.ts';
 import { AgentHarness, type Driven, type Fields, isProven } from '../control/agent-harness.ts';
 
 const RAM_PAGES = 4096;
@@ -50,11 +51,11 @@ describe('a guest that replays a trace', () => {
     seed: 7,
   });
 
-  async function writesBeyond({ qmp }: Driven, writes: number): Promise<number> {
-    for (;;) {
+  function writesBeyond({ qmp }: Driven, writes: number): Promise<number> {
+    return until(`more than ${writes} writes`, async () => {
       const info = (await qmp.execute('x-guest-info')) as { readonly writes: number };
-      if (info.writes > writes) return info.writes;
-    }
+      return info.writes > writes ? info.writes : undefined;
+    });
   }
 
   async function expectWhole({ qmp }: Driven): Promise<void> {
@@ -91,10 +92,10 @@ describe('a guest that replays a trace', () => {
     const source = await harness.source('recorded-again', guest(1));
     await writesBeyond(source, 50);
     await source.qmp.execute('x-record-trace-start', { filename: again, interval: 50, span: 2200 });
-    for (;;) {
+    await until('the trace to be recorded', async () => {
       const { status } = (await source.qmp.execute('x-query-record-trace')) as Fields;
-      if (status === 'completed') break;
-    }
+      return status === 'completed' ? true : undefined;
+    });
     const trace = decodeTrace(readFileSync(again));
     const pagesOf = (intervals: Trace['intervals']) =>
       [...new Set(intervals.flatMap(({ pages }) => [...pages]))].sort((one, two) => one - two);

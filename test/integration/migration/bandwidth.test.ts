@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/base/index.ts';
 import type { FaultyProxy } from '../../support/faulty-proxy.ts';
+import { until } from '../../support/until.ts';
 import { listenUri, Stage } from './stage.ts';
-import { until } from './until.ts';
 
 /**
  * `max-bandwidth` as the wire sees it: bytes that crossed a proxy, between two moments of the

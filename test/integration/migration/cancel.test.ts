@@ -1,8 +1,8 @@
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { until } from '../../support/until.ts';
 import { type Crossing, CrossingKeeper } from './crossing.ts';
 import { CONVERGES, expectEqualMemory, NEVER_CONVERGES, savedMemory } from './guest-memory-file.ts';
 import { listenUri, Stage } from './stage.ts';
-import { until } from './until.ts';
 
 /**
  * A migration can be cancelled until GRANT, at any moment, and then it never was: the next one is

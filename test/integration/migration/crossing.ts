@@ -1,8 +1,8 @@
 import { expect } from 'vitest';
 import type { ErrorCode } from '../../../src/base/index.ts';
+import { until } from '../../support/until.ts';
 import type { MigrationReply, Site } from './site.ts';
 import { type GuestArguments, Stage } from './stage.ts';
-import { until } from './until.ts';
 
 /** A lost link, as the side sees it that was in the middle of reading or of writing. */
 export const LOST = ['E_CHANNEL_RESET', 'E_PROTOCOL_TRUNCATED'] as const;

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { until } from '../../support/until.ts';
 import { LOST, oneOf } from './crossing.ts';
 import type { FrameLink, Judge } from './frame-link.ts';
 import type { Site } from './site.ts';
 import { listenUri, Stage } from './stage.ts';
-import { until } from './until.ts';
 
 /** One side is killed, as by a crash or the kernel: the other one knows what to do, and says so. */
 

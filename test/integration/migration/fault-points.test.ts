@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type FaultPoint, SternaError } from '../../../src/base/index.ts';
 import { FileLedger } from '../../../src/control/index.ts';
 import { AgentProcess } from '../../../src/experiments/index.ts';
-import { until } from './until.ts';
+import { until } from '../../support/until.ts';
 
 /** A process dies at a named moment, as by `kill -9`, and starts again from its state directory. */
 

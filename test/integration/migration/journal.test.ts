@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { until } from '../../support/until.ts';
 import type { Site } from './site.ts';
 import { listenUri, Stage } from './stage.ts';
 import { runSterna } from './sterna-command.ts';
-import { until } from './until.ts';
 
 /**
  * The destination of a post-copy is lost for good. With a journal the guest goes on at the source

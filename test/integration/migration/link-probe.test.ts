@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { encodeFrame, encodeProbe, MESSAGE_TYPES } from '../../../src/protocol/index.ts';
+import { until } from '../../support/until.ts';
 import { HostileClient } from './hostile-client.ts';
 import type { Site } from './site.ts';
 import { listenUri, Stage } from './stage.ts';
 import { runSterna } from './sterna-command.ts';
-import { until } from './until.ts';
 
 /**
  * `x-probe-link` between agents: what it measures, whom it must not disturb, and that the

@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { until } from '../../support/until.ts';
 import type { FrameLink, Verdict } from './frame-link.ts';
 import type { Site } from './site.ts';
 import { listenUri, Stage } from './stage.ts';
 import { runSterna } from './sterna-command.ts';
-import { until } from './until.ts';
 
 /**
  * The link dies around GRANT. Nobody guesses; at most one side runs; the command line says so and

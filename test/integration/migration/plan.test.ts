@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { AgentPair } from '../../../src/experiments/index.ts';
 import type { Plan, PlanScore } from '../../../src/experiments/plan/index.ts';
+import { until } from '../../support/until.ts';
 import { runSterna } from './sterna-command.ts';
 
 /**
@@ -34,10 +35,10 @@ describe('sterna plan', () => {
   /** A pair whose guest has filled its RAM, with a limit below any link. */
   async function booted(workload: string): Promise<AgentPair> {
     const pair = await AgentPair.start({ ram: '64M', workload });
-    for (;;) {
+    await until('the guest to boot', async () => {
       const info = (await pair.sourceQmp.execute('x-guest-info')) as { readonly booted: boolean };
-      if (info.booted) break;
-    }
+      return info.booted ? true : undefined;
+    });
     await pair.sourceQmp.execute('migrate-set-parameters', {
       'max-bandwidth': BANDWIDTH_MIB * MIB,
     });

@@ -7,11 +7,11 @@ import {
   type JoinBody,
   MESSAGE_TYPES,
 } from '../../../src/protocol/index.ts';
+import { until } from '../../support/until.ts';
 import type { CrossingFrame } from './frame-link.ts';
 import { CREEPING, GUEST, postcopyOf, switched, UNLIMITED } from './postcopy-stage.ts';
 import type { Site } from './site.ts';
 import { listenUri, Stage } from './stage.ts';
-import { until } from './until.ts';
 
 /** The link is lost while the guest runs at the destination and pages of it are at the source. */
 

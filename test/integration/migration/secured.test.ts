@@ -8,10 +8,10 @@ import {
   validity,
   writeTlsDirectory,
 } from '../../support/test-keys.ts';
+import { until } from '../../support/until.ts';
 import type { Site } from './site.ts';
 import { listenUri, Stage } from './stage.ts';
 import { runSterna } from './sterna-command.ts';
-import { until } from './until.ts';
 
 /** Agents with keys: who may migrate where, and that a refusal harms neither side. */
 

@@ -1,9 +1,9 @@
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ErpClient, StreamClient } from '../../../src/experiments/index.ts';
+import { until } from '../../support/until.ts';
 import type { Site } from './site.ts';
 import { listenUri, Stage } from './stage.ts';
-import { until } from './until.ts';
 
 /** What clients of a guest see while it moves: real sockets to both agents. */
 

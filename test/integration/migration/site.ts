@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import type { ErrorReport } from '../../../src/base/index.ts';
 import type { QmpClient, QmpEvent } from '../../../src/control/client/index.ts';
 import type { AgentProcess } from '../../../src/experiments/index.ts';
-import { until } from './until.ts';
+import { until } from '../../support/until.ts';
 
 export type Fields = Readonly<Record<string, unknown>>;
 

@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { until } from '../../support/until.ts';
 import type { Site } from './site.ts';
 import { listenUri, Stage } from './stage.ts';
-import { until } from './until.ts';
 
 /**
  * Ownership cannot be recorded. Then it does not move: the guest goes on at the source, and the

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PAGE_ENTRY_BYTES } from '../../../src/protocol/index.ts';
+import { until } from '../../support/until.ts';
 import { throughPasses } from './guest-memory-file.ts';
 import type { MigrationReply, Site } from './site.ts';
 import { listenUri, Stage } from './stage.ts';
 import { type StreamTally, tallyStream } from './stream-tally.ts';
-import { until } from './until.ts';
 
 /** What `query-migrate` says, against the bytes that really crossed the wire. */
 

@@ -14,9 +14,9 @@ import {
   MESSAGE_TYPES,
   PROTOCOL_VERSION,
 } from '../../../src/protocol/index.ts';
+import { until } from '../../support/until.ts';
 import { type Crossing, CrossingKeeper } from './crossing.ts';
 import { HostileClient } from './hostile-client.ts';
-import { until } from './until.ts';
 
 /**
  * Whoever reaches a migration port can send bytes to it. It is not crashed, not grown, not kept

@@ -9,10 +9,10 @@ import {
   type HelloBody,
   MESSAGE_TYPES,
 } from '../../../src/protocol/index.ts';
+import { until } from '../../support/until.ts';
 import { CrossingKeeper, LOST } from './crossing.ts';
 import type { Judge } from './frame-link.ts';
 import { portOfNobody, strangePort } from './strange-peers.ts';
-import { until } from './until.ts';
 
 /**
  * What answers is no destination, or one that will not have this guest. The guest goes on where it

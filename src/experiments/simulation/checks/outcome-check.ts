@@ -42,7 +42,8 @@ export class OutcomeCheck {
       this.checkSourceAnswer(end, outgoing);
       this.checkSourceHost(end, outgoing);
     }
-    if (incoming.status !== 'killed') this.checkDestination(end);
+    if (incoming.status === 'completed' && isTakenBack(outgoing)) this.checkOverruled(end);
+    else if (incoming.status !== 'killed') this.checkDestination(end);
     if (outgoing.status !== 'killed' && incoming.status !== 'killed') {
       this.checkBothSides(end, outgoing);
       this.checkLiveness(end);
@@ -55,6 +56,11 @@ export class OutcomeCheck {
   private checkSourceAnswer({ fault, hits }: AttemptEnd, outgoing: SourceOutcome): void {
     const { granted, answer } = this.answers;
     const code = outgoing.error?.code;
+    if (isTakenBack(outgoing)) {
+      this.require(granted, 'source took back a guest that it had not given away');
+      this.require(ownerAtSource(outgoing) === 'source', 'source took the guest back for another');
+      return;
+    }
     const owner = ownerAtSource(outgoing);
     const situation = `when GRANT was ${granted ? '' : 'not '}sent, answer: ${answer}`;
     this.require(owner !== undefined, `source reports no owner with ${code}`);
@@ -92,7 +98,10 @@ export class OutcomeCheck {
     this.require(source.isRunning || standsStill, `${name} owns the guest and does not run it`);
     const held = guest?.machine.heldPages();
     const problems = guest?.machine.problems(held) ?? ['it is gone'];
-    const lost = guest?.machine.pagesThatDiffer(guest.memory, held) ?? [];
+    // One that was taken back is not what this machine has made of it.
+    const lost = isTakenBack(outgoing)
+      ? []
+      : (guest?.machine.pagesThatDiffer(guest.memory, held) ?? []);
     this.require(problems.length === 0, `the guest at ${name} is damaged: ${problems[0]}`);
     this.require(lost.length === 0, `the guest at ${name} lost pages: ${lost.slice(0, 5)}`);
   }
@@ -126,6 +135,13 @@ export class OutcomeCheck {
     );
   }
 
+  /** It had the whole guest when an operator took that back, who was wrong, and has heard of it. */
+  private checkOverruled({ destination: { guest, name, record } }: AttemptEnd): void {
+    this.require(guest === undefined, `${name} keeps a guest that was taken back`);
+    const state = record?.state ?? 'nothing';
+    this.require(state === 'granted', `${name} was overruled, and its disk says ${state}`);
+  }
+
   private checkNobodyWaits({ guest, name }: SimulatedHost): void {
     const waiting = guest?.machine.faults.waiting().length ?? 0;
     this.require(waiting === 0, `the guest at ${name} is whole, and ${waiting} vCPUs wait`);
@@ -134,6 +150,7 @@ export class OutcomeCheck {
   }
 
   private checkBothSides({ incoming }: AttemptEnd, outgoing: SourceOutcome): void {
+    if (incoming.status === 'completed' && isTakenBack(outgoing)) return;
     const owner = ownerAtSource(outgoing);
     const hasIt = incoming.status === 'completed' || incoming.status === 'stranded';
     if (owner === 'destination')
@@ -147,7 +164,7 @@ export class OutcomeCheck {
 
   /** With both sides alive and ways between them, post-copy ends, however often a link breaks. */
   private checkLiveness({ outgoing, incoming }: AttemptEnd): void {
-    if (!this.answers.inPostcopy) return;
+    if (!this.answers.inPostcopy || isTakenBack(outgoing)) return;
     this.require(
       outgoing.status === 'completed' && incoming.status === 'completed',
       `post-copy did not end: source ${describe(outgoing.error)}, destination ${incoming.status}`,
@@ -190,6 +207,10 @@ export class OutcomeCheck {
 
 function ownerAtSource({ status, error }: SourceOutcome): GuestOwner | undefined {
   return status === 'completed' ? 'destination' : error?.guestOwner;
+}
+
+function isTakenBack({ error }: SourceOutcome): boolean {
+  return error?.code === 'E_TAKEN_BACK';
 }
 
 function describe(error: SternaError | undefined): string {

@@ -6,6 +6,9 @@ import type { SimulatedHost } from '../simulated-host.ts';
 const PAGES_NAMED_MAX = 5;
 const ZEROS = Buffer.alloc(PAGE_BYTES);
 
+/** Pages that hold something, and what. All others are zero. */
+export type RamSnapshot = ReadonlyMap<number, Buffer>;
+
 export interface RamCheckOptions {
   /** Also RAM that nobody should have touched: it costs more than the rest of a small history. */
   readonly readsAll: boolean;
@@ -58,6 +61,30 @@ export class RamCheck implements Checker {
     this.tell(name, different);
     for (const problem of machine.problems(machine.heldPages()).slice(0, PAGES_NAMED_MAX))
       this.log.violation(`the guest at ${name} is in an impossible state: ${problem}`);
+  }
+
+  /** What the guest has made of its RAM up to now, wherever its pages are. */
+  snapshot(): RamSnapshot {
+    // A page that is written gets another buffer.
+    return new Map(this.captured);
+  }
+
+  /** Pages of the host that are not as in `pages`, by what either of them holds. */
+  differences({ guest }: SimulatedHost, pages: RamSnapshot): readonly number[] {
+    if (guest === undefined) return [];
+    const { memory, machine } = guest;
+    const held = this.options.readsAll
+      ? range(memory.pageCount)
+      : [...new Set([...machine.heldPages(), ...pages.keys()])];
+    return held.filter((pfn) => !pageAt(memory, pfn).equals(pages.get(pfn) ?? ZEROS));
+  }
+
+  /** The guest was taken back, and is what it was then; from now on it is watched there. */
+  goBackTo(host: SimulatedHost, pages: RamSnapshot): void {
+    const { blocks = [] } = host.guest?.memory ?? {};
+    const looked = blocks.map((block) => Uint8Array.from(receivedMarks(block)));
+    this.captured = new Map(pages);
+    this.resumed = { host, looked };
   }
 
   private capture({ guest }: SimulatedHost): void {

@@ -4,7 +4,7 @@ import { EVERY_MODE, POSTCOPY } from './kill-points.ts';
 
 describe('kill -9 in mode hybrid', () => {
   it.each([...EVERY_MODE, ...POSTCOPY, 'source.first-pass-sent'] as const)(
-    '%s leaves exactly one owner, and RAM that the guest can have left',
+    '%s leaves exactly one owner, and if no page is missing RAM that the guest can have left',
     (point) => kill({ mode: 'hybrid', point }),
     KILL_LIMIT_MS,
   );

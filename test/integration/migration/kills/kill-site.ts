@@ -6,8 +6,8 @@ import type { FaultPoint } from '../../../../src/base/index.ts';
 import type { QmpClient } from '../../../../src/control/client/index.ts';
 import { FileLedger } from '../../../../src/control/index.ts';
 import { AgentProcess } from '../../../../src/experiments/index.ts';
+import { until } from '../../../support/until.ts';
 import { FrameLink, type Judge } from '../frame-link.ts';
-import { until } from '../until.ts';
 
 export type Side = 'source' | 'destination';
 

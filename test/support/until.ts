@@ -1,4 +1,4 @@
-import { systemClock } from '../../../src/base/index.ts';
+import { systemClock } from '../../src/base/index.ts';
 
 const BREATH_MS = 4;
 const LIMIT_MS = 15_000;
