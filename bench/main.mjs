@@ -11,6 +11,7 @@ import { journal } from './journal.mjs';
 import { kernels } from './kernels.mjs';
 import { memory } from './memory.mjs';
 import { order } from './order.mjs';
+import { plan } from './plan.mjs';
 import { postcopy } from './postcopy/postcopy.mjs';
 import { softMmu } from './soft-mmu.mjs';
 import { spill } from './spill.mjs';
@@ -30,6 +31,7 @@ const BENCHES = [
   spill,
   journal,
   codec,
+  plan,
 ];
 const options = process.argv.slice(2);
 const smoke = options.includes('--smoke');

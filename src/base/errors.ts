@@ -127,7 +127,7 @@ export const ERROR_CODES = {
   E_OWNERSHIP_UNKNOWN: [
     70,
     'world',
-    'Ask the destination with `sterna info`. If it does not have the guest: `sterna recover --take-ownership` here, or `sterna source --take-ownership` when this source has ended.',
+    'The source asks on while it lives, and `sterna info` says when it knows. Ask the destination with `sterna info`, too. If it does not have the guest and never will: `sterna recover --take-ownership` here, or `sterna source --take-ownership` when this source has ended.',
   ],
   E_TLS_HANDSHAKE: [
     80,

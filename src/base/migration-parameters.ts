@@ -30,7 +30,10 @@ export interface MigrationParameters {
   maxPostcopyBandwidthBytesPerSecond: number;
   /** `x-mode`. */
   mode: MigrationMode;
-  /** `x-timeout`: milliseconds of pre-copy, 0 = none; then `x-timeout-action`. */
+  /**
+   * `x-timeout`: milliseconds of pre-copy, 0 = none; then `x-timeout-action`. With `postcopy` that
+   * comes in time for the last page to have come by then.
+   */
   timeoutMs: number;
   timeoutAction: TimeoutAction;
   /**

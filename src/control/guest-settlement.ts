@@ -33,9 +33,11 @@ export class GuestSettlement {
    */
   departing({ status, owner }: MigrationInfo): void {
     const { guests } = this.options;
+    const isHere = isOver(status) && owner === 'source';
     if (status === 'completed') guests.leave(true);
+    else if (isHere) guests.stay();
     // Until then the RAM here is the only one that is whole, whoever has the guest.
-    else if (isPostcopy(status) || (isOver(status) && owner !== 'source')) guests.leave(false);
+    else if (isPostcopy(status) || isOver(status)) guests.leave(false);
   }
 
   /** Is the guest still ours? The engine has decided, and the ledger has it. */
@@ -59,7 +61,8 @@ export class GuestSettlement {
     const record = ledger.read(guests.need().description.uuid);
     const granted = record?.state === 'granting' || record?.state === 'granted';
     let error = cause;
-    if (isPostcopy(info?.status)) error = stranded(info, record?.peer, guests.isTorn, cause);
+    if (isPostcopy(info?.status) && info?.owner === 'destination')
+      error = stranded(info, record?.peer, guests.isTorn, cause);
     else if (granted) error = inDoubt(record, cause);
     error.side = 'source';
     error.guestOwner ??= 'source';

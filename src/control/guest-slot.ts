@@ -192,7 +192,14 @@ export class GuestSlot {
     this.changed();
   }
 
-  /** It did not leave after all. */
+  /** An engine has it go on here: a destination that may have had it has not. */
+  stay(): void {
+    if (this.place !== 'unknown') return;
+    this.place = 'here';
+    this.changed();
+  }
+
+  /** It did not leave after all: an operator says so. */
   comeBack(): void {
     this.place = 'here';
     for (const reason of ['migration', 'ownership', 'operator'] as const) {

@@ -231,10 +231,11 @@ export class Migrations {
 
   /**
    * By an operator's word: ends a migration that is paused in post-copy, and the guest goes on
-   * here. Resolves to false when there is none.
+   * here. Resolves to false when there is none; then nobody asks any more who has the guest.
    */
   async takeBack(): Promise<boolean> {
     const { host, guests } = this.options;
+    if (!this.goesOut) await host.endQuestion();
     if (!this.goesOut || !this.info?.status.startsWith('postcopy-')) return false;
     await host.takeBack();
     guests.comeBack();
@@ -389,6 +390,8 @@ export class Migrations {
     if (this.outgoingId !== undefined && info.migrationId !== this.outgoingId) return;
     this.info = info;
     if (info.side === 'source') this.settlement.departing(info);
+    // The answer of a destination that was asked behind the end.
+    if (info.side === 'source' && this.outgoingId === undefined) this.tellResident();
     this.events.update(info);
   }
 }

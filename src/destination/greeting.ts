@@ -2,7 +2,7 @@ import { PAGE_BYTES, SternaError } from '../base/index.ts';
 import type { Machine } from '../guestmem/index.ts';
 import { type HelloBody, rehearseSwitch } from '../protocol/index.ts';
 import type { IncomingOptions } from './incoming-contract.ts';
-import type { TakeOver } from './take-over.ts';
+import type { TakeOver } from './ownership/take-over.ts';
 
 const SUPPORTED_CAPABILITIES = [
   ...(['xbzrle', 'validate-uuid', 'postcopy-ram', 'postcopy-preempt'] as const),

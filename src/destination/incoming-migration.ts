@@ -3,22 +3,20 @@ import {
   decodeJoin,
   decodeProbe,
   encodeAttached,
-  encodeError,
   encodeRecovery,
-  errorBodyFrom,
   type FrameHeader,
   type JoinBody,
-  MESSAGE_TYPES,
   type MessageName,
 } from '../protocol/index.ts';
+import { sayFarewell } from './farewell.ts';
 import type { IncomingOptions, IncomingOutcome, JoinTarget } from './incoming-contract.ts';
 import { IncomingLink, type LinkOwner } from './incoming-link.ts';
 import { IncomingRecord } from './incoming-record.ts';
-import { checkJoin, checkJoinByName } from './join-check.ts';
 import { MessageHandlers } from './message-handlers.ts';
-import { answerByRecord } from './ownership-answer.ts';
+import { checkJoin, checkJoinByName } from './ownership/join-check.ts';
+import { answerByRecord } from './ownership/ownership-answer.ts';
+import { TakeOver } from './ownership/take-over.ts';
 import { ProbeReceiver } from './probe/probe-receiver.ts';
-import { TakeOver } from './take-over.ts';
 
 const PUBLISH_MS = 50;
 const ALIVE_CHECK_MS = 100;
@@ -27,7 +25,6 @@ const ALIVE_CHECK_MS = 100;
  * that is shorter.
  */
 const HELLO_LIMIT_MS = 10_000;
-const FAREWELL_MS = 1_000;
 
 /**
  * One incoming migration. Frames drive it: `incoming-link.ts` holds what comes against the
@@ -280,24 +277,17 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     this.handlers.postcopy?.unlink();
     log.warn({ event: 'postcopy.paused', code: error.code, error: error.message });
     for (const link of [this.link, this.second]) {
-      if (link !== undefined) void this.tell(link, error);
+      if (link !== undefined) void this.leave(link, error);
     }
     this.setSecond(undefined);
     this.publish();
   }
 
-  /** Why this side leaves, then the end of the connection. */
-  private async tell(link: IncomingLink, error: SternaError): Promise<void> {
-    const { channel } = link;
+  private leave(link: IncomingLink, error: SternaError): Promise<void> {
     link.deafen();
     error.guestOwner ??= 'destination';
     error.side ??= 'destination';
-    if (error.detail.remote !== true && channel.duplex) {
-      const told = channel.send(MESSAGE_TYPES.ERROR, encodeError(errorBodyFrom(error)));
-      const delivered = told.then(() => channel.end()).catch(() => {});
-      await Promise.race([delivered, this.options.clock.sleep(FAREWELL_MS)]);
-    }
-    channel.destroy(error);
+    return sayFarewell(link.channel, this.options.clock, error);
   }
 
   private finish(): void {
@@ -338,13 +328,12 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
 
   private fail(error: SternaError): void {
     if (this.record.status === 'completed') return this.finishWithout(error);
-    const remote = error.detail.remote === true;
     error.phase ??= this.link.state;
     error.side ??= 'destination';
     this.failure = error;
     const { busy } = this.link;
     this.link.deafen();
-    void this.cleanUp(error, remote, busy);
+    void this.cleanUp(error, busy);
   }
 
   /** The guest runs here. What failed is the proof, not the migration. */
@@ -357,13 +346,8 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     this.finish();
   }
 
-  private async cleanUp(
-    error: SternaError,
-    remote: boolean,
-    busy: Promise<void> | undefined,
-  ): Promise<void> {
+  private async cleanUp(error: SternaError, busy: Promise<void> | undefined): Promise<void> {
     const { clock, log } = this.options;
-    const { channel } = this.link;
     // A handler that still waits may be building the machine that has to go.
     await busy?.catch(() => {});
     // Or it was recording that the guest is this side's, which no failure of the link undoes.
@@ -386,14 +370,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
       detail: error.detail,
       guestOwner: error.guestOwner,
     });
-    if (!remote && channel.duplex) {
-      const told = channel.send(MESSAGE_TYPES.ERROR, encodeError(errorBodyFrom(error)));
-      await Promise.race([
-        told.then(() => channel.end()).catch(() => {}),
-        clock.sleep(FAREWELL_MS),
-      ]);
-    }
-    channel.destroy(error);
+    await sayFarewell(this.link.channel, clock, error);
     this.second?.drop(error);
     this.settle?.({ status: this.record.status === 'cancelled' ? 'cancelled' : 'failed', error });
   }

@@ -8,4 +8,4 @@ export type {
   RunningProbe,
 } from './incoming-contract.ts';
 export { IncomingMigration } from './incoming-migration.ts';
-export { type AskedSide, answerByRecord } from './ownership-answer.ts';
+export { type AskedSide, answerByRecord } from './ownership/ownership-answer.ts';

@@ -34,10 +34,10 @@ import type { IncomingOptions } from './incoming-contract.ts';
 import type { IncomingLink } from './incoming-link.ts';
 import type { IncomingRecord } from './incoming-record.ts';
 import { openJournal } from './journal/open-journal.ts';
+import type { TakeOver } from './ownership/take-over.ts';
 import { PageLoader } from './page-loader.ts';
 import { PostcopyReceiver } from './postcopy-receiver.ts';
 import { ProgressTeller } from './progress-teller.ts';
-import type { TakeOver } from './take-over.ts';
 
 const SOFTWARE = 'sterna';
 /**

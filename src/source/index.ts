@@ -30,7 +30,7 @@ export type {
 export type { PolicyModule } from './policy/policy-module.ts';
 export { builtInPolicy } from './policy/policy-table.ts';
 export { outrunsLink } from './policy/throttle.ts';
-export { byTimeout } from './policy/user-rules.ts';
+export { byTimeout, withinDeadline } from './policy/user-rules.ts';
 export type { PromisedPages } from './postcopy/promised-pages.ts';
 export type { SourceHalf, Spill } from './postcopy/spill/spill.ts';
 export { TakenUpMigration, type TakenUpOptions } from './postcopy/spill/taken-up-migration.ts';

@@ -189,7 +189,10 @@ function ownMoves(world: OwnershipWorld, index: SideIndex, add: Add): void {
   const asks = phase === 'in-doubt' || phase === 'granted' || (phase === 'owner' && side.claims);
   if (asks && isIdle && side.question === undefined && peer.process === 'up') {
     if (migrationId !== undefined) {
-      add('step', 'asks', (draft) => ask(draft, index));
+      // A new process cannot show the secret of the migration, unless somebody lets it have the
+      // page spill; its predecessor asks until it is told.
+      const kind = side.ownership.hasMemory ? 'step' : 'operator';
+      add(kind, 'asks', (draft) => ask(draft, index));
       const none = { type: 'answered', answer: 'none', epoch, migrationId } as const;
       add('fault', 'asks a stranger', (draft) => draft.step(index, none), 'stranger');
     }

@@ -13,6 +13,7 @@ export const NO_LIMITS: PolicyLimits = {
   timeoutMs: 0,
   timeoutAction: 'suspend',
   maxBandwidthBytesPerSecond: 0,
+  maxPostcopyBandwidthBytesPerSecond: 0,
   availSwitchoverBandwidthBytesPerSecond: 0,
   hybrid: undefined,
   autoConverge: undefined,

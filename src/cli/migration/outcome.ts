@@ -22,7 +22,7 @@ export function outcomeOf(view: MigrationView): Outcome {
 }
 
 /** The migration is not over: this side goes on trying, or waits to be told to. */
-function withoutLink({ status, postcopy }: MigrationView): Outcome {
+function withoutLink({ status, owner, postcopy }: MigrationView): Outcome {
   const { pausedError, waitsForResume, remainingPages } = postcopy ?? {};
   const lost = new SternaError('E_CHANNEL_RESET', 'The link to the destination is lost');
   const resume =
@@ -33,7 +33,8 @@ function withoutLink({ status, postcopy }: MigrationView): Outcome {
   const { lines } = reportedFailure({
     ...(pausedError ?? errorReport(lost)),
     phase: status,
-    guestOwner: 'destination',
+    // Unknown when the link was lost around GRANT.
+    guestOwner: owner,
     detail: { ...pausedError?.detail, remainingPages: remainingPages ?? 0 },
     nextStep,
   });

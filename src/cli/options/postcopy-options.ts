@@ -39,9 +39,10 @@ export function withPostcopyOptions(command: Command): Command {
       new Option('--postcopy-resume', 'go on with a migration whose link was lost, and follow it'),
     )
     .addOption(
-      new Option('--timeout-postcopy', 'after the timeout, switch to post-copy').conflicts(
-        'timeoutSuspend',
-      ),
+      new Option(
+        '--timeout-postcopy',
+        'switch to post-copy in time to end by the timeout',
+      ).conflicts('timeoutSuspend'),
     );
 }
 

@@ -110,6 +110,11 @@ export class MigrationHost {
     return (await this.ask((id) => ({ type: 'take-back', id }))) as number;
   }
 
+  /** Resolves when nobody asks any more who has the guest of the last migration. */
+  async endQuestion(): Promise<void> {
+    if (this.worker !== undefined) await this.ask((id) => ({ type: 'end-question', id }));
+  }
+
   /** Outside of a migration. */
   async setDirtyLimit(request: DirtyLimitRequest): Promise<void> {
     await this.ask((id) => ({ type: 'dirty-limit', id, request }));

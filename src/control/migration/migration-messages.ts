@@ -88,6 +88,8 @@ export type HostMessage =
   | { readonly type: 'recover'; readonly id: number; readonly uri: string }
   /** Answered with the new epoch. */
   | { readonly type: 'take-back'; readonly id: number }
+  /** An operator decides who has the guest of the last migration. */
+  | { readonly type: 'end-question'; readonly id: number }
   /** The guest of the last migration was taken back, and runs here in that epoch. */
   | { readonly type: 'set-claim'; readonly epoch: number }
   | { readonly type: 'set-parameters'; readonly changes: Partial<MigrationParameters> }

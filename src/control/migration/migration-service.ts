@@ -54,6 +54,10 @@ export class MigrationService {
   private readonly closing = new AbortController();
   /** Also after its end: the guest can be taken back then. */
   private last: OutgoingJob | undefined;
+  /** Who has the guest of the last migration, asked behind its end. */
+  private question:
+    | { readonly giveUp: AbortController; readonly learnt: Promise<void> }
+    | undefined;
   private outgoing: { readonly job: OutgoingJob; readonly settled: Promise<void> } | undefined;
 
   constructor(options: ServiceOptions) {
@@ -96,6 +100,8 @@ export class MigrationService {
         return this.answer(message.id, () => this.incoming.recover(message.uri));
       case 'take-back':
         return this.answer(message.id, () => this.takeBack());
+      case 'end-question':
+        return this.answer(message.id, () => this.endQuestion());
       case 'set-claim':
         return this.claim(message.epoch);
       case 'set-parameters':
@@ -155,6 +161,7 @@ export class MigrationService {
         this.dirtyLimits.release();
       }
       post({ type: 'outgoing-ended', migrationId: request.migrationId });
+      this.learnOwner(job);
     });
     this.outgoing = { job, settled };
     this.last = job;
@@ -196,6 +203,18 @@ export class MigrationService {
   private takeBack(): Promise<number> {
     if (this.outgoing !== undefined) return this.outgoing.job.takeBack();
     throw new SternaError('E_STATE', 'There is no paused migration to take the guest back from');
+  }
+
+  /** Behind its end: nobody waits for that but the guest. */
+  private learnOwner(job: OutgoingJob): void {
+    const giveUp = new AbortController();
+    const learnt = job.learnOwner(AbortSignal.any([giveUp.signal, this.closing.signal]));
+    this.question = { giveUp, learnt };
+  }
+
+  private async endQuestion(): Promise<void> {
+    this.question?.giveUp.abort();
+    await this.question?.learnt;
   }
 
   private claim(epoch: number): void {

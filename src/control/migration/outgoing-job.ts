@@ -119,6 +119,11 @@ export class OutgoingJob {
     if (this.engine instanceof OutgoingMigration) await this.engine.claim(epoch, signal);
   }
 
+  /** After an end that left open who has the guest: asks until it is known, or `signal`. */
+  async learnOwner(signal: AbortSignal): Promise<void> {
+    if (this.engine instanceof OutgoingMigration) await this.engine.learnOwner(signal);
+  }
+
   setParameters(changes: Partial<MigrationParameters>): void {
     this.parameters = { ...this.parameters, ...changes };
     this.engine?.setParameters(changes);

@@ -59,9 +59,12 @@ export interface SimulatedMigration {
 /** A user would have given up before; and a guest whose RAM was sent so many times in vain, too. */
 export const ELAPSED_MS_MAX = 120_000;
 const SENT_TIMES_MAX = 8;
+const PASSES_MAX = 1000;
+const TRACE_TIMES = 2;
 
 /** As `source/precopy/precopy.ts` and `source/precopy/rounds.ts` have them. */
 const SWITCH_OVERHEAD_MS = 3;
+const HISTORY_MAX = 1000;
 const EMPTY_RUN_PAGES = 0xffff;
 
 /** One migration of a recorded guest, pass by pass, with the policy that would really decide. */
@@ -76,7 +79,9 @@ class Simulation {
   private readonly link: LinkModel;
   private readonly sender: PassSender;
   private readonly vcpuLimits: VcpuLimitModel | undefined;
+  /** The newest passes. */
   private readonly history: PolicyPass[] = [];
+  private passCount = 0;
   private elapsedMs = 0;
   private guestMs: number;
   private throttlePercent = 0;
@@ -113,10 +118,11 @@ class Simulation {
     const begun = await policy.begin({ ramPages: guest.populated.count, limits });
     this.link.paceBytesPerMs = (begun.bytesPerSecond ?? 0) / 1000;
     let remainingPages = this.dirty.count;
+    let passMsMax: number | undefined;
     for (let pass = 1; ; pass += 1) {
       const lastRemainingPages = pass === 1 ? undefined : remainingPages;
       const passThrottle = this.throttlePercent;
-      const { writtenPages, ...sent } = this.sendPass(pass);
+      const { writtenPages, ...sent } = this.sendPass(pass, passMsMax);
       let dirtiedPages = writtenPages;
       const describe = (): PolicyRound => {
         const ended = { ...sent, pass, dirtyPages: remainingPages, dirtiedPages };
@@ -129,22 +135,38 @@ class Simulation {
         round = describe();
         decision = await policy.decide(round);
       }
+      this.passCount = pass;
       this.history.push(round.history.at(-1) as PolicyPass);
+      if (this.history.length > HISTORY_MAX) this.history.shift();
       remainingPages = round.remainingPages;
       if (decision.action !== 'iterate') return this.end(decision);
-      if (this.isInVain) return this.ended('endless', 0, decision);
+      if (this.isInVain) {
+        if (limits.timeoutMs === 0) return this.ended('endless', 0, decision);
+        this.skipTo(limits.timeoutMs);
+      }
       this.link.paceBytesPerMs = (decision.bytesPerSecond ?? 0) / 1000;
+      passMsMax = decision.passMsMax;
       this.throttlePercent =
         this.vcpuLimits?.next(round) ?? decision.throttlePercent ?? this.throttlePercent;
     }
   }
 
-  /** With a timeout it ends by that. */
+  /** It would go on like that. */
   private get isInVain(): boolean {
-    const { parameters, guest } = this.setup;
-    if (parameters.timeoutMs > 0) return false;
+    const { guest } = this.setup;
     const sentPages = this.wireBytes / PAGE_BYTES;
-    return this.elapsedMs > ELAPSED_MS_MAX || sentPages > SENT_TIMES_MAX * guest.populated.count;
+    // Short passes that leave too much, and nothing will come that has not come.
+    const isOften = this.passCount >= PASSES_MAX && this.elapsedMs > TRACE_TIMES * guest.spanMs;
+    const isMuch = sentPages > SENT_TIMES_MAX * guest.populated.count;
+    return isOften || isMuch || this.elapsedMs > ELAPSED_MS_MAX;
+  }
+
+  /** A timeout of the user's ends it then, and until then all goes on as it went. */
+  private skipTo(timeoutMs: number): void {
+    const times = Math.max(1, timeoutMs / this.elapsedMs);
+    this.elapsedMs *= times;
+    this.wireBytes *= times;
+    this.slowedMs *= times;
   }
 
   private end(decision: EndDecision): SimulatedMigration {
@@ -153,14 +175,14 @@ class Simulation {
     return this.ended('gave-up', 0, decision);
   }
 
-  private sendPass(pass: number) {
+  private sendPass(pass: number, msMax: number | undefined) {
     const { guest, parameters, candidate } = this.setup;
     this.encoder.beginPass(pass, this.lag, this.link);
     const byWeight = parameters.reorder;
     // The first one with deltas learns which pages are hot, whatever the order.
     const syncs = byWeight || (usesDeltas(candidate.codec) && pass === 1);
     const firstBytes = pass === 1 ? Math.ceil(guest.pageCount / EMPTY_RUN_PAGES) * ENTRY_BYTES : 0;
-    const sent = this.sender.send({ byWeight, syncs }, firstBytes, (ms, into) => {
+    const sent = this.sender.send({ byWeight, syncs, msMax }, firstBytes, (ms, into) => {
       this.runGuest(ms, into);
     });
     if (pass === 1) this.encoder.prime(this.sender.writtenInPass);
@@ -222,7 +244,7 @@ class Simulation {
 
   /** What all that is dirty takes; the cache stays as it is. */
   private costOfRest(): { readonly wireBytes: number; readonly encodeMs: number } {
-    this.encoder.beginPass(this.history.length + 1, this.lag, this.link);
+    this.encoder.beginPass(this.passCount + 1, this.lag, this.link);
     let [wireBytes, encodeMs] = [0, 0];
     this.dirty.forEach((pfn) => {
       const cost = this.encoder.costOf(pfn, false);

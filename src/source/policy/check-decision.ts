@@ -45,14 +45,18 @@ export function checkDecision(answer: unknown, allows: PolicyPermissions): Check
 }
 
 function checkIterate(
-  { bytesPerSecond, throttlePercent }: Readonly<Record<string, unknown>>,
+  { bytesPerSecond, passMsMax, throttlePercent }: Readonly<Record<string, unknown>>,
   allows: PolicyPermissions,
   because: { readonly because?: string },
 ): Checked<PolicyDecision> {
   if (!isRate(bytesPerSecond)) return wrongRate(bytesPerSecond);
+  if (!isDuration(passMsMax)) {
+    return wrong(`passMsMax must be a number above 0, not ${show(passMsMax)}`);
+  }
   const value = {
     action: 'iterate' as const,
     ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }),
+    ...(passMsMax === undefined ? {} : { passMsMax }),
     ...because,
   };
   if (throttlePercent === undefined) return { ok: true, value };
@@ -80,6 +84,10 @@ function checkEnd(
 function isRate(value: unknown): value is number | undefined {
   if (value === undefined || value === 0) return true;
   return typeof value === 'number' && Number.isFinite(value) && value >= PACE_BYTES_PER_SECOND_MIN;
+}
+
+function isDuration(value: unknown): value is number | undefined {
+  return value === undefined || (typeof value === 'number' && value > 0);
 }
 
 function wrongRate(value: unknown): { readonly ok: false; readonly problem: string } {

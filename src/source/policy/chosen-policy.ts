@@ -5,7 +5,7 @@ import { type Checked, checkBegin, checkDecision } from './check-decision.ts';
 import type { Policy, PolicyBegin, PolicyDecision, PolicyRound, PolicyStart } from './policy.ts';
 import type { PolicyModule } from './policy-module.ts';
 import { builtInPolicy } from './policy-table.ts';
-import { byTimeout } from './user-rules.ts';
+import { byTimeout, withinDeadline } from './user-rules.ts';
 
 /** The first answer takes the start of a thread and the loading of a file. */
 const BEGIN_LIMIT_MS = 3000;
@@ -57,6 +57,7 @@ export class ChosenPolicy {
     const answer = module && (await this.ask(() => module.decide(round), DECIDE_LIMIT_MS, check));
     let decision = answer ?? this.policy.decide(round);
     if (decision.action === 'iterate') decision = byTimeout(round) ?? decision;
+    decision = withinDeadline(round, decision);
     this.lastDecision = {
       pass: round.pass,
       action: decision.action,

@@ -94,11 +94,13 @@ export interface PolicyPass {
 /** What the user wants and allows; read anew for each round, for most of it changes live. */
 export interface PolicyLimits {
   readonly downtimeLimitMs: number;
-  /** Of pre-copy; 0: none. */
+  /** Of pre-copy; 0: none. One that ends in post-copy is when the last page is to have come. */
   readonly timeoutMs: number;
   readonly timeoutAction: TimeoutAction;
   /** Holds whatever a policy says; 0: unlimited. */
   readonly maxBandwidthBytesPerSecond: number;
+  /** The same in post-copy. */
+  readonly maxPostcopyBandwidthBytesPerSecond: number;
   /** To assume for the switch instead of what was measured; 0: none. */
   readonly availSwitchoverBandwidthBytesPerSecond: number;
   /** Post-copy may follow by these rules; undefined: only on command. */
@@ -145,6 +147,11 @@ export interface IterateDecision {
   readonly action: 'iterate';
   /** Of the next pass; absent or 0: the user's limit alone. */
   readonly bytesPerSecond?: number;
+  /**
+   * Of the next pass: what it has not sent by then stays dirty, and the policy is asked again.
+   * Absent: until all was sent.
+   */
+  readonly passMsMax?: number;
   /** From now on, 0 to 99; absent: as it is. Only where `allows.throttle`. */
   readonly throttlePercent?: number;
   /** Logged and shown, one short sentence. */

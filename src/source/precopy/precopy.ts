@@ -62,9 +62,10 @@ async function passes(
   record.dirtySyncCount = 1;
   const begun = await policy.begin({ ramPages: record.remainingPages, limits });
   sender.setPace(begun.bytesPerSecond ?? 0);
+  let passMsMax: number | undefined;
   for (let pass = 1; ; pass += 1) {
     rounds.beginPass();
-    const totals = await sendPass(context, order, pass, record.remainingPages);
+    const totals = await sendPass(context, order, pass, record.remainingPages, passMsMax);
     if (pass === 1) context.reached('source.first-pass-sent');
     if (context.wantsPostcopy()) return leaveForPostcopy(context, pass);
     await waitUntil(context, startMsOfPass(context) + PASS_MS_MIN);
@@ -85,6 +86,7 @@ async function passes(
     logPass(context, round, decision);
     if (decision.action === 'iterate') {
       apply(decision, context, throttle);
+      ({ passMsMax } = decision);
       vcpuLimits.apply(round);
     }
     context.publish();
@@ -176,10 +178,12 @@ async function sendPass(
   order: PageOrder,
   pass: number,
   dirtyPages: number,
+  passMsMax = Number.POSITIVE_INFINITY,
 ): Promise<PageTotals> {
-  const { record, peer, sender, capabilities } = context;
-  const { totals } = record.beginPass(pass, false, dirtyPages, context.clock.nowMs());
-  if (sender.inFlightBytes === 0) context.meter.idle(context.clock.nowMs());
+  const { record, peer, sender, capabilities, clock } = context;
+  const endMs = clock.nowMs() + passMsMax;
+  const { totals } = record.beginPass(pass, false, dirtyPages, clock.nowMs());
+  if (sender.inFlightBytes === 0) context.meter.idle(clock.nowMs());
   await peer.send('PASS_BEGIN', encodePassBegin({ pass, dirtyPages }));
   order.beginPass(pass, dirtyPages);
   if (pass === 1) await sender.sendEmptyRuns(totals);
@@ -190,7 +194,7 @@ async function sendPass(
     // Above what the cache keeps with age 0, by more than the age guard.
     age: record.dirtySyncCount + 1,
     limited: true,
-    until: context.wantsPostcopy,
+    until: () => context.wantsPostcopy() || clock.nowMs() >= endMs,
   };
   const pagesSent = (pages: number) => {
     record.remainingPages -= pages;

@@ -142,6 +142,7 @@ export function policyLimits({ parameters, capabilities }: OutgoingContext): Pol
     timeoutMs: parameters.timeoutMs,
     timeoutAction,
     maxBandwidthBytesPerSecond: parameters.maxBandwidthBytesPerSecond,
+    maxPostcopyBandwidthBytesPerSecond: parameters.maxPostcopyBandwidthBytesPerSecond,
     availSwitchoverBandwidthBytesPerSecond: parameters.availSwitchoverBandwidthBytesPerSecond,
     hybrid: mode === 'hybrid' ? hybrid : undefined,
     autoConverge: capabilities['auto-converge'] ? autoConverge : undefined,

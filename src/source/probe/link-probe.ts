@@ -15,6 +15,7 @@ import {
   FRAME_HEADER_BYTES,
   MESSAGE_TYPES,
   PROTOCOL_VERSION,
+  type ProbeResultBody,
 } from '../../protocol/index.ts';
 import { Interrupt } from '../interrupt.ts';
 import { LinkMeter } from '../link-meter.ts';
@@ -32,6 +33,8 @@ const ASKED_MS_MIN = 4_000;
 /** Frames that the transport has and this side may not write into. */
 const SLOT_COUNT = 8;
 const ALIVE_CHECK_MS = 100;
+/** Less is no measurement. */
+const SPAN_MS_MIN = 1;
 
 export interface LinkProbeOptions {
   /** Connected to a destination, not started. */
@@ -110,17 +113,16 @@ class LinkProbe {
       await interrupt.until(() => peer.pongCount >= count, stallTimeoutMs, 'answer to PING');
     }
     const { roundTripMs } = meter;
+    const startMs = clock.nowMs();
     const fillMs = Math.max(durationMs, ROUND_TRIPS_MIN * roundTripMs);
     this.makeSlots();
-    await this.fill(Math.min(endMs, clock.nowMs() + fillMs), granted.bytes);
+    await this.fill(Math.min(endMs, startMs + fillMs), granted.bytes);
     await peer.send('PROBE_END', encodeProbeEnd({ bytes: this.sentBytes }));
     await interrupt.until(() => peer.state === 'measured', stallTimeoutMs, 'result of the probe');
-    const { spanBytes, spanMs } = await peer.probeResult.promise;
-    if (spanMs === 0) {
-      throw new SternaError('E_CHANNEL_TIMEOUT', 'Too little crossed the link to measure it');
-    }
+    const result = await peer.probeResult.promise;
+    this.check(result, clock.nowMs() - startMs);
     await peer.send('GOODBYE', encodeGoodbye());
-    const bytesPerSecond = (spanBytes * 1000) / spanMs;
+    const bytesPerSecond = (result.spanBytes * 1000) / result.spanMs;
     const measured = { bytesPerSecond, roundTripMs, sentBytes: this.sentBytes };
     log.info({ event: 'probe.measured', peer: channel.name, ...measured });
     return measured;
@@ -136,6 +138,17 @@ class LinkProbe {
 
   finish(): void {
     this.peer.finish();
+  }
+
+  /** Throws when the destination has counted what cannot be, or too little to tell a rate. */
+  private check({ receivedBytes, spanBytes, spanMs }: ProbeResultBody, elapsedMs: number): void {
+    if (receivedBytes !== this.sentBytes || spanBytes > receivedBytes || spanMs > elapsedMs) {
+      throw new SternaError('E_PROTOCOL_BAD_BODY', 'Destination has measured what cannot be', {
+        detail: { receivedBytes, sentBytes: this.sentBytes, spanBytes, spanMs, elapsedMs },
+      });
+    }
+    if (spanMs >= SPAN_MS_MIN) return;
+    throw new SternaError('E_CHANNEL_TIMEOUT', 'Too little crossed the link to measure it');
   }
 
   /** Noise, so that nothing on the way makes it smaller. */

@@ -80,6 +80,13 @@ export class FrameLink {
     this.server.close();
   }
 
+  /** After `refuse`: whoever comes gets through again. */
+  async admit(): Promise<void> {
+    // The scheme of `uri` is this file's.
+    this.server.listen(Number(this.uri.split(':').at(-1)), '127.0.0.1');
+    await once(this.server, 'listening');
+  }
+
   /** Both sides lose the connection now, and with it what was held. */
   cut(): void {
     this.held = undefined;

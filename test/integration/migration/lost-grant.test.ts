@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Verdict } from './frame-link.ts';
+import type { FrameLink, Verdict } from './frame-link.ts';
 import type { Site } from './site.ts';
 import { listenUri, Stage } from './stage.ts';
 import { runSterna } from './sterna-command.ts';
@@ -27,8 +27,8 @@ describe('a link that is lost around GRANT', () => {
   const sterna = (command: string, ...more: string[]) =>
     runSterna([command, '--qmp', source.agent.qmpAddress, ...more]);
 
-  /** Over a link that does not come back. */
-  async function migrateOverLinkThatDoes(message: string, verdict: Verdict): Promise<void> {
+  /** Over a link that does not come back by itself. */
+  async function migrateOverLinkThatDoes(message: string, verdict: Verdict): Promise<FrameLink> {
     // So long the source tries to ask.
     await source.qmp.execute('migrate-set-parameters', { 'x-stall-timeout': 1000 });
     const link = await stage.link(listenUri(destination), ({ name }) => {
@@ -47,6 +47,7 @@ describe('a link that is lost around GRANT', () => {
       error: { code: 'E_OWNERSHIP_UNKNOWN', guestOwner: 'unknown' },
     });
     expect(await source.isRunning()).toBe(false);
+    return link;
   }
 
   /** Neither QMP nor the command line lets the guest run at the source without a decision. */
@@ -151,6 +152,37 @@ describe('a link that is lost around GRANT', () => {
     },
   );
 
+  it('the source asks on, and the guest goes on here when GRANT never came', async () => {
+    const link = await migrateOverLinkThatDoes('GRANT', 'cut');
+    await link.admit();
+    const told = await source.migration(
+      'an answer',
+      (reply) => reply['x-sterna'].owner === 'source',
+    );
+    expect(told).toMatchObject({
+      status: 'failed',
+      'x-sterna': { error: { guestOwner: 'source' } },
+    });
+    await source.advances();
+    await source.checkGuest();
+    // And it can leave anew, at the epoch that was tried.
+    await source.migrate(listenUri(destination));
+    expect((await source.proven())['x-sterna'].epoch).toBe(2);
+    await destination.checkGuest();
+  });
+
+  it('the source asks on, and its migration is completed when GRANT had come', async () => {
+    const link = await migrateOverLinkThatDoes('RESUMED', 'cut');
+    await link.admit();
+    const told = await source.hasStatus('completed');
+    expect(told['x-sterna']).toMatchObject({ owner: 'destination', epoch: 2 });
+    await expect(source.qmp.execute('cont')).rejects.toMatchObject({
+      sternaError: { code: 'E_STATE', guestOwner: 'destination' },
+    });
+    await destination.advances();
+    expect(await source.runState()).toEqual({ running: false, status: 'postmigrate' });
+  });
+
   it('a destination that had it after all gives it up when it is told, and can have it again', async () => {
     await source.qmp.execute('migrate-set-parameters', { 'x-stall-timeout': 1000 });
     let isDown = false;
@@ -160,8 +192,8 @@ describe('a link that is lost around GRANT', () => {
     });
     expect((await sterna('migrate', link.uri)).exitCode).toBe(4);
     await destination.hasStatus('completed');
-    isDown = false;
     expect((await sterna('resume', '--take-ownership')).exitCode).toBe(0);
+    isDown = false;
     const told = await destination.hasStatus('failed');
     expect(told['x-sterna']).toMatchObject({
       owner: 'source',

@@ -44,6 +44,7 @@ function agentWith(guest: Partial<Record<keyof GuestSlot, unknown>>, state: Owne
     need: () => machine,
     noteResumed: note('note-resumed'),
     leave: note('leave'),
+    stay: note('stay'),
     discard: async () => calls.push('discard'),
     ...guest,
   };
@@ -78,6 +79,7 @@ describe('Migrations.workerDied()', () => {
     calls.length = 0;
     await migrations.workerDied(death());
     expect(calls).toEqual([
+      'stay',
       'resume ownership',
       'note-resumed ownership',
       'resume migration',
@@ -123,6 +125,22 @@ describe('Migrations.workerDied()', () => {
     expect(calls).toContain('leave true');
     expect(calls).not.toContain('resume migration');
     expect(migrations.latest?.status).toBe('completed');
+  });
+
+  it.each([
+    ['completed', 'destination', 'leave true'],
+    ['failed', 'source', 'stay'],
+  ] as const)('heeds an answer that comes behind the end: %s', async (status, owner, call) => {
+    const { migrations, calls, ready } = agentWith({}, 'granting');
+    await ready;
+    migrations.start('tcp:h:1');
+    await migrations.workerDied(death());
+    const { latest } = migrations;
+    if (latest === undefined) throw new Error('start() has published nothing');
+    calls.length = 0;
+    migrations.receive({ type: 'info', info: { ...latest, status, owner, error: undefined } });
+    expect(calls).toEqual([call, 'occupied true']);
+    expect(migrations.latest).toMatchObject({ status, owner });
   });
 
   const incoming = initialInfo({
@@ -213,6 +231,24 @@ describe('Migrations.workerDied()', () => {
         status: 'failed',
         owner: 'destination',
         error: { code: 'E_WORKER_DIED', detail: { peer: 'tcp:h:1', epoch: 2 } },
+      });
+    });
+
+    it('does not know where it is while the destination has not said so', async () => {
+      const { migrations, calls, ready } = agentWith({}, 'granting');
+      await ready;
+      migrations.start('tcp:h:1');
+      const { latest } = migrations;
+      if (latest === undefined) throw new Error('start() has published nothing');
+      const info = { ...latest, status: 'postcopy-paused', owner: 'unknown', epoch: 2 } as const;
+      calls.length = 0;
+      migrations.receive({ type: 'info', info });
+      expect(calls).toEqual(['leave false']);
+      await migrations.workerDied(death());
+      expect(migrations.latest).toMatchObject({
+        status: 'failed',
+        owner: 'unknown',
+        error: { code: 'E_OWNERSHIP_UNKNOWN' },
       });
     });
 

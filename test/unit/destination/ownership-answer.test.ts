@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { OwnershipAnswer, OwnershipState } from '../../../src/base/index.ts';
-import { answerByRecord } from '../../../src/destination/ownership-answer.ts';
+import { answerByRecord } from '../../../src/destination/ownership/ownership-answer.ts';
 import { RecordingLedger } from '../../support/engine-pair.ts';
 import { FAKE_DESCRIPTION } from '../../support/fake-machine.ts';
 

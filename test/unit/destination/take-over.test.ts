@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type OwnershipState, SimClock, SternaError } from '../../../src/base/index.ts';
-import { TakeOver } from '../../../src/destination/take-over.ts';
+import { TakeOver } from '../../../src/destination/ownership/take-over.ts';
 import type { HelloBody } from '../../../src/protocol/index.ts';
 import { RecordingLedger } from '../../support/engine-pair.ts';
 import { FAKE_DESCRIPTION } from '../../support/fake-machine.ts';

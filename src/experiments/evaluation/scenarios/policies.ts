@@ -28,8 +28,7 @@ interface Comparison {
 }
 
 function keepsLimit(runs: readonly Figures[]): boolean {
-  // What a busy host adds to a wake-up is no fault of a policy.
-  return allEnded('completed', runs) && middle(runs, 'downtimeMs') <= LIMIT_MS * 1.25;
+  return allEnded('completed', runs) && middle(runs, 'downtimeMs') <= LIMIT_MS;
 }
 
 function compare(load: string, runs: RunsOf): Comparison {

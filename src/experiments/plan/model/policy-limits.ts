@@ -15,6 +15,7 @@ export function policyLimitsOf(
     timeoutMs: parameters.timeoutMs,
     timeoutAction,
     maxBandwidthBytesPerSecond: parameters.maxBandwidthBytesPerSecond,
+    maxPostcopyBandwidthBytesPerSecond: parameters.maxPostcopyBandwidthBytesPerSecond,
     availSwitchoverBandwidthBytesPerSecond: parameters.availSwitchoverBandwidthBytesPerSecond,
     hybrid: mode === 'hybrid' ? parameters.hybrid : undefined,
     autoConverge: isThrottled ? parameters.throttle : undefined,

@@ -16,6 +16,8 @@ export interface PassOptions {
   readonly byWeight: boolean;
   /** The log is synced within the pass; else at its end alone. */
   readonly syncs: boolean;
+  /** The rest stays dirty after so long. */
+  readonly msMax: number | undefined;
 }
 
 export interface SimulatedPass {
@@ -63,12 +65,13 @@ export class PassSender {
     order.begin(dirty, options.byWeight);
     written.clear();
     const stretchMs = options.syncs ? this.syncIntervalMs(pages) : Number.POSITIVE_INFINITY;
+    const msMax = options.msMax ?? Number.POSITIVE_INFINITY;
     const dirtyBefore = pages;
     let [sentPages, wireBytes, encodeMs, durationMs] = [0, firstBytes, 0, 0];
     let credit = link.roomBytes - firstBytes;
     let sendMs = 0;
     for (let isOver = false; !isOver; ) {
-      const stretch = this.take(stretchMs, credit);
+      const stretch = this.take(Math.min(stretchMs, msMax - durationMs), credit);
       sentPages += stretch.pages;
       wireBytes += stretch.wireBytes;
       encodeMs += stretch.encodeMs;
@@ -78,6 +81,7 @@ export class PassSender {
       sendMs += wireMs;
       const ms = Math.max(wireMs, stretch.encodeMs, isOver ? PASS_MS_MIN - durationMs : 0);
       durationMs += ms;
+      isOver ||= durationMs >= msMax;
       this.run(ms, letRun, options);
     }
     link.wrote(wireBytes, Math.max(0, durationMs - sendMs));

@@ -16,7 +16,23 @@ export interface SweepOptions {
 
 /** The trace of a guest that sweeps over its hot pages. */
 export function sweep(options: SweepOptions): Trace {
-  const { ramPages, hotPages, pagesPerInterval, intervals = 100 } = options;
+  const { hotPages, pagesPerInterval } = options;
+  return writer(options, (interval) =>
+    Array.from(
+      { length: pagesPerInterval },
+      (_page, index) => (interval * pagesPerInterval + index) % hotPages,
+    ),
+  );
+}
+
+/** Pages that are written in an interval; one that is written twice counts once. */
+export type Writes = (interval: number) => readonly number[];
+
+export type WriterOptions = Omit<SweepOptions, 'hotPages' | 'pagesPerInterval'>;
+
+/** The trace of a guest of which is said what it writes. */
+export function writer(options: WriterOptions, writes: Writes): Trace {
+  const { ramPages, intervals = 100 } = options;
   const { deltaBytes = PAGE_BYTES, zeroShare = 0, lz4Bytes = PAGE_BYTES } = options;
   const change: ChangeSample = {
     pfn: 0,
@@ -39,14 +55,11 @@ export function sweep(options: SweepOptions): Trace {
       lz4Bytes: index < zeroShare * 100 ? 0 : lz4Bytes,
     })),
     intervals: Array.from({ length: intervals }, (_, interval) => {
-      const pages = Array.from(
-        { length: pagesPerInterval },
-        (_page, index) => (interval * pagesPerInterval + index) % hotPages,
-      );
+      const pages = writes(interval);
       return {
         spanMs: 10,
         pages: Uint32Array.from(new Set(pages)).sort(),
-        changes: pagesPerInterval > 0 ? [change] : [],
+        changes: pages.length > 0 ? [change] : [],
       };
     }),
   };

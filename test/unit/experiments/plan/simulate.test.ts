@@ -264,3 +264,23 @@ test("a user's own policy decides, and gives way to auto when it is of no use", 
   expect(nonsense.policyFallback).toBeDefined();
   expect(nonsense.rows.find(({ mode }) => mode === 'precopy')?.outcome).toBe('completed');
 });
+
+test('passes that are short, and never leave little enough, are given up', async () => {
+  const guest = { pagesPerInterval: 400, hotPages: 4096, deltaBytes: 4 };
+  const xbzrle = { mode: 'precopy', codec: 'xbzrle' } as const;
+  const never: Policy = { name: 'never', decide: () => ({ action: 'iterate' }) };
+  const found = await simulate(guest, xbzrle, {}, never);
+  expect(found.outcome).toBe('endless');
+  expect(found.passes.length).toBeLessThanOrEqual(1000);
+  expect(found.totalMs).toBeLessThan(30_000);
+});
+
+test('a timeout of an hour ends what would never end, after an hour of it', async () => {
+  const guest = { pagesPerInterval: 400, hotPages: 4096 };
+  const hour = { timeoutMs: 3_600_000, timeoutAction: 'suspend' } as const;
+  const found = await simulate(guest, PRECOPY, { downtimeLimitMs: 20, ...hour });
+  expect(found.outcome).toBe('completed');
+  expect(found.decision).toMatchObject({ reason: 'timeout' });
+  expectNear(found.totalMs, 3_600_000, 1);
+  expectNear(found.wireBytes, 3_600_000 * PAGES_PER_MS * WIRE_PAGE_BYTES, 2);
+});

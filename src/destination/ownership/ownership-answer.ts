@@ -4,7 +4,7 @@ import {
   type OwnershipLedger,
   type OwnershipQuestion,
   ownershipAfterRestart,
-} from '../base/index.ts';
+} from '../../base/index.ts';
 import { answerOf } from './take-over.ts';
 
 /** Whom a question is about, when no migration of that guest is under way here. */

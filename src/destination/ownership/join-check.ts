@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto';
-import { SternaError } from '../base/index.ts';
-import { type HelloBody, type JoinBody, migrationIdOf } from '../protocol/index.ts';
+import { SternaError } from '../../base/index.ts';
+import { type HelloBody, type JoinBody, migrationIdOf } from '../../protocol/index.ts';
 
 /** A further connection shows that it belongs to the migration that `hello` began. */
 export function checkJoin(join: JoinBody, hello: HelloBody | undefined, epoch: number): void {

@@ -9,8 +9,8 @@ import {
   type ReachFault,
   SternaError,
   toSternaError,
-} from '../base/index.ts';
-import type { HelloBody } from '../protocol/index.ts';
+} from '../../base/index.ts';
+import type { HelloBody } from '../../protocol/index.ts';
 
 /**
  * The destination's half of the hand-over (docs/guest-ownership.md): it records that it owns the
