@@ -154,8 +154,8 @@ export class Codec {
       pages: this.meter.pages,
       deltas: this.meter.deltas,
     };
-    const { pages, deltas } = this.decision;
-    const isAllowed = this.trial.allows(state, pages || deltas);
+    const { pages, deltas, shortest: isFree } = this.decision;
+    const isAllowed = this.trial.allows(state, pages || deltas, isFree);
     this.decision = isAllowed ? chooseCodec(measured, this.decision) : NOTHING;
     const isSteady = state.measuredBytesPerMs !== undefined && this.decision.pages;
     this.steadySinceMs = isSteady ? (this.steadySinceMs ?? state.nowMs) : undefined;

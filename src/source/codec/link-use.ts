@@ -31,8 +31,8 @@ const KEEP_MS = 300;
 const SILENCE_MS = 5;
 /** An answer comes for so much at once, and may be under way. */
 const UNTOLD_BYTES = 512 * 2 ** 10;
-/** So much goes before the first answers are looked at: a frame of whole pages. */
-const LOOK_BYTES = 2 ** 20;
+/** So much goes before the first answers are looked at: a frame, also when it was compressed. */
+const LOOK_BYTES = 512 * 2 ** 10;
 /** Over a longer way the answers are not waited for. */
 const LOOK_ROUND_TRIP_MS = 10;
 

@@ -106,6 +106,21 @@ describe('the codec of a migration', () => {
     });
   });
 
+  test('auto lets one frame go over a link that it does not know, and sees that it is slow', async () => {
+    const pair = pairOf('auto', { link: { bandwidthBytesPerSecond: 1.25e6 } });
+    const { sourceInfo } = await arrives(pair);
+    // A frame of 256 pages, of which 64 are tried.
+    expect(pair.sourceChannel.truth.lz4Pages).toBeGreaterThanOrEqual(1200 - 192);
+    expect(sourceInfo.codec).toMatchObject({ choice: 'auto', pages: true });
+  });
+
+  test('auto sees as soon that it is fast, and compresses no more', async () => {
+    const pair = pairOf('auto', { link: { bandwidthBytesPerSecond: 20e9 } });
+    const { sourceInfo } = await arrives(pair);
+    expect(pair.sourceChannel.truth.lz4Pages).toBeLessThanOrEqual(64);
+    expect(sourceInfo.codec).toMatchObject({ choice: 'auto', pages: false });
+  });
+
   test('a cold migration sends LZ4, too', async () => {
     const pair = pairOf('lz4', { parameters: { mode: 'stop' } });
     await arrives(pair);

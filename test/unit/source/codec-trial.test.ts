@@ -17,11 +17,11 @@ class Sender {
   private acknowledgedBytes = 0;
 
   /** Resolves to whether it was allowed before each frame. */
-  send({ isOn, ms, bytesPerMs, ratio = 1 }: Stretch): boolean[] {
+  send({ isOn, ms, bytesPerMs, ratio = 1 }: Stretch, isFree = true): boolean[] {
     const allowed: boolean[] = [];
     for (let at = 0; at < ms; at += 10) {
       const { nowMs, acknowledgedBytes } = this;
-      allowed.push(this.trial.allows({ nowMs, acknowledgedBytes }, isOn));
+      allowed.push(this.trial.allows({ nowMs, acknowledgedBytes }, isOn, isFree));
       this.trial.made(10_000 * ratio, 10_000);
       this.nowMs += 10;
       this.acknowledgedBytes += bytesPerMs * 10;
@@ -70,7 +70,22 @@ describe('CodecTrial', () => {
     expect(sender.send(slow).every(Boolean)).toBe(true);
     // One of long ago says nothing, either.
     sender.send(PLAIN);
-    sender.nowMs += 3000;
+    sender.nowMs += 6000;
     expect(sender.send(slow).every(Boolean)).toBe(true);
+  });
+
+  test.each([
+    ['goes on when that brings less', 900, true],
+    ['rests when that brings more', 1500, false],
+  ])('where it is not free it looks at what there is without it, and %s', (_, plain, goesOn) => {
+    const sender = new Sender();
+    // 1200 of the guest: the link is as slow as it seems, or what is slow is the processor.
+    const compressed: Stretch = { isOn: true, ms: 100, bytesPerMs: 600, ratio: 2 };
+    expect(sender.send(compressed, false).at(-1)).toBe(false);
+    const without = sender.send({ isOn: false, ms: 90, bytesPerMs: plain }, false);
+    expect(without.slice(0, -1).every((isAllowed) => !isAllowed)).toBe(true);
+    expect(without.at(-1)).toBe(goesOn);
+    // Once is enough for a while.
+    if (goesOn) expect(sender.send({ ...compressed, ms: 3000 }, false).every(Boolean)).toBe(true);
   });
 });
