@@ -3,7 +3,6 @@
  */
 
 export const PAGE_BYTES = 4096;
-export const PAGE_SHIFT = 12;
 
 export const RAM_BYTES_MIN = 16 * 2 ** 20;
 export const RAM_BYTES_MAX = 16 * 2 ** 30;

@@ -66,7 +66,7 @@ export function reportedFailure(report: ErrorReport): Failure {
   };
 }
 
-export function exitCodeOf(report: Pick<ErrorReport, 'code' | 'guestOwner'>): ExitCode {
+function exitCodeOf(report: Pick<ErrorReport, 'code' | 'guestOwner'>): ExitCode {
   if (report.code === 'E_CONFIG_INVALID') return EXIT_CODES.USAGE;
   if (report.code === 'E_VERIFY_MISMATCH') return EXIT_CODES.RAM_MISMATCH;
   if (report.code === 'E_OWNERSHIP_UNKNOWN') return EXIT_CODES.OWNER_UNKNOWN;
@@ -76,7 +76,7 @@ export function exitCodeOf(report: Pick<ErrorReport, 'code' | 'guestOwner'>): Ex
 }
 
 /** As a clause: "the guest is at the source". */
-export function describeOwner(owner: GuestOwner): string {
+function describeOwner(owner: GuestOwner): string {
   if (owner === 'unknown') return 'which side owns the guest is not known';
   if (owner === 'none') return 'no side has the guest';
   return `the guest is at the ${owner}`;

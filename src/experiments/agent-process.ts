@@ -181,7 +181,7 @@ function startChild(options: AgentProcessOptions): StartedChild {
 }
 
 /** Undefined when the line is something else. */
-export function parseReadyLine(line: string): ReadyLine | undefined {
+function parseReadyLine(line: string): ReadyLine | undefined {
   try {
     const value: unknown = JSON.parse(line);
     // Only the discriminator is checked: the line comes from our own executable.

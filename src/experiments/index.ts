@@ -3,7 +3,6 @@ export {
   type AgentExit,
   AgentProcess,
   type AgentProcessOptions,
-  parseReadyLine,
   type ReadyLine,
   sternaExecutable,
 } from './agent-process.ts';
@@ -11,7 +10,6 @@ export {
   ErpClient,
   type ErpClientOptions,
   type ErpReport,
-  SESSION_LIMIT_MS,
 } from './clients/erp-client.ts';
 export { Playback, type PlaybackReport } from './clients/playback.ts';
 export {

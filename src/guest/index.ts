@@ -17,15 +17,12 @@ export {
   checkWorkloadFits,
   formatWorkloadSpec,
   parseWorkloadSpec,
-  WORKLOAD_KINDS,
   type WorkloadSpec,
 } from './workload/workload-spec.ts';
 export {
   machineDescription,
   refusal,
   splitRam,
-  WORKLOAD_MACHINE_TYPE,
-  WORKLOAD_MACHINE_VERSION,
   type WorkloadMachineOptions,
 } from './workload-description.ts';
-export { WorkloadMachine, workloadMachineFactory } from './workload-machine.ts';
+export { WorkloadMachine } from './workload-machine.ts';

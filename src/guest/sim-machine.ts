@@ -23,7 +23,7 @@ export interface SimMachineOptions {
   readonly uuid?: string;
 }
 
-export const SIM_MACHINE_TYPE = 'sim';
+const SIM_MACHINE_TYPE = 'sim';
 const VERSION = 1;
 const STATE_NAMES = ['vcpu', 'clock'] as const;
 

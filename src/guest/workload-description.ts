@@ -16,8 +16,8 @@ import {
   type WorkloadSpec,
 } from './workload/workload-spec.ts';
 
-export const WORKLOAD_MACHINE_TYPE = 'workload';
-export const WORKLOAD_MACHINE_VERSION = 1;
+const WORKLOAD_MACHINE_TYPE = 'workload';
+const WORKLOAD_MACHINE_VERSION = 1;
 
 const RAM_RANGE = `${formatBytes(RAM_BYTES_MIN)} to ${formatBytes(RAM_BYTES_MAX)}`;
 
@@ -90,7 +90,7 @@ export function workloadConfig(description: MachineDescription): {
   return { spec: parseWorkloadSpec(String(workload)), seed: Number(seed) };
 }
 
-export function ramBytesOf(blocks: readonly RamBlockDescription[]): number {
+function ramBytesOf(blocks: readonly RamBlockDescription[]): number {
   return blocks.reduce((bytes, block) => bytes + block.bytes, 0);
 }
 

@@ -4,7 +4,6 @@ import {
   ControlBlock,
   GuestMemory,
   type MachineDescription,
-  type MachineFactory,
   type MemoryReserve,
 } from '../guestmem/index.ts';
 import { AttachedMachine } from './attached-machine.ts';
@@ -116,17 +115,6 @@ export class WorkloadMachine extends AttachedMachine {
     });
     for (const listener of this.deathListeners) listener(this.death);
   }
-}
-
-/** Builds workload machines on a destination. */
-export function workloadMachineFactory(): MachineFactory {
-  return {
-    refusal,
-    create: (description) => WorkloadMachine.create({ description, startPaused: true }),
-    destroy: async (machine) => {
-      if (machine instanceof WorkloadMachine) await machine.destroy();
-    },
-  };
 }
 
 function initialRegisters(description: MachineDescription): SharedArrayBuffer {

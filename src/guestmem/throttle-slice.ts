@@ -1,5 +1,5 @@
 /** Longest sleep at a stretch that a throttle imposes: the guest must not look dead. */
-export const THROTTLE_SLEEP_MS_MAX = 10;
+const THROTTLE_SLEEP_MS_MAX = 10;
 /** Below this, sleeping is not precise: the debt is collected. */
 const THROTTLE_SLEEP_MS_MIN = 1;
 /**

@@ -23,7 +23,7 @@ import {
 export const FRAME_HEADER_BYTES = 32;
 export const FRAME_MAGIC = 0x4e525453;
 export const PROTOCOL_VERSION = 1;
-export const FLAG_OPTIONAL = 1;
+const FLAG_OPTIONAL = 1;
 
 export interface FrameHeader {
   readonly type: MessageType;

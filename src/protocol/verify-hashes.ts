@@ -13,7 +13,7 @@ export interface VerifyHashesBody {
 const PREFIX_BYTES = 8;
 const HASH_BYTES = 8;
 /** Hashes in one frame at most. */
-export const VERIFY_HASHES_MAX = Math.floor((CONTROL_BYTES_MAX - PREFIX_BYTES) / HASH_BYTES);
+const VERIFY_HASHES_MAX = Math.floor((CONTROL_BYTES_MAX - PREFIX_BYTES) / HASH_BYTES);
 
 /** Plain reading of VERIFY_HASHES; a migration compares in place with the kernel. */
 export function decodeVerifyHashes(body: Uint8Array): BodyResult<VerifyHashesBody> {

@@ -16,7 +16,7 @@ import { tlsOverAccepted } from './tls-handle.ts';
 import { acceptOptions, contextOptions, type Protection } from './tls-options.ts';
 
 /** A handshake takes two trips; a stranger's place is free again after this. */
-export const HANDSHAKE_LIMIT_MS = 5_000;
+const HANDSHAKE_LIMIT_MS = 5_000;
 
 export interface TlsAcceptorOptions {
   readonly security: Protection;

@@ -33,7 +33,7 @@ export const addSource: AddCommand = (program, context, run) => {
     .option('--vcpus <count>', '1 to 16', parseVcpuCount, 1)
     .option(
       '--workload <spec>',
-      'what the guest does: idle, memwrite, ab, lmbench, stream or erp with keys, for example memwrite,fill=64M,hot=8M,rate=2000',
+      'what the guest does: idle, memwrite, ab, lmbench, stream, erp or trace with keys, for example memwrite,fill=64M,hot=8M,rate=2000',
     )
     .option('--seed <number>', 'of the random numbers of the workload', parseSeed, 1)
     .option('--uuid <uuid>', 'of the guest (default: a random one)', parseUuid)

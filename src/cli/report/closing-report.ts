@@ -84,7 +84,7 @@ function kindsText(view: MigrationView): string {
 }
 
 /** The wording is relied on by scripts: `RAM identical: N pages`. */
-export function memoryText(view: MigrationView, colours: Colours): string {
+function memoryText(view: MigrationView, colours: Colours): string {
   const { status, pages, mismatches, reason } = view.verify;
   if (status === 'identical') return colours.green(`RAM identical: ${pages} pages`);
   if (status === 'mismatch') {

@@ -54,7 +54,7 @@ export function shortPlanReport(plan: Plan): string {
 }
 
 /** As options of `sterna migrate`, and why. */
-export function recommendationText(recommendation: Recommendation): string {
+function recommendationText(recommendation: Recommendation): string {
   return [
     `Recommended: ${flagsOf(recommendation).join(' ')}`,
     ...recommendation.because.map((reason) => `  ${reason}`),

@@ -18,8 +18,8 @@ export interface KeySetOptions {
 }
 
 /** The key of the authority: QEMU knows no name for it, and no agent reads it. */
-export const AUTHORITY_KEY_FILE = 'ca-key.pem';
-export const PSK_FILE = 'keys.psk';
+const AUTHORITY_KEY_FILE = 'ca-key.pem';
+const PSK_FILE = 'keys.psk';
 
 const DAY_MS = 86_400_000;
 /** Hosts whose clocks are a little behind accept the certificates too. */

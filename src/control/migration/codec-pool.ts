@@ -34,7 +34,7 @@ interface Helper {
 const HELPERS_MAX = 2;
 
 /** One core is the sending thread's. */
-export function helperCount(cores: number): number {
+function helperCount(cores: number): number {
   return Math.max(0, Math.min(HELPERS_MAX, LANE_COUNT - 1, cores - 1));
 }
 

@@ -35,7 +35,7 @@ export function migrationReply(info: MigrationInfo | undefined, listen: Address 
 }
 
 /** QAPI's SocketAddress, where a port is a string. */
-export function socketAddressReply(address: Address): Json {
+function socketAddressReply(address: Address): Json {
   if (address.kind === 'tcp') {
     return { type: 'inet', host: address.host, port: String(address.port) };
   }

@@ -4,7 +4,7 @@ import type { Machine, RamBlock } from '../../guestmem/index.ts';
 import { FRAME_HEADER_BYTES, PAGE_ENTRY_BYTES } from '../../protocol/index.ts';
 
 /** About 2 ms of the default rate: a request for a page never waits long behind one. */
-export const FRAME_PAGES = 16;
+const FRAME_PAGES = 16;
 const FRAME_BYTES = FRAME_HEADER_BYTES + FRAME_PAGES * (PAGE_BYTES + PAGE_ENTRY_BYTES);
 /** A loader of pages has slots 0 and 2 of a block (guestmem/block/block-layout.ts). */
 const STAGING_SLOT = 1;

@@ -27,7 +27,7 @@ export interface ErpReport {
 }
 
 /** The session timeout of a business system, after which its user is logged off. */
-export const SESSION_LIMIT_MS = 5000;
+const SESSION_LIMIT_MS = 5000;
 
 /**
  * Users of an `erp` guest: each runs one transaction after the other and numbers them. The guest

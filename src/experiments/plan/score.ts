@@ -26,9 +26,9 @@ export interface PlanScore {
 }
 
 /** What a prediction is held to. */
-export const TOTAL_ERROR_MAX = 0.2;
-export const DATA_ERROR_MAX = 0.15;
-export const DOWNTIME_FACTOR_MAX = 2;
+const TOTAL_ERROR_MAX = 0.2;
+const DATA_ERROR_MAX = 0.15;
+const DOWNTIME_FACTOR_MAX = 2;
 
 /** Undefined when the plan has no row of that mode and codec. */
 export function scorePlan(plan: Plan, actual: ActualMigration): PlanScore | undefined {

@@ -57,7 +57,7 @@ export interface SimulatedMigration {
 }
 
 /** A user would have given up before; and a guest whose RAM was sent so many times in vain, too. */
-export const ELAPSED_MS_MAX = 120_000;
+const ELAPSED_MS_MAX = 120_000;
 const SENT_TIMES_MAX = 8;
 const PASSES_MAX = 1000;
 const TRACE_TIMES = 2;

@@ -26,7 +26,7 @@ export const NEWEST = 2 ** 32 - 1;
 export const REQUEST_BYTES = 16;
 export const ANSWER_HEADER_BYTES = 16;
 /** A frame of a stream at most. */
-export const ANSWER_BODY_BYTES_MAX = 2 ** 20;
+const ANSWER_BODY_BYTES_MAX = 2 ** 20;
 
 export interface ServiceRequest {
   readonly service: ServiceName;

@@ -31,8 +31,8 @@ export const ERP_KEYS = [
 ] as const;
 
 /** The table of a vCPU is one page of 16 bytes for each session. */
-export const SESSIONS_MAX = 256;
-export const UPDATES_MAX = 1_000_000;
+const SESSIONS_MAX = 256;
+const UPDATES_MAX = 1_000_000;
 
 const HEAP_BYTES_DEFAULT = 64 * 2 ** 20;
 

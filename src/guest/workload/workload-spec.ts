@@ -103,7 +103,7 @@ const KINDS: ReadonlyMap<string, WorkloadKind> = new Map<string, WorkloadKind>([
 ]);
 
 /** Names of all workloads. */
-export const WORKLOAD_KINDS: readonly string[] = [...KINDS.keys()];
+const WORKLOAD_KINDS: readonly string[] = [...KINDS.keys()];
 
 /** Throws E_CONFIG_INVALID, which names the key, the value and what is allowed. */
 export function parseWorkloadSpec(text: string): WorkloadSpec {

@@ -10,7 +10,7 @@ const GHOST_LOOKUPS = 32;
 const GHOST_HITS = 33;
 
 /** Sizes of the ghosts, as factors of the cache's own. */
-export const GHOST_FACTORS = [0.25, 0.5, 1, 2, 4] as const;
+const GHOST_FACTORS = [0.25, 0.5, 1, 2, 4] as const;
 /** Of the pages, and of the sets of a cache, a ghost has one in so many. */
 const GHOST_SAMPLING = 16;
 

@@ -5,7 +5,7 @@
  */
 const STEPS_PER_OCTAVE = 8;
 /** Buckets of the distribution of fault latencies, as in QEMU. */
-export const LATENCY_BUCKET_COUNT = 24;
+const LATENCY_BUCKET_COUNT = 24;
 export const LATENCY_STEP_COUNT = LATENCY_BUCKET_COUNT * STEPS_PER_OCTAVE;
 
 /** The first step takes shorter latencies too, the last longer ones. */

@@ -27,7 +27,7 @@ export function byTimeout(round: PolicyRound): PolicyDecision | undefined {
 }
 
 /** The rules of mode `hybrid`. */
-export function byHybridRules(round: PolicyRound): PolicyDecision | undefined {
+function byHybridRules(round: PolicyRound): PolicyDecision | undefined {
   const rules = round.limits.hybrid;
   if (rules === undefined) return undefined;
   if (rules.afterPasses > 0 && round.pass >= rules.afterPasses) {
@@ -65,7 +65,7 @@ function dirtiedInNextPass(round: PolicyRound): number {
 }
 
 /** Whether what is left arrives at the timeout only if post-copy begins now. */
-export function mustBeginPostcopy(round: PolicyRound): boolean {
+function mustBeginPostcopy(round: PolicyRound): boolean {
   return (postcopyInMs(round) ?? Number.POSITIVE_INFINITY) <= PASS_MS_MIN;
 }
 

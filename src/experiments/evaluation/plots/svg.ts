@@ -33,7 +33,7 @@ export function svgDocument(width: number, height: number, parts: readonly strin
 }
 
 /** Told apart by the colour-blind, and in print. */
-export const COLOURS: readonly string[] = [
+const COLOURS: readonly string[] = [
   '#0072b2',
   '#e69f00',
   '#009e73',
