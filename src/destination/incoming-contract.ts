@@ -57,8 +57,8 @@ export interface Probing {
 }
 
 export interface RunningProbe {
-  /** Raised when it is over. */
-  readonly signal: AbortSignal;
+  /** False once its figures are told, or it is over: another one may be made then. */
+  readonly isMeasuring: boolean;
   /** Ends it, and tells the source why. */
   refuse(error: SternaError): void;
 }

@@ -22,7 +22,7 @@ test('nothing is exported that no other file uses', () => {
   expect(unused).toEqual([]);
 });
 
-/** What an index passes on is no use of it, but in the index of the package, which is the library. */
+/** What an index passes on is no use of it; but that of the package is the library. */
 function wordsOf(path: string, text: string): ReadonlySet<string> {
   const isPassing = path.endsWith('/index.ts') && path !== 'src/index.ts';
   const used = isPassing ? text.replaceAll(/^export (?:type )?\{[^}]*\} from .*$/gm, '') : text;

@@ -236,7 +236,7 @@ export class IncomingPort {
     return {
       admit: (probe) => {
         if (this.isBusy) return new SternaError('E_BUSY', BUSY);
-        if (this.probe?.signal.aborted === false) {
+        if (this.probe?.isMeasuring) {
           return new SternaError('E_BUSY', 'Destination has its link measured by another source');
         }
         this.probe = probe;

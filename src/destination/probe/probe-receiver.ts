@@ -47,6 +47,7 @@ export class ProbeReceiver implements LinkOwner, RunningProbe {
   private readonly over = new AbortController();
   private arrivals: ArrivalRecord | undefined;
   private receivedBytes = 0;
+  private isTold = false;
 
   constructor(options: ProbeReceiverOptions) {
     this.options = options;
@@ -74,9 +75,8 @@ export class ProbeReceiver implements LinkOwner, RunningProbe {
     link.send('PROBE_ACK', encodeProbeAck({ durationMs, bytes: PROBE_BYTES_MAX }));
   }
 
-  /** Raised when it is over. */
-  get signal(): AbortSignal {
-    return this.over.signal;
+  get isMeasuring(): boolean {
+    return !this.isTold && !this.over.signal.aborted;
   }
 
   /** Ends it, and tells the source why. Idempotent. */
@@ -163,6 +163,7 @@ export class ProbeReceiver implements LinkOwner, RunningProbe {
     }
     const measured = this.arrivals?.measured() ?? { spanBytes: 0, spanMs: 0 };
     log.info({ event: 'probe.measured', peer: link.channel.name, receivedBytes, ...measured });
+    this.isTold = true;
     link.send('PROBE_RESULT', encodeProbeResult({ receivedBytes, ...measured }));
   }
 

@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { HalfImage } from '../../../src/control/half-image/half-image.ts';
+import { until } from '../../support/until.ts';
 import type { Fields, MigrationReply, Site } from './site.ts';
 import { listenUri, Stage } from './stage.ts';
 import { runSterna } from './sterna-command.ts';
@@ -120,7 +121,8 @@ describe('sterna source --resume-spill', () => {
       await expect(source.qmp.execute('cont', values)).rejects.toThrow(/cannot run|runs there/);
     }
     await completes(source, destination);
-    expect(existsSync(spill)).toBe(false);
+    // The proof does not wait for it.
+    await until('the spill to be removed', () => !existsSync(spill) || undefined);
     expect(await source.runState()).toEqual({ running: false, status: 'postmigrate' });
     await expect(source.qmp.execute('cont')).rejects.toThrow(/runs there/);
   });
