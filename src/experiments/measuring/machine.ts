@@ -4,7 +4,7 @@ import { cpus, loadavg, totalmem } from 'node:os';
 /** What a figure needs to be compared with another. */
 export interface Machine {
   readonly commit: string;
-  /** The tree had changes that are in no commit. */
+  /** The tree had changes that are in no commit, other than records of what was measured. */
   readonly dirty: boolean;
   readonly node: string;
   readonly cpu: string;
@@ -16,12 +16,15 @@ export interface Machine {
   readonly at: string;
 }
 
+/** What measuring writes. */
+const RECORDS = [':!results', ':!bench/results', ':!docs'];
+
 /** Asked once, when measuring begins: what is built does not change meanwhile, but HEAD may. */
 export function describeMachine(): Machine {
   const all = cpus();
   return {
     commit: git('rev-parse', '--short', 'HEAD') ?? 'unknown',
-    dirty: git('status', '--porcelain') !== '',
+    dirty: git('status', '--porcelain', '--', '.', ...RECORDS) !== '',
     node: process.version,
     cpu: all[0]?.model.trim() ?? 'unknown',
     cores: all.length,
