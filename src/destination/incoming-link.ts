@@ -6,6 +6,8 @@ import {
   DESTINATION_OWES,
   DESTINATION_SENDS,
   type DestinationState,
+  decodePing,
+  encodePong,
   FRAME_HEADER_BYTES,
   type FrameHeader,
   MESSAGE_TYPES,
@@ -150,6 +152,14 @@ export class IncomingLink implements FrameSink {
     };
     // A failure closes the channel, and closed() handles it.
     this.channel.send(MESSAGE_TYPES[name], body, block).then(taken, taken);
+  }
+
+  /** `nowMs`: the time of this side. Throws what is wrong with the body. */
+  answerPing(body: Uint8Array, nowMs: number): void {
+    const decoded = decodePing(body);
+    if (decoded.kind === 'malformed') throw decoded.error;
+    const { id, timeMs } = decoded.body;
+    this.send('PONG', encodePong({ id, timeMs, peerTimeMs: nowMs }));
   }
 
   /**

@@ -8,14 +8,12 @@ import {
   decodeHello,
   decodeMachineState,
   decodePassBegin,
-  decodePing,
   decodePostcopyEnd,
   decodeStopped,
   decodeSwitchover,
   decodeVerifyEnd,
   encodeGuestStarted,
   encodeHelloAck,
-  encodePong,
   encodePostcopyResumed,
   encodeResumed,
   encodeSwitchoverAck,
@@ -157,11 +155,9 @@ export class MessageHandlers {
         return this.compareHashes(header);
       case 'VERIFY_END':
         return this.endVerify(accept(decodeVerifyEnd(body)));
-      case 'PING': {
-        const { id, timeMs } = accept(decodePing(body));
-        link.send('PONG', encodePong({ id, timeMs, peerTimeMs: this.options.clock.nowMs() }));
+      case 'PING':
+        link.answerPing(body, this.options.clock.nowMs());
         return undefined;
-      }
       default:
         return undefined;
     }

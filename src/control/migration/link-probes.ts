@@ -1,6 +1,7 @@
-import { type Clock, type Logger, SternaError } from '../../base/index.ts';
+import type { Clock, Logger } from '../../base/index.ts';
 import type { SecuritySettings } from '../../channel/index.ts';
 import { type LinkMeasurement, measureLink } from '../../source/index.ts';
+import { SingleTask } from '../observation/single-task.ts';
 import { connectPort } from './connect-destination.ts';
 import type { ProbeRequest } from './migration-messages.ts';
 
@@ -16,31 +17,20 @@ export interface LinkProbesOptions {
  */
 export class LinkProbes {
   private readonly options: LinkProbesOptions;
-  private active: { readonly ending: AbortController; readonly over: Promise<unknown> } | undefined;
+  private readonly task = new SingleTask('A link is measured already');
 
   constructor(options: LinkProbesOptions) {
     this.options = options;
   }
 
   /** Rejects with E_STATE when one runs already, or with what `measureLink` rejects with. */
-  async measure(request: ProbeRequest): Promise<LinkMeasurement> {
-    if (this.active !== undefined) {
-      throw new SternaError('E_STATE', 'A link is measured already');
-    }
-    const ending = new AbortController();
-    const work = this.run(request, ending.signal);
-    this.active = { ending, over: work };
-    try {
-      return await work;
-    } finally {
-      this.active = undefined;
-    }
+  measure(request: ProbeRequest): Promise<LinkMeasurement> {
+    return this.task.run((signal) => this.run(request, signal));
   }
 
   /** Ends what is under way; resolves when nothing is sent any more. Never rejects. */
-  async end(): Promise<void> {
-    this.active?.ending.abort();
-    await this.active?.over.catch(() => {});
+  end(): Promise<void> {
+    return this.task.end();
   }
 
   private async run(request: ProbeRequest, signal: AbortSignal): Promise<LinkMeasurement> {

@@ -1,6 +1,7 @@
-import { type Clock, Random, SternaError } from '../../base/index.ts';
+import { type Clock, Random } from '../../base/index.ts';
 import type { Machine, RecordedTrace } from '../../guestmem/index.ts';
 import { type DirtyRate, type DirtyRateRequest, measureDirtyRate } from './dirty-rate.ts';
+import { SingleTask } from './single-task.ts';
 import { recordTraceFile, type TraceRequest } from './trace-file.ts';
 
 export type ObservationRequest = DirtyRateRequest | TraceRequest;
@@ -13,7 +14,7 @@ export type Observation = DirtyRate | RecordedTrace;
  */
 export class Observer {
   private readonly clock: Clock;
-  private active: { readonly ending: AbortController; readonly over: Promise<unknown> } | undefined;
+  private readonly task = new SingleTask('The guest is observed already');
 
   constructor(clock: Clock) {
     this.clock = clock;
@@ -22,24 +23,13 @@ export class Observer {
   /**
    * Resolves at its end. Rejects with E_STATE when there is one already, E_FILE or E_WORKER_DIED.
    */
-  async observe(machine: Machine, request: ObservationRequest): Promise<Observation> {
-    if (this.active !== undefined) {
-      throw new SternaError('E_STATE', 'The guest is observed already');
-    }
-    const ending = new AbortController();
-    const work = this.begin(machine, request, ending.signal);
-    this.active = { ending, over: work };
-    try {
-      return await work;
-    } finally {
-      this.active = undefined;
-    }
+  observe(machine: Machine, request: ObservationRequest): Promise<Observation> {
+    return this.task.run((signal) => this.begin(machine, request, signal));
   }
 
   /** Ends what is under way now; resolves when no log will be flipped any more. Never rejects. */
-  async end(): Promise<void> {
-    this.active?.ending.abort();
-    await this.active?.over.catch(() => {});
+  end(): Promise<void> {
+    return this.task.end();
   }
 
   private begin(

@@ -1,27 +1,17 @@
-import {
-  type Clock,
-  type Logger,
-  PROBE_BYTES_MAX,
-  SternaError,
-  toSternaError,
-} from '../../base/index.ts';
+import { type Clock, type Logger, PROBE_BYTES_MAX, SternaError } from '../../base/index.ts';
 import {
   type BodyResult,
   decodeError,
-  decodePing,
   decodeProbeEnd,
-  encodeError,
-  encodePong,
   encodeProbeAck,
   encodeProbeResult,
-  errorBodyFrom,
   errorFromBody,
   FRAME_HEADER_BYTES,
   type FrameHeader,
-  MESSAGE_TYPES,
   type MessageName,
   type ProbeBody,
 } from '../../protocol/index.ts';
+import { sayFarewell } from '../farewell.ts';
 import type { RunningProbe } from '../incoming-contract.ts';
 import type { IncomingLink, LinkOwner } from '../incoming-link.ts';
 import { ProgressTeller } from '../progress-teller.ts';
@@ -29,7 +19,6 @@ import { ArrivalRecord } from './arrival-record.ts';
 
 /** What is on its way at the end of the probe has so long to come, and the answer to go. */
 const GRACE_MS = 5_000;
-const FAREWELL_MS = 1_000;
 
 export interface ProbeReceiverOptions {
   readonly clock: Clock;
@@ -82,11 +71,11 @@ export class ProbeReceiver implements LinkOwner, RunningProbe {
   /** Ends it, and tells the source why. Idempotent. */
   refuse(error: SternaError): void {
     if (this.over.signal.aborted) return;
-    const { link, log } = this.options;
+    const { clock, link, log } = this.options;
     log.warn({ event: 'probe.ended', code: error.code, error: error.message });
     this.end();
     link.deafen();
-    void this.tell(error);
+    void sayFarewell(link.channel, clock, error);
   }
 
   placePages(_link: IncomingLink, { type }: FrameHeader): SternaError {
@@ -108,11 +97,9 @@ export class ProbeReceiver implements LinkOwner, RunningProbe {
       case 'PROBE_END':
         this.sum(body);
         break;
-      case 'PING': {
-        const { id, timeMs } = accept(decodePing(body));
-        link.send('PONG', encodePong({ id, timeMs, peerTimeMs: this.options.clock.nowMs() }));
+      case 'PING':
+        link.answerPing(body, this.options.clock.nowMs());
         break;
-      }
       case 'ERROR':
         this.failed(link, errorFromBody(accept(decodeError(body)), 'source'));
         break;
@@ -169,17 +156,6 @@ export class ProbeReceiver implements LinkOwner, RunningProbe {
 
   private end(): void {
     this.over.abort();
-  }
-
-  private async tell(error: SternaError): Promise<void> {
-    const { clock, link } = this.options;
-    const { channel } = link;
-    if (channel.duplex) {
-      const told = channel.send(MESSAGE_TYPES.ERROR, encodeError(errorBodyFrom(error)));
-      const delivered = told.then(() => channel.end()).catch(() => {});
-      await Promise.race([delivered, clock.sleep(FAREWELL_MS)]);
-    }
-    channel.destroy(toSternaError(error, 'E_CHANNEL_RESET', 'Probe was ended'));
   }
 }
 
