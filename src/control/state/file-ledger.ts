@@ -2,7 +2,6 @@ import {
   closeSync,
   fdatasync,
   fstatSync,
-  fsyncSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -19,6 +18,7 @@ import {
   type SequencedRecord,
 } from './ownership-record-codec.ts';
 import { stateDirectoryError } from './state-directory-error.ts';
+import { syncDirectory } from './sync-directory.ts';
 
 /** What is done to a log; tests put a disk that is full or fails in its place. */
 export interface LedgerDisk {
@@ -214,15 +214,5 @@ function readLog(path: string): Buffer {
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return Buffer.alloc(0);
     throw stateDirectoryError(path, 'read', thrown);
-  }
-}
-
-/** A new file is durable only when its directory is. */
-function syncDirectory(path: string): void {
-  const descriptor = openSync(path, 'r');
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
   }
 }

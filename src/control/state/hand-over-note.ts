@@ -5,11 +5,12 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { assert } from '../../base/index.ts';
 import { stateDirectoryError } from './state-directory-error.ts';
+import { syncDirectory } from './sync-directory.ts';
 
 /** By what the destination of a hand-over knows its source. With the secret in it. */
 export interface HandOverNote {
@@ -57,12 +58,14 @@ export class HandOverNotes {
       rmSync(unfinished, { force: true });
       const descriptor = openSync(unfinished, 'wx', 0o600);
       try {
-        writeSync(descriptor, JSON.stringify(note));
+        // Goes on where one write took only a part.
+        writeFileSync(descriptor, JSON.stringify(note));
         fsyncSync(descriptor);
       } finally {
         closeSync(descriptor);
       }
       renameSync(unfinished, path);
+      syncDirectory(this.directory);
     } catch (thrown) {
       throw stateDirectoryError(path, 'write', thrown);
     }
