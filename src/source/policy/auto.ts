@@ -7,6 +7,8 @@ import { byUserRules } from './user-rules.ts';
 
 /** Within the limit, a pass that costs no more than this share of what was spent is for nothing. */
 const CHEAP_SHARE = 0.01;
+/** Pages that take less than this share of what the switch itself takes are not worth a pass. */
+const SEEN_SHARE = 0.25;
 /** Such a pass must promise to leave no more than this share, and the last one have kept that. */
 const SHRINK_SHARE = 0.5;
 const SHRUNK_SHARE = 0.75;
@@ -60,8 +62,7 @@ function goOn(round: PolicyRound): PolicyDecision {
 function anotherPassPays(round: PolicyRound, expectedMs: number): boolean {
   const { elapsedMs, sentBytes, remainingPages, lastRemainingPages, overheadMs, limits } = round;
   const passMs = expectedMs - overheadMs;
-  // What the switch itself takes does not become shorter.
-  if (passMs <= overheadMs) return false;
+  if (passMs <= SEEN_SHARE * overheadMs) return false;
   if (limits.timeoutMs > 0 && elapsedMs + passMs >= limits.timeoutMs) return false;
   const bytes = remainingPages * round.wireBytesPerPage + round.inFlightBytes;
   if (passMs > CHEAP_SHARE * elapsedMs || bytes > CHEAP_SHARE * sentBytes) return false;

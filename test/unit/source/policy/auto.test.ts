@@ -106,8 +106,9 @@ describe('autoPolicy against a model of a guest', () => {
   test('converges with deltas in a few passes, far below the limit', () => {
     const { rounds, end, downtimeMs } = runModel(autoPolicy, MEMWRITE);
     expect(end?.reason).toBe('converged');
-    expect(rounds.length).toBeLessThanOrEqual(3);
-    expect(downtimeMs).toBeLessThan(300);
+    expect(rounds.length).toBeLessThanOrEqual(4);
+    // What the switch itself takes, and a quarter of that for the last pages.
+    expect(downtimeMs).toBeLessThanOrEqual(1.25 * (rounds.at(-1)?.overheadMs ?? 0));
   });
 
   test('goes on within the limit when another pass costs nothing and shortens the downtime', () => {
