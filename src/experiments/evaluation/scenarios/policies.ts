@@ -48,8 +48,10 @@ function compare(load: string, runs: RunsOf): Comparison {
 }
 
 function isNoWorse({ total, data, autoKeepsLimit, anyKeepsLimit }: Comparison): boolean {
-  const isCheap = total <= ALLOWANCE && data <= ALLOWANCE;
-  return isCheap && (autoKeepsLimit || !anyKeepsLimit);
+  // Where the pause cannot be within the limit, sending less is no virtue: a policy that sent next
+  // to nothing and was suspended would be the best.
+  if (!anyKeepsLimit && !autoKeepsLimit) return total <= ALLOWANCE;
+  return total <= ALLOWANCE && data <= ALLOWANCE && autoKeepsLimit;
 }
 
 export const policies: Scenario = {
@@ -59,7 +61,7 @@ export const policies: Scenario = {
   source: 'this project',
   published: 'no figure',
   criterion:
-    'under each load auto takes at most 10 % more time and data than the best fixed policy that keeps the downtime limit, and keeps it where one does',
+    'under each load in which a policy keeps the downtime limit, auto keeps it too and takes at most 10 % more time and data than the best that does; in any other, at most 10 % more time than the best',
   baseline: FIXED.join('; '),
   improved: 'auto',
   settings:
