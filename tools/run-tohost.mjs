@@ -29,7 +29,8 @@ if (directory === undefined) {
 /** Segments, entry and symbols of a RISC-V ELF of 64 bits; undefined if the file is none. */
 function readElf(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  if (bytes.length < 64 || view.getUint32(0, true) !== ELF_MAGIC || bytes[4] !== 2) return undefined;
+  if (bytes.length < 64 || view.getUint32(0, true) !== ELF_MAGIC || bytes[4] !== 2)
+    return undefined;
   if (view.getUint16(18, true) !== RISCV) return undefined;
   const word = (at) => Number(view.getBigUint64(at, true));
   const segments = Array.from({ length: view.getUint16(56, true) }, (_, index) => {

@@ -8,9 +8,7 @@ export function rType(
   rs1: number,
   rs2: number,
 ): number {
-  return (
-    (opcode | (rd << 7) | (funct3 << 12) | (rs1 << 15) | (rs2 << 20) | (funct7 << 25)) >>> 0
-  );
+  return (opcode | (rd << 7) | (funct3 << 12) | (rs1 << 15) | (rs2 << 20) | (funct7 << 25)) >>> 0;
 }
 
 export function iType(

@@ -24,7 +24,7 @@ export interface DeviceAccess {
 
 /** Addresses of devices on the bench. */
 export const DEVICE = 0x1000_0000;
-const DEVICE_BYTES = 0x100;
+const DEVICE_BYTES = 0xfc;
 
 /** A hart on its own memory, with programs of a few words. */
 export class HartBench {
