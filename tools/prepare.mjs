@@ -23,6 +23,7 @@ const installed = join(root, 'node_modules', '.package-lock.json');
 const WASM_MODULES = [
   ['src/guestmem/kernels/page-kernels.ts', 'dist/guestmem/page-kernels.wasm'],
   ['src/guest/programs/workload-programs.ts', 'dist/guest/workload-programs.wasm'],
+  ['src/guest/riscv/float/float.ts', 'dist/guest/riscv-float.wasm'],
 ];
 const ASC_FLAGS = [
   '-O3',
