@@ -87,8 +87,9 @@ export function f64_sqrt(a: u64, rm: u32): u64 {
 
 // a * b + c. The exact result is sum + (t + e), where t and e are what the rounding of sum and
 // product took off. Its second part is rounded once more, which could matter only where sum and
-// that part lie midway between two numbers: then the part has few digits. If one of t and e is
-// zero, it was not rounded.
+// that part lie midway between two numbers: then the part has few digits, because it is at most a
+// few units in the last place of sum. If one of t and e is zero, it was not rounded. A part that
+// was, and has many digits, has some below those of the result, so that this one is inexact.
 export function f64_fma(a: u64, b: u64, c: u64, rm: u32): u64 {
   if (rm == NEAREST_EVEN) {
     const x = reinterpret<f64>(a), y = reinterpret<f64>(b), z = reinterpret<f64>(c);
@@ -97,9 +98,7 @@ export function f64_fma(a: u64, b: u64, c: u64, rm: u32): u64 {
       const e = productError(x, y, product), t = sumError(product, z, sum);
       const part = t + e, result = sum + part;
       if (<u32>toBits(part) != 0 || t == 0 || e == 0) {
-        if (!isInexactRaised() && !(isExactSum(t, e, part) && isExactSum(sum, part, result))) {
-          raise(INEXACT);
-        }
+        if (!isInexactRaised() && !isExactSum(sum, part, result)) raise(INEXACT);
         return toBits(result);
       }
     } else if (product == 0 && (x == 0 || y == 0) && abs(z) < Infinity) return toBits(sum);

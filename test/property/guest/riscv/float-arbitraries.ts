@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { add, DOUBLE, type Format, mul, SINGLE } from '../../../reference/ieee754.ts';
+import { add, convert, DOUBLE, type Format, mul, SINGLE } from '../../../reference/ieee754.ts';
 
 /** Bits of numbers, and of numbers that meet, close to where arithmetic has its borders. */
 
@@ -185,6 +185,19 @@ function halfOf(format: Format, count: number): bigint {
   }
   return count < 0 ? value | signBit(format) : value;
 }
+
+/** Doubles next to singles and to halves between them, at the ends of what singles hold, any. */
+export const narrowable: fc.Arbitrary<bigint> = fc.oneof(
+  numbers(DOUBLE),
+  fc
+    .tuple(numbers(SINGLE), fc.constantFrom(0n, 1n << 28n, 1n << 27n), fewSteps)
+    .map(([single, half, steps]) =>
+      further(DOUBLE, convert(SINGLE, DOUBLE, single, 'nearest-even').value + half, steps),
+    ),
+  fc
+    .tuple(fc.boolean(), fc.constantFrom(0x47e, 0x47f, 0x380, 0x37f, 0x369), fractions(DOUBLE))
+    .map(([isNegative, field, digits]) => pack(DOUBLE, isNegative, field, digits)),
+);
 
 /** Registers: few digits anywhere, their inverse, borders of halves of a format, any bits. */
 export const registers: fc.Arbitrary<bigint> = fc

@@ -4,7 +4,7 @@ import { classify, extreme, relate } from '../../../reference/ieee754.ts';
 import { expectFloat } from '../../../support/float-module.ts';
 import { FORMATS, numbers, pairs } from './float-arbitraries.ts';
 
-const RUNS = 3000;
+const RUNS = 1500;
 
 describe.each(FORMATS)('$prefix', ({ format, prefix }) => {
   test.each(['eq', 'lt', 'le'] as const)('%s() compares the numbers', (relation) => {

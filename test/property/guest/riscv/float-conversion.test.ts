@@ -10,7 +10,7 @@ import {
   toInteger,
 } from '../../../reference/ieee754.ts';
 import { expectFloat } from '../../../support/float-module.ts';
-import { FORMATS, nearIntegers, numbers, registers } from './float-arbitraries.ts';
+import { FORMATS, narrowable, nearIntegers, numbers, registers } from './float-arbitraries.ts';
 
 const RUNS = 2000;
 
@@ -30,21 +30,6 @@ test('f64_from_f32() is the same number', () => {
     { numRuns: RUNS },
   );
 });
-
-/** Singles, moved by few of the digits that a double has more, beside doubles of any kind. */
-const narrowable = fc.oneof(
-  numbers(DOUBLE),
-  fc
-    .tuple(
-      numbers(SINGLE),
-      fc.constantFrom(0n, 1n << 28n, 1n << 27n),
-      fc.integer({ min: -2, max: 2 }),
-    )
-    .map(([single, half, steps]) => {
-      const { value } = convert(SINGLE, DOUBLE, single, 'nearest-even');
-      return BigInt.asUintN(64, value + half + BigInt(steps));
-    }),
-);
 
 test('f32_from_f64() is the number, rounded once', () => {
   fc.assert(

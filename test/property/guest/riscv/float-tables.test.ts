@@ -93,9 +93,10 @@ const KNOWN: readonly [string, bigint[], Mode | undefined, bigint, number][] = [
   ['f64_mul', [1n, 0x3fe0000000000000n], NEAREST, 0n, UF | NX],
   ['f64_mul', [1n, 0x3fe0000000000000n], 'up', 1n, UF | NX],
   // (1 - 2^-24) 2^-126 has 24 digits, so it is tiny. (1 - 2^-26) 2^-126 has not: with an exponent
-  // without bounds it rounds to 2^-126, which is not tiny.
+  // without bounds it rounds to 2^-126, which is not tiny; (1 - 2^-24 + 2^-26) 2^-126 does not.
   ['f32_mul', [0x00800000n, 0x3f7fffffn], NEAREST, 0x00800000n, UF | NX],
   ['f32_from_f64', [0x380ffffff8000000n], NEAREST, 0x00800000n, NX],
+  ['f32_from_f64', [0x380fffffe8000000n], NEAREST, 0x00800000n, UF | NX],
   ['f32_from_f64', [0x380ffffff8000000n], 'toward-zero', 0x007fffffn, UF | NX],
   // Subnormal but exact is no underflow.
   ['f64_mul', [0x0010000000000000n, 0x3fe0000000000000n], NEAREST, 0x0008000000000000n, 0],
