@@ -27,6 +27,7 @@ const WASM_MODULES = [
   ['src/guestmem/kernels/page-kernels.ts', 'dist/guestmem/page-kernels.wasm'],
   ['src/guest/programs/workload-programs.ts', 'dist/guest/workload-programs.wasm'],
   ['src/guest/riscv/hart/hart.ts', 'dist/guest/riscv-hart.wasm', 'src/guest/riscv/float'],
+  ['src/guest/riscv/float/float.ts', 'dist/guest/riscv-float.wasm'],
 ];
 const ASC_FLAGS = [
   '-O3',
