@@ -37,7 +37,7 @@ export const HART_STOP = { budget: 0, waiting: 1, interrupted: 2, asked: 3 } as 
 export interface HartHost {
   /** Blocks until the page is there: 1; 0 when the vCPU is called to its safepoint before. */
   pageMissing(pfn: number): number;
-  /** Whether 1, 2 or 4 bytes, aligned, are a device's; what follows is asked only where they are. */
+  /** Whether 1, 2 or 4 bytes, aligned, are a device's. What follows is asked only where so. */
   mmioExists(address: number, bytes: number): number;
   mmioRead(address: number, bytes: number): number;
   mmioWrite(address: number, bytes: number, value: number): void;

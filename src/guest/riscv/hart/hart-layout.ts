@@ -15,7 +15,7 @@ export const PC = 0x300;
 export const PRIVILEGE = 0x308;
 /** u32: 1 while the hart waits for an interrupt. */
 export const WAITING = 0x30c;
-/** u64: instructions executed so far, those that trapped included. The clock of a replayable run. */
+/** u64: instructions so far, those that trapped included: the clock of a replayable run. */
 export const STEPS = 0x310;
 /** u64: how many of the steps trapped instead of retiring. minstret does not count these. */
 export const TRAPPED_STEPS = 0x318;

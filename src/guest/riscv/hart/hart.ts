@@ -1,5 +1,5 @@
-// A RISC-V hart: RV64IMAFDC with machine, supervisor and user mode, Sv39, PMP and Sstc. One instance
-// serves one hart. README.md tells what is where; hart-layout.ts, what its state is.
+// A RISC-V hart: RV64IMAFDC with machine, supervisor and user mode, Sv39, PMP and Sstc. One
+// instance serves one hart. README.md tells what is where; hart-layout.ts, what its state is.
 import { configureContext, selectDirtyMap, selectPostcopy } from './context';
 import { dropAllCode } from './memory/code-pages';
 import { resetPmp } from './memory/pmp';

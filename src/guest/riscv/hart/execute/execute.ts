@@ -55,8 +55,8 @@ export function hartRequestStop(): void { isStopAsked = true; }
 @inline function immediate(at: usize): i64 { return load<i32>(at, 4); }
 @inline function word(register: usize): i32 { return load<i32>(register); }
 
-// Executes `budget` instructions, those that trap included, or fewer when `hartStopReason` says why.
-// Returns how many.
+// Executes `budget` instructions, those that trap included, or fewer when `hartStopReason` says
+// why. Returns how many.
 export function hartRun(budget: i32): i32 {
   const registers = hart + X_REGISTERS;
   const firstStep = load<u64>(hart + STEPS);

@@ -65,8 +65,8 @@ const FNMADD: u32 = 0x4f;
   setDouble(index, BOX | <u64>value);
 }
 
-// The arithmetic of doubles that has slots of its own; registers as in float-memory.ts. False: it is
-// illegal just now.
+// The arithmetic of doubles that has slots of its own; registers as in float-memory.ts. False: it
+// is illegal just now.
 export function computeDouble(operation: u32, rd: usize, rs1: usize, rs2: usize, bits: u32): bool {
   const rounding = roundingOf(bits & 7);
   if (!isFloatOn() || rounding > ROUNDING_MAX) return false;

@@ -1,5 +1,5 @@
-// What a write leaves in the CSRs. Fields that can hold only some values keep what they had, or take
-// the nearest (WARL).
+// What a write leaves in the CSRs. Fields that can hold only some values keep what they had, or
+// take the nearest (WARL).
 import { floatFlags } from '../../float/float';
 import { hart } from '../context';
 import {
