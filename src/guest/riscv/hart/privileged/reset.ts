@@ -2,7 +2,7 @@
 import { hart, MACHINE, SUPERVISOR } from '../context';
 import {
   MCOUNTEREN, MEDELEG, MENVCFG, MHARTID, MIDELEG, MSTATUS, PC, PMPADDR, PMPCFG, PRIVILEGE,
-  SBI_ENABLED, STATE_BYTES, STIMECMP, X_REGISTERS,
+  SBI_ENABLED, SCOUNTEREN, STATE_BYTES, STIMECMP, X_REGISTERS,
 } from '../hart-layout';
 import { dropAllCode } from '../memory/code-pages';
 import { resetPmp } from '../memory/pmp';
@@ -44,6 +44,8 @@ export function resetToSupervisor(pc: u64, id: u64, argument: u64): void {
   store<u64>(hart + MEDELEG, DELEGATED_EXCEPTIONS);
   store<u64>(hart + MIDELEG, DELEGATED_INTERRUPTS);
   store<u64>(hart + MCOUNTEREN, CYCLE_TIME_INSTRET);
+  // Linux leaves this to firmware, and its users read the time by themselves.
+  store<u64>(hart + SCOUNTEREN, CYCLE_TIME_INSTRET);
   store<u64>(hart + MENVCFG, STCE);
   store<u64>(hart + PMPADDR, ALL_MEMORY);
   store<u8>(hart + PMPCFG, ALL_ACCESS);
