@@ -70,6 +70,8 @@ export const STATE_BYTES = 0x1000;
 
 /** A page-crossing instruction is decoded to here, with ends of page behind it. */
 export const CROSSING_SLOT = 0x1000;
+/** u32 for each TLB and mode: a bit for every 32 entries that are not all empty. */
+export const TLB_TOUCHED = 0x1100;
 /** u32 each: pages of code that were written since they were decoded. */
 export const WRITTEN_PAGES = 0x2000;
 export const WRITTEN_PAGES_MAX = 1024;

@@ -8,7 +8,9 @@
 // An entry for writing exists only while its page is marked in the current dirty map, and no entry
 // exists for a page that is missing: so neither is looked at where an entry is found.
 import { hart, SUPERVISOR, USER } from '../context';
-import { FETCH_TLB, MSTATUS, PRIVILEGE, READ_TLB, WRITE_TLB } from '../hart-layout';
+import {
+  FETCH_TLB, MSTATUS, PRIVILEGE, READ_TLB, TLB_TOUCHED, WRITE_TLB,
+} from '../hart-layout';
 
 // Modes of access.
 export const MODE_USER: u32 = 0;
@@ -27,15 +29,23 @@ const EMPTY: u64 = 0xffffffffffffffff;
 const MPRV: u64 = 1 << 17;
 const SUM: u64 = 1 << 18;
 
-// Bits of the modes that have any entry, and of those that have one of an address space.
-let filled: u32 = 0;
+// To empty a TLB costs what was used of it, in groups of entries that follow one another.
+const GROUP_SHIFT: u32 = 5;
+const GROUP_BYTES: u32 = ENTRY_BYTES << GROUP_SHIFT;
+
+// Bits of the modes that have an entry of an address space.
 let filledLocal: u32 = 0;
-// Whether some entry is a part of a larger page, for addresses of the lower and of the upper half.
-let hasLargeLower: bool = false;
-let hasLargeUpper: bool = false;
+// The same of those that have an entry that is a part of a larger page, for addresses of the lower
+// and of the upper half.
+let largeLower: u32 = 0;
+let largeUpper: u32 = 0;
 
 @inline export function tlbOf(kind: usize, mode: u32): usize {
   return hart + kind + <usize>(mode * MODE_BYTES);
+}
+
+@inline function touchedOf(kind: usize, mode: u32): usize {
+  return hart + TLB_TOUCHED + (((kind - READ_TLB) / TLB_BYTES * MODES + mode) << 2);
 }
 
 @inline export function entryOffset(address: u64): usize {
@@ -60,39 +70,46 @@ export function dataMode(): u32 {
 export function fill(
   kind: usize, mode: u32, address: u64, value: u32, level: u32, isGlobal: bool,
 ): usize {
-  const entry = tlbOf(kind, mode) + entryOffset(address);
+  const offset = entryOffset(address);
+  const entry = tlbOf(kind, mode) + offset;
+  const touched = touchedOf(kind, mode);
+  store<u32>(touched, load<u32>(touched) | (1 << (<u32>offset / GROUP_BYTES)));
   store<u64>(entry, address & ~<u64>0xfff);
   store<u32>(entry, value, 8);
   store<u32>(entry, level, 12);
-  filled |= 1 << mode;
   if (!isGlobal) filledLocal |= 1 << mode;
   if (level > 0) {
-    if (<i64>address < 0) hasLargeUpper = true;
-    else hasLargeLower = true;
+    if (<i64>address < 0) largeUpper |= 1 << mode;
+    else largeLower |= 1 << mode;
   }
   return entry;
 }
 
+function empty(kind: usize, mode: u32): void {
+  const touched = touchedOf(kind, mode);
+  for (let groups = load<u32>(touched); groups != 0; groups &= groups - 1) {
+    memory.fill(tlbOf(kind, mode) + ctz(groups) * GROUP_BYTES, 0xff, GROUP_BYTES);
+  }
+  store<u32>(touched, 0);
+}
+
 function emptyMode(mode: u32): void {
-  memory.fill(tlbOf(READ_TLB, mode), 0xff, MODE_BYTES);
-  memory.fill(tlbOf(WRITE_TLB, mode), 0xff, MODE_BYTES);
-  memory.fill(tlbOf(FETCH_TLB, mode), 0xff, MODE_BYTES);
+  empty(READ_TLB, mode);
+  empty(WRITE_TLB, mode);
+  empty(FETCH_TLB, mode);
 }
 
 // What the memory held before is not known: nothing is taken from it.
 export function resetTlbs(): void {
-  filled = (1 << MODES) - 1;
+  memory.fill(hart + TLB_TOUCHED, 0xff, 3 * MODES * 4);
   flushTlbs();
 }
 
 export function flushTlbs(): void {
-  for (let mode: u32 = 0; mode < MODES; mode++) {
-    if ((filled >> mode) & 1) emptyMode(mode);
-  }
-  filled = 0;
+  for (let mode: u32 = 0; mode < MODES; mode++) emptyMode(mode);
   filledLocal = 0;
-  hasLargeLower = false;
-  hasLargeUpper = false;
+  largeLower = 0;
+  largeUpper = 0;
 }
 
 // All but global mappings. A mode in which only those were used keeps them: so the kernel's survive
@@ -101,41 +118,45 @@ export function flushAddressSpace(): void {
   for (let mode: u32 = 0; mode < MODES; mode++) {
     if ((filledLocal >> mode) & 1) emptyMode(mode);
   }
-  filled &= ~filledLocal;
   filledLocal = 0;
 }
 
 export function flushReadTlb(): void {
-  memory.fill(hart + READ_TLB, 0xff, TLB_BYTES);
+  for (let mode: u32 = 0; mode < MODES; mode++) empty(READ_TLB, mode);
 }
 
 export function flushWriteTlb(): void {
-  memory.fill(hart + WRITE_TLB, 0xff, TLB_BYTES);
+  for (let mode: u32 = 0; mode < MODES; mode++) empty(WRITE_TLB, mode);
 }
 
 export function flushFetchTlb(): void {
-  memory.fill(hart + FETCH_TLB, 0xff, TLB_BYTES);
+  for (let mode: u32 = 0; mode < MODES; mode++) empty(FETCH_TLB, mode);
 }
 
 // The mapping of one address, in all modes.
 export function flushAddress(address: u64): void {
-  if (<i64>address < 0 ? hasLargeUpper : hasLargeLower) return flushLarge(address);
-  const offset = entryOffset(address);
+  const large = <i64>address < 0 ? largeUpper : largeLower;
   for (let mode: u32 = 0; mode < MODES; mode++) {
-    store<u64>(tlbOf(READ_TLB, mode) + offset, EMPTY);
-    store<u64>(tlbOf(WRITE_TLB, mode) + offset, EMPTY);
-    store<u64>(tlbOf(FETCH_TLB, mode) + offset, EMPTY);
+    const isLarge = ((large >> mode) & 1) != 0;
+    flushEntries(READ_TLB, mode, address, isLarge);
+    flushEntries(WRITE_TLB, mode, address, isLarge);
+    flushEntries(FETCH_TLB, mode, address, isLarge);
   }
 }
 
-// The address may lie in a larger page, whose parts have entries of their own.
-function flushLarge(address: u64): void {
-  // The TLBs follow one another.
-  const end = hart + READ_TLB + 3 * TLB_BYTES;
-  for (let entry = hart + READ_TLB; entry < end; entry += ENTRY_BYTES) {
-    const shift = <u64>(12 + 9 * load<u32>(entry, 12));
-    const tag = load<u64>(entry);
-    if (tag != EMPTY && (tag ^ address) >> shift == 0) store<u64>(entry, EMPTY);
+// Where the address may lie in a larger page, that page's parts have entries of their own.
+function flushEntries(kind: usize, mode: u32, address: u64, isLarge: bool): void {
+  const tlb = tlbOf(kind, mode);
+  const entry = tlb + entryOffset(address);
+  if (load<u64>(entry) == (address & ~<u64>0xfff)) store<u64>(entry, EMPTY);
+  if (!isLarge) return;
+  for (let groups = load<u32>(touchedOf(kind, mode)); groups != 0; groups &= groups - 1) {
+    const first = tlb + ctz(groups) * GROUP_BYTES;
+    for (let at = first; at < first + GROUP_BYTES; at += ENTRY_BYTES) {
+      const shift = <u64>(12 + 9 * load<u32>(at, 12));
+      const tag = load<u64>(at);
+      if (tag != EMPTY && (tag ^ address) >> shift == 0) store<u64>(at, EMPTY);
+    }
   }
 }
 
