@@ -1,6 +1,8 @@
 // Where things lie, set by the host; and what is true only while an instruction is executed.
 // Nothing here is the guest's state: that is in the state block, at `hart`.
-import { DECODE_CACHE, DECODE_PAGES, DECODE_PAGE_BYTES, HART_AREA_BYTES } from './hart-layout';
+import {
+  CODE_MAP_PAGES, DECODE_CACHE, DECODE_PAGES, DECODE_PAGE_BYTES, HART_AREA_BYTES,
+} from './hart-layout';
 
 // Blocks until the page is there: 1; or 0 when this vCPU must come to its safepoint before.
 @external("env", "pageMissing")
@@ -57,7 +59,8 @@ export function configureContext(area: usize, ramAddress: usize, pages: u32, rec
   ram = ramAddress;
   ramPages = pages;
   receivedMap = received;
-  // The area ends behind the decode cache.
+  // What the layout has room for.
+  if (pages > <u32>CODE_MAP_PAGES) unreachable();
   if (DECODE_CACHE + DECODE_PAGES * DECODE_PAGE_BYTES > HART_AREA_BYTES) unreachable();
 }
 

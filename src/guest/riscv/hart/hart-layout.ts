@@ -82,6 +82,8 @@ export const WRITE_TLB = 0x20000;
 export const FETCH_TLB = 0x30000;
 /** A byte for each page of RAM: 1 it was decoded, 2 it was written since. */
 export const CODE_MAP = 0x40000;
+/** 2 GiB. */
+export const CODE_MAP_PAGES = 0x80000;
 export const DECODE_CACHE = 0x100000;
 /** Pages of code that the decode cache holds. */
 export const DECODE_PAGES = 4096;

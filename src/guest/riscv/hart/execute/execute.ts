@@ -8,17 +8,10 @@ import {
   CAUSE_ILLEGAL, DONE, FLOAT_OFF, hart, INTERRUPTED, JUMP, NEXT, PAGE_BYTES, raise, SYNCHRONISE, TRAP, trapCause,
   trapValue,
 } from '../context';
+import * as op from '../decode/opcodes';
 import {
-  ADD, ADDI, ADDIW, ADDW, AND, ANDI, ATOMIC, AUIPC, BEQ, BEQ_FAR, BGE, BGEU, BGEU_FAR, BGE_FAR, BLT,
-  BLTU, BLTU_FAR, BLT_FAR, BNE, BNE_FAR, CROSSING, DIV, DIVU, DIVUW, DIVW, END_OF_PAGE, FADD_D,
-  FENCE, FENCE_I, FLD, FLOAT, FLW, FMADD_D, FMUL_D, FSD, FSUB_D, FSW, JAL, JALR, JAL_FAR, LB, LBU,
-  LD, LH, LHU, LI, LW, LWU, MUL, MULH, MULHSU, MULHU, MULW, NOP, OR, ORI, REM, REMU, REMUW, REMW, SB,
-  SD, SH, SLL, SLLI, SLLIW, SLLW, SLT, SLTI, SLTIU, SLTU, SRA, SRAI, SRAIW, SRAW, SRL, SRLI, SRLIW,
-  SRLW, SUB, SUBW, SW, SYSTEM, UNDECODED, XOR, XORI,
-} from '../decode/opcodes';
-import {
-  CROSSING_SLOT, FCSR, FETCH_TLB, MIP, PC, READ_TLB, STEPS, WAITING, WRITE_TLB, X_REGISTERS,
-  X_SINK,
+  CROSSING_SLOT, FCSR, FETCH_TLB, F_REGISTERS, MIP, PC, READ_TLB, STEPS, WAITING, WRITE_TLB,
+  X_REGISTERS, X_SINK,
 } from '../hart-layout';
 import { executeAtomic } from '../memory/atomics';
 import {
@@ -33,7 +26,7 @@ import {
   divide, divideUnsigned, divideWord, divideWordUnsigned, remainder, remainderUnsigned,
   remainderWord, remainderWordUnsigned,
 } from './divide';
-import { computeDouble, executeFloat } from './float-instructions';
+import { computeDouble, executeFloat, isFloatDirty } from './float-instructions';
 import { loadFloat, storeFloat } from './float-memory';
 import { loadRegister, placeOf, storeRegister, tagFor } from './register-memory';
 import { multiplyHigh, multiplyHighMixed, multiplyHighSigned } from './wide-multiply';
@@ -88,6 +81,8 @@ export function hartRun(budget: i32): i32 {
     const readTlb = tlbOf(READ_TLB, mode);
     const writeTlb = tlbOf(WRITE_TLB, mode);
     const fetchTlb = tlbOf(FETCH_TLB, fetchMode());
+    // That there is a floating-point unit, and known to be in use.
+    let isFloatReady = isFloatDirty();
     let base = pc & ~<u64>0xfff;
     let decoded = <usize>load<u32>(fetched, 8);
     let ip = decoded + ((<u32>pc & 0xfff) << 2);
@@ -104,41 +99,41 @@ export function hartRun(budget: i32): i32 {
       const rs2 = registers + (low >> 24);
       ip += (low >> 5) & 0x18;
       switch (low & 0xff) {
-        case UNDECODED: {
+        case op.UNDECODED: {
           decodeSlot(decoded, at);
           ip = at;
           left++;
           continue;
         }
-        case LI: store<i64>(rd, immediate(at)); continue;
-        case AUIPC: store<u64>(rd, base + ((at - decoded) >> 2) + immediate(at)); continue;
-        case JAL: {
+        case op.LI: store<i64>(rd, immediate(at)); continue;
+        case op.AUIPC: store<u64>(rd, base + ((at - decoded) >> 2) + immediate(at)); continue;
+        case op.JAL: {
           store<u64>(rd, base + ((ip - decoded) >> 2));
           ip = at + load<i32>(at, 4);
           continue;
         }
-        case BEQ: if (load<u64>(rs1) == load<u64>(rs2)) ip = at + load<i32>(at, 4); continue;
-        case BNE: if (load<u64>(rs1) != load<u64>(rs2)) ip = at + load<i32>(at, 4); continue;
-        case BLT: if (load<i64>(rs1) < load<i64>(rs2)) ip = at + load<i32>(at, 4); continue;
-        case BGE: if (load<i64>(rs1) >= load<i64>(rs2)) ip = at + load<i32>(at, 4); continue;
-        case BLTU: if (load<u64>(rs1) < load<u64>(rs2)) ip = at + load<i32>(at, 4); continue;
-        case BGEU: if (load<u64>(rs1) >= load<u64>(rs2)) ip = at + load<i32>(at, 4); continue;
+        case op.BEQ: if (load<u64>(rs1) == load<u64>(rs2)) ip = at + load<i32>(at, 4); continue;
+        case op.BNE: if (load<u64>(rs1) != load<u64>(rs2)) ip = at + load<i32>(at, 4); continue;
+        case op.BLT: if (load<i64>(rs1) < load<i64>(rs2)) ip = at + load<i32>(at, 4); continue;
+        case op.BGE: if (load<i64>(rs1) >= load<i64>(rs2)) ip = at + load<i32>(at, 4); continue;
+        case op.BLTU: if (load<u64>(rs1) < load<u64>(rs2)) ip = at + load<i32>(at, 4); continue;
+        case op.BGEU: if (load<u64>(rs1) >= load<u64>(rs2)) ip = at + load<i32>(at, 4); continue;
         // The far ones break out of the switch, which jumps.
-        case BEQ_FAR: if (load<u64>(rs1) != load<u64>(rs2)) continue; break;
-        case BNE_FAR: if (load<u64>(rs1) == load<u64>(rs2)) continue; break;
-        case BLT_FAR: if (load<i64>(rs1) >= load<i64>(rs2)) continue; break;
-        case BGE_FAR: if (load<i64>(rs1) < load<i64>(rs2)) continue; break;
-        case BLTU_FAR: if (load<u64>(rs1) >= load<u64>(rs2)) continue; break;
-        case BGEU_FAR: if (load<u64>(rs1) < load<u64>(rs2)) continue; break;
-        case JAL_FAR: store<u64>(rd, base + ((ip - decoded) >> 2)); break;
-        case END_OF_PAGE: left++; break;
-        case JALR: {
+        case op.BEQ_FAR: if (load<u64>(rs1) != load<u64>(rs2)) continue; break;
+        case op.BNE_FAR: if (load<u64>(rs1) == load<u64>(rs2)) continue; break;
+        case op.BLT_FAR: if (load<i64>(rs1) >= load<i64>(rs2)) continue; break;
+        case op.BGE_FAR: if (load<i64>(rs1) < load<i64>(rs2)) continue; break;
+        case op.BLTU_FAR: if (load<u64>(rs1) >= load<u64>(rs2)) continue; break;
+        case op.BGEU_FAR: if (load<u64>(rs1) < load<u64>(rs2)) continue; break;
+        case op.JAL_FAR: store<u64>(rd, base + ((ip - decoded) >> 2)); break;
+        case op.END_OF_PAGE: left++; break;
+        case op.JALR: {
           pc = (load<u64>(rs1) + immediate(at)) & ~<u64>1;
           store<u64>(rd, base + ((ip - decoded) >> 2));
           event = JUMP;
           break;
         }
-        case CROSSING: {
+        case op.CROSSING: {
           event = decodeCrossing(decoded, base + PAGE_BYTES);
           if (event != DONE) break;
           left++;
@@ -147,77 +142,77 @@ export function hartRun(budget: i32): i32 {
           decoded = ip - (SLOTS_BYTES - 8);
           continue;
         }
-        case LB: {
+        case op.LB: {
           const address = load<u64>(rs1) + immediate(at);
           const entry = readTlb + entryOffset(address);
           if (load<u64>(entry) == tagFor(address, 1)) {
             store<i64>(rd, load<i8>(placeOf(entry, address)));
             continue;
           }
-          event = loadRegister(LB, address, rd);
+          event = loadRegister(op.LB, address, rd);
           break;
         }
-        case LBU: {
+        case op.LBU: {
           const address = load<u64>(rs1) + immediate(at);
           const entry = readTlb + entryOffset(address);
           if (load<u64>(entry) == tagFor(address, 1)) {
             store<u64>(rd, load<u8>(placeOf(entry, address)));
             continue;
           }
-          event = loadRegister(LBU, address, rd);
+          event = loadRegister(op.LBU, address, rd);
           break;
         }
-        case LH: {
+        case op.LH: {
           const address = load<u64>(rs1) + immediate(at);
           const entry = readTlb + entryOffset(address);
           if (load<u64>(entry) == tagFor(address, 2)) {
             store<i64>(rd, load<i16>(placeOf(entry, address)));
             continue;
           }
-          event = loadRegister(LH, address, rd);
+          event = loadRegister(op.LH, address, rd);
           break;
         }
-        case LHU: {
+        case op.LHU: {
           const address = load<u64>(rs1) + immediate(at);
           const entry = readTlb + entryOffset(address);
           if (load<u64>(entry) == tagFor(address, 2)) {
             store<u64>(rd, load<u16>(placeOf(entry, address)));
             continue;
           }
-          event = loadRegister(LHU, address, rd);
+          event = loadRegister(op.LHU, address, rd);
           break;
         }
-        case LW: {
+        case op.LW: {
           const address = load<u64>(rs1) + immediate(at);
           const entry = readTlb + entryOffset(address);
           if (load<u64>(entry) == tagFor(address, 4)) {
             store<i64>(rd, load<i32>(placeOf(entry, address)));
             continue;
           }
-          event = loadRegister(LW, address, rd);
+          event = loadRegister(op.LW, address, rd);
           break;
         }
-        case LWU: {
+        case op.LWU: {
           const address = load<u64>(rs1) + immediate(at);
           const entry = readTlb + entryOffset(address);
           if (load<u64>(entry) == tagFor(address, 4)) {
             store<u64>(rd, load<u32>(placeOf(entry, address)));
             continue;
           }
-          event = loadRegister(LWU, address, rd);
+          event = loadRegister(op.LWU, address, rd);
           break;
         }
-        case LD: {
+        case op.LD: {
           const address = load<u64>(rs1) + immediate(at);
           const entry = readTlb + entryOffset(address);
           if (load<u64>(entry) == tagFor(address, 8)) {
             store<u64>(rd, load<u64>(placeOf(entry, address)));
             continue;
           }
-          event = loadRegister(LD, address, rd);
+          event = loadRegister(op.LD, address, rd);
           break;
         }
-        case SB: {
+        case op.SB: {
           const address = load<u64>(rs1) + immediate(at);
           const entry = writeTlb + entryOffset(address);
           if (load<u64>(entry) == tagFor(address, 1)) {
@@ -227,7 +222,7 @@ export function hartRun(budget: i32): i32 {
           event = storeRegister(address, 1, load<u64>(rs2));
           break;
         }
-        case SH: {
+        case op.SH: {
           const address = load<u64>(rs1) + immediate(at);
           const entry = writeTlb + entryOffset(address);
           if (load<u64>(entry) == tagFor(address, 2)) {
@@ -237,7 +232,7 @@ export function hartRun(budget: i32): i32 {
           event = storeRegister(address, 2, load<u64>(rs2));
           break;
         }
-        case SW: {
+        case op.SW: {
           const address = load<u64>(rs1) + immediate(at);
           const entry = writeTlb + entryOffset(address);
           if (load<u64>(entry) == tagFor(address, 4)) {
@@ -247,7 +242,7 @@ export function hartRun(budget: i32): i32 {
           event = storeRegister(address, 4, load<u64>(rs2));
           break;
         }
-        case SD: {
+        case op.SD: {
           const address = load<u64>(rs1) + immediate(at);
           const entry = writeTlb + entryOffset(address);
           if (load<u64>(entry) == tagFor(address, 8)) {
@@ -257,75 +252,94 @@ export function hartRun(budget: i32): i32 {
           event = storeRegister(address, 8, load<u64>(rs2));
           break;
         }
-        case ADDI: store<i64>(rd, load<i64>(rs1) + immediate(at)); continue;
-        case SLTI: store<u64>(rd, <u64>(load<i64>(rs1) < immediate(at))); continue;
-        case SLTIU: store<u64>(rd, <u64>(load<u64>(rs1) < <u64>immediate(at))); continue;
-        case XORI: store<i64>(rd, load<i64>(rs1) ^ immediate(at)); continue;
-        case ORI: store<i64>(rd, load<i64>(rs1) | immediate(at)); continue;
-        case ANDI: store<i64>(rd, load<i64>(rs1) & immediate(at)); continue;
-        case SLLI: store<u64>(rd, load<u64>(rs1) << <u64>load<u32>(at, 4)); continue;
-        case SRLI: store<u64>(rd, load<u64>(rs1) >> <u64>load<u32>(at, 4)); continue;
-        case SRAI: store<i64>(rd, load<i64>(rs1) >> <i64>load<u32>(at, 4)); continue;
-        case ADDIW: store<i64>(rd, <i64><i32>(word(rs1) + word(at + 4))); continue;
-        case SLLIW: store<i64>(rd, <i64><i32>(word(rs1) << word(at + 4))); continue;
-        case SRLIW: store<i64>(rd, <i64><i32>(<u32>word(rs1) >> word(at + 4))); continue;
-        case SRAIW: store<i64>(rd, <i64><i32>(word(rs1) >> word(at + 4))); continue;
-        case ADD: store<u64>(rd, load<u64>(rs1) + load<u64>(rs2)); continue;
-        case SUB: store<u64>(rd, load<u64>(rs1) - load<u64>(rs2)); continue;
-        case SLL: store<u64>(rd, load<u64>(rs1) << (load<u64>(rs2) & 63)); continue;
-        case SLT: store<u64>(rd, <u64>(load<i64>(rs1) < load<i64>(rs2))); continue;
-        case SLTU: store<u64>(rd, <u64>(load<u64>(rs1) < load<u64>(rs2))); continue;
-        case XOR: store<u64>(rd, load<u64>(rs1) ^ load<u64>(rs2)); continue;
-        case SRL: store<u64>(rd, load<u64>(rs1) >> (load<u64>(rs2) & 63)); continue;
-        case SRA: store<i64>(rd, load<i64>(rs1) >> (load<i64>(rs2) & 63)); continue;
-        case OR: store<u64>(rd, load<u64>(rs1) | load<u64>(rs2)); continue;
-        case AND: store<u64>(rd, load<u64>(rs1) & load<u64>(rs2)); continue;
-        case ADDW: store<i64>(rd, <i64><i32>(word(rs1) + word(rs2))); continue;
-        case SUBW: store<i64>(rd, <i64><i32>(word(rs1) - word(rs2))); continue;
-        case SLLW: store<i64>(rd, <i64><i32>(word(rs1) << (word(rs2) & 31))); continue;
-        case SRLW: store<i64>(rd, <i64><i32>(<u32>word(rs1) >> (word(rs2) & 31))); continue;
-        case SRAW: store<i64>(rd, <i64><i32>(word(rs1) >> (word(rs2) & 31))); continue;
-        case MUL: store<u64>(rd, load<u64>(rs1) * load<u64>(rs2)); continue;
-        case MULH: store<u64>(rd, multiplyHighSigned(load<u64>(rs1), load<u64>(rs2))); continue;
-        case MULHSU: store<u64>(rd, multiplyHighMixed(load<u64>(rs1), load<u64>(rs2))); continue;
-        case MULHU: store<u64>(rd, multiplyHigh(load<u64>(rs1), load<u64>(rs2))); continue;
-        case DIV: store<i64>(rd, divide(load<i64>(rs1), load<i64>(rs2))); continue;
-        case DIVU: store<u64>(rd, divideUnsigned(load<u64>(rs1), load<u64>(rs2))); continue;
-        case REM: store<i64>(rd, remainder(load<i64>(rs1), load<i64>(rs2))); continue;
-        case REMU: store<u64>(rd, remainderUnsigned(load<u64>(rs1), load<u64>(rs2))); continue;
-        case MULW: store<i64>(rd, <i64><i32>(word(rs1) * word(rs2))); continue;
-        case DIVW: store<i64>(rd, <i64>divideWord(word(rs1), word(rs2))); continue;
-        case DIVUW: store<i64>(rd, <i64>divideWordUnsigned(<u32>word(rs1), <u32>word(rs2))); continue;
-        case REMW: store<i64>(rd, <i64>remainderWord(word(rs1), word(rs2))); continue;
-        case REMUW: store<i64>(rd, <i64>remainderWordUnsigned(<u32>word(rs1), <u32>word(rs2))); continue;
-        case NOP: continue;
-        case FENCE: orderAccesses(); continue;
-        case FENCE_I: event = fenceCode(); break;
-        case SYSTEM: {
+        case op.ADDI: store<i64>(rd, load<i64>(rs1) + immediate(at)); continue;
+        case op.SLTI: store<u64>(rd, <u64>(load<i64>(rs1) < immediate(at))); continue;
+        case op.SLTIU: store<u64>(rd, <u64>(load<u64>(rs1) < <u64>immediate(at))); continue;
+        case op.XORI: store<i64>(rd, load<i64>(rs1) ^ immediate(at)); continue;
+        case op.ORI: store<i64>(rd, load<i64>(rs1) | immediate(at)); continue;
+        case op.ANDI: store<i64>(rd, load<i64>(rs1) & immediate(at)); continue;
+        case op.SLLI: store<u64>(rd, load<u64>(rs1) << <u64>load<u32>(at, 4)); continue;
+        case op.SRLI: store<u64>(rd, load<u64>(rs1) >> <u64>load<u32>(at, 4)); continue;
+        case op.SRAI: store<i64>(rd, load<i64>(rs1) >> <i64>load<u32>(at, 4)); continue;
+        case op.ADDIW: store<i64>(rd, <i64><i32>(word(rs1) + word(at + 4))); continue;
+        case op.SLLIW: store<i64>(rd, <i64><i32>(word(rs1) << word(at + 4))); continue;
+        case op.SRLIW: store<i64>(rd, <i64><i32>(<u32>word(rs1) >> word(at + 4))); continue;
+        case op.SRAIW: store<i64>(rd, <i64><i32>(word(rs1) >> word(at + 4))); continue;
+        case op.ADD: store<u64>(rd, load<u64>(rs1) + load<u64>(rs2)); continue;
+        case op.SUB: store<u64>(rd, load<u64>(rs1) - load<u64>(rs2)); continue;
+        case op.SLL: store<u64>(rd, load<u64>(rs1) << (load<u64>(rs2) & 63)); continue;
+        case op.SLT: store<u64>(rd, <u64>(load<i64>(rs1) < load<i64>(rs2))); continue;
+        case op.SLTU: store<u64>(rd, <u64>(load<u64>(rs1) < load<u64>(rs2))); continue;
+        case op.XOR: store<u64>(rd, load<u64>(rs1) ^ load<u64>(rs2)); continue;
+        case op.SRL: store<u64>(rd, load<u64>(rs1) >> (load<u64>(rs2) & 63)); continue;
+        case op.SRA: store<i64>(rd, load<i64>(rs1) >> (load<i64>(rs2) & 63)); continue;
+        case op.OR: store<u64>(rd, load<u64>(rs1) | load<u64>(rs2)); continue;
+        case op.AND: store<u64>(rd, load<u64>(rs1) & load<u64>(rs2)); continue;
+        case op.ADDW: store<i64>(rd, <i64><i32>(word(rs1) + word(rs2))); continue;
+        case op.SUBW: store<i64>(rd, <i64><i32>(word(rs1) - word(rs2))); continue;
+        case op.SLLW: store<i64>(rd, <i64><i32>(word(rs1) << (word(rs2) & 31))); continue;
+        case op.SRLW: store<i64>(rd, <i64><i32>(<u32>word(rs1) >> (word(rs2) & 31))); continue;
+        case op.SRAW: store<i64>(rd, <i64><i32>(word(rs1) >> (word(rs2) & 31))); continue;
+        case op.MUL: store<u64>(rd, load<u64>(rs1) * load<u64>(rs2)); continue;
+        case op.MULH: store<u64>(rd, multiplyHighSigned(load<u64>(rs1), load<u64>(rs2))); continue;
+        case op.MULHSU: store<u64>(rd, multiplyHighMixed(load<u64>(rs1), load<u64>(rs2))); continue;
+        case op.MULHU: store<u64>(rd, multiplyHigh(load<u64>(rs1), load<u64>(rs2))); continue;
+        case op.DIV: store<i64>(rd, divide(load<i64>(rs1), load<i64>(rs2))); continue;
+        case op.DIVU: store<u64>(rd, divideUnsigned(load<u64>(rs1), load<u64>(rs2))); continue;
+        case op.REM: store<i64>(rd, remainder(load<i64>(rs1), load<i64>(rs2))); continue;
+        case op.REMU: store<u64>(rd, remainderUnsigned(load<u64>(rs1), load<u64>(rs2))); continue;
+        case op.MULW: store<i64>(rd, <i64><i32>(word(rs1) * word(rs2))); continue;
+        case op.DIVW: store<i64>(rd, <i64>divideWord(word(rs1), word(rs2))); continue;
+        case op.DIVUW: store<i64>(rd, <i64>divideWordUnsigned(<u32>word(rs1), <u32>word(rs2))); continue;
+        case op.REMW: store<i64>(rd, <i64>remainderWord(word(rs1), word(rs2))); continue;
+        case op.REMUW: store<i64>(rd, <i64>remainderWordUnsigned(<u32>word(rs1), <u32>word(rs2))); continue;
+        case op.NOP: continue;
+        case op.FENCE: orderAccesses(); continue;
+        case op.FENCE_I: event = fenceCode(); break;
+        case op.SYSTEM: {
           // Counters and time are those before this instruction.
           store<u64>(hart + STEPS, firstStep + <u64>(budget - left - 1));
           event = executeSystem(load<u32>(at, 4), base + ((at - decoded) >> 2));
           if (event == DONE) continue;
           break;
         }
-        case ATOMIC: {
+        case op.ATOMIC: {
           event = executeAtomic(load<u32>(at, 4));
           if (event == DONE) continue;
           break;
         }
-        case FLOAT: {
+        case op.FLOAT: {
           event = executeFloat(load<u32>(at, 4));
           if (event == DONE) continue;
           break;
         }
-        case FLW: event = loadFloat(FLW, load<u64>(rs1) + immediate(at), readTlb, rd); break;
-        case FLD: event = loadFloat(FLD, load<u64>(rs1) + immediate(at), readTlb, rd); break;
-        case FSW: event = storeFloat(load<u64>(rs1) + immediate(at), 4, writeTlb, rs2); break;
-        case FSD: event = storeFloat(load<u64>(rs1) + immediate(at), 8, writeTlb, rs2); break;
-        case FADD_D:
-        case FSUB_D:
-        case FMUL_D:
-        case FMADD_D: {
+        case op.FLW: event = loadFloat(op.FLW, load<u64>(rs1) + immediate(at), readTlb, rd); break;
+        case op.FLD: {
+          const address = load<u64>(rs1) + immediate(at);
+          const entry = readTlb + entryOffset(address);
+          if (isFloatReady && load<u64>(entry) == tagFor(address, 8)) {
+            store<u64>(rd, load<u64>(placeOf(entry, address)), F_REGISTERS);
+            continue;
+          }
+          event = loadFloat(op.FLD, address, readTlb, rd);
+          isFloatReady = isFloatDirty();
+          break;
+        }
+        case op.FSW: event = storeFloat(load<u64>(rs1) + immediate(at), 4, writeTlb, rs2); break;
+        case op.FSD: {
+          const address = load<u64>(rs1) + immediate(at);
+          const entry = writeTlb + entryOffset(address);
+          if (isFloatReady && load<u64>(entry) == tagFor(address, 8)) {
+            store<u64>(placeOf(entry, address), load<u64>(rs2, F_REGISTERS));
+            continue;
+          }
+          event = storeFloat(address, 8, writeTlb, rs2);
+          break;
+        }
+        case op.FADD_D:
+        case op.FSUB_D:
+        case op.FMUL_D:
+        case op.FMADD_D: {
           if (computeDouble(low & 0xff, rd, rs1, rs2, load<u32>(at, 4))) continue;
           event = FLOAT_OFF;
           break;

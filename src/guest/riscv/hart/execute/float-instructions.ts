@@ -30,6 +30,10 @@ const FNMADD: u32 = 0x4f;
   return (load<u64>(hart + MSTATUS) & FS) != 0;
 }
 
+@inline export function isFloatDirty(): bool {
+  return (load<u64>(hart + MSTATUS) & FS) == FS;
+}
+
 @inline export function markFloatDirty(): void {
   store<u64>(hart + MSTATUS, load<u64>(hart + MSTATUS) | FS_DIRTY);
 }

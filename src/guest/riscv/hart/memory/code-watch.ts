@@ -36,7 +36,7 @@ export function unwatchCode(pfn: u32): void {
 
 // Before an entry for writing is made, and after any other write to RAM.
 export function noteCodeWrite(pfn: u32): void {
-  if (load<u8>(mark(pfn)) != DECODED) return;
+  if (pfn >= ramPages || load<u8>(mark(pfn)) != DECODED) return;
   store<u8>(mark(pfn), WRITTEN);
   if (writtenCount < <u32>WRITTEN_PAGES_MAX) {
     store<u32>(hart + WRITTEN_PAGES + (writtenCount << 2), pfn);
