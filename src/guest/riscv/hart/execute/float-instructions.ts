@@ -31,7 +31,7 @@ const FNMADD: u32 = 0x4f;
 }
 
 @inline export function isFloatDirty(): bool {
-  return (load<u64>(hart + MSTATUS) & FS) == FS;
+  return (load<u64>(hart + MSTATUS) & FS_DIRTY) == FS_DIRTY;
 }
 
 @inline export function markFloatDirty(): void {
