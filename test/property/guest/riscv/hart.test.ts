@@ -187,6 +187,6 @@ test('a program comes to the same in one run, in single steps, and over missing 
       }
       expect(outcome()).toEqual(atOnce);
     }),
-    { numRuns: 150 },
+    { numRuns: 100 },
   );
 });

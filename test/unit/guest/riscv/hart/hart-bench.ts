@@ -38,6 +38,8 @@ export class HartBench {
   onSbi: () => number = () => 0;
   timeTicks = 0;
   #map = 0;
+  /** Pages that the bench itself wrote. */
+  readonly #written = new Set<number>();
   readonly #memory = new WebAssembly.Memory({
     initial: (RAM + RAM_BYTES) / 2 ** 16,
     maximum: (RAM + RAM_BYTES) / 2 ** 16,
@@ -77,9 +79,7 @@ export class HartBench {
 
   /** RAM is zero, the hart is in machine mode at the start of RAM, and every page is there. */
   reset(): void {
-    this.#bytes.fill(0, RAM, RAM + RAM_BYTES);
-    this.#bytes.fill(0, DIRTY_MAPS[0], DIRTY_MAPS[0] + PAGES);
-    this.#bytes.fill(0, DIRTY_MAPS[1], DIRTY_MAPS[1] + PAGES);
+    this.#clearRam();
     this.#bytes.fill(1, RECEIVED_MAP, RECEIVED_MAP + PAGES);
     this.accesses.length = 0;
     this.missingAnswers.length = 0;
@@ -90,6 +90,16 @@ export class HartBench {
     this.selectMap(0);
     this.hart.hartReset(RAM_START, 0n, 0n);
     this.set32(layout.DETERMINISTIC, 1);
+  }
+
+  /** Only pages that somebody wrote: all of RAM is large for a test of a few instructions. */
+  #clearRam(): void {
+    for (let pfn = 0; pfn < PAGES; pfn += 1) {
+      if (!this.isDirty(pfn, 0) && !this.isDirty(pfn, 1) && !this.#written.has(pfn)) continue;
+      this.#bytes.fill(0, RAM + pfn * 4096, RAM + (pfn + 1) * 4096);
+    }
+    this.#written.clear();
+    for (const map of DIRTY_MAPS) this.#bytes.fill(0, map, map + PAGES);
   }
 
   selectMap(map: number): void {
@@ -133,20 +143,27 @@ export class HartBench {
   #at(address: bigint): number {
     return RAM + Number(address - RAM_START);
   }
+  /** What is written is at most 8 bytes. */
+  #toWrite(address: bigint): number {
+    const at = this.#at(address);
+    this.#written.add((at - RAM) >> 12).add((at + 7 - RAM) >> 12);
+    return at;
+  }
   ram64 = (address: bigint): bigint => this.#view.getBigUint64(this.#at(address), true);
-  setRam64 = (address: bigint, value: bigint): void =>
-    this.#view.setBigUint64(this.#at(address), BigInt.asUintN(64, value), true);
+  setRam64 = (address: bigint, value: bigint): void => {
+    this.#view.setBigUint64(this.#toWrite(address), BigInt.asUintN(64, value), true);
+  };
   ram32 = (address: bigint): number => this.#view.getUint32(this.#at(address), true);
   ram8 = (address: bigint): number => this.#view.getUint8(this.#at(address));
 
   /** Instructions at an address; those of 16 bits are told by their lowest bits. */
   load(address: bigint, ...code: readonly number[]): void {
-    let at = this.#at(address);
+    let at = address;
     for (const instruction of code) {
       const isLong = (instruction & 3) === 3;
-      if (isLong) this.#view.setUint32(at, instruction >>> 0, true);
-      else this.#view.setUint16(at, instruction, true);
-      at += isLong ? 4 : 2;
+      if (isLong) this.#view.setUint32(this.#toWrite(at), instruction >>> 0, true);
+      else this.#view.setUint16(this.#toWrite(at), instruction, true);
+      at += isLong ? 4n : 2n;
     }
   }
 

@@ -271,6 +271,19 @@ describe('a missing page', () => {
   });
 });
 
+test('an instruction whose second half faults names that page, and itself', () => {
+  table.map(ADDRESS, FRAME, V | R | X | A);
+  bench.load(FRAME + 0xffen, addi(5, 5, 1));
+  expect(fetchAt(SUPERVISOR, ADDRESS + 0xffen)).toBe(FETCH_FAULT);
+  expect([bench.get64(MTVAL), bench.get64(MEPC)]).toEqual([ADDRESS + 0x1000n, ADDRESS + 0xffen]);
+  // It is the next page of the mapping, not of RAM, that it goes on in.
+  bench.load(FRAME + 0xffen, addi(5, 5, 1));
+  table.map(ADDRESS + 0x1000n, FRAME + 0x5000n, V | R | X | A);
+  bench.setRam64(FRAME + 0x5000n, BigInt(addi(5, 5, 1) >>> 16));
+  expect(fetchAt(SUPERVISOR, ADDRESS + 0xffen)).toBe(0n);
+  expect(bench.x(5)).toBe(1n);
+});
+
 test('code that is mapped twice is one code', () => {
   table.map(ADDRESS, FRAME, V | R | X | A);
   table.map(ADDRESS + 0x1000n, FRAME, V | R | X | A);
