@@ -8,11 +8,13 @@ import {
 export const RAM_START = 0x8000_0000n;
 const RAM_BYTES = 16 * 2 ** 20;
 const PAGES = RAM_BYTES / 4096;
-/** Two, for a flip. */
-const DIRTY_MAPS = [0x1_0000, 0x11_0000] as const;
-const RECEIVED_MAP = 0x21_0000;
-const AREA = 0x31_0000;
-const RAM = Math.ceil((AREA + layout.HART_AREA_BYTES) / 2 ** 16) * 2 ** 16;
+const RECEIVED_MAP = 0x1_0000;
+/** Of each of two harts: a pair of dirty maps, for a flip, and the area. */
+const HARTS = [
+  { dirtyMaps: [0x11_0000, 0x21_0000], area: 0x51_0000 },
+  { dirtyMaps: [0x31_0000, 0x41_0000], area: 0x51_0000 + layout.HART_AREA_BYTES },
+] as const;
+const RAM = Math.ceil((HARTS[1].area + layout.HART_AREA_BYTES) / 2 ** 16) * 2 ** 16;
 
 /** A device register, as the host sees the access. */
 export interface DeviceAccess {
@@ -26,7 +28,7 @@ export interface DeviceAccess {
 export const DEVICE = 0x1000_0000;
 const DEVICE_BYTES = 0xfc;
 
-/** A hart on its own memory, with programs of a few words. */
+/** A hart on its own memory, or on that of a first one, with programs of a few words. */
 export class HartBench {
   readonly hart: HartModule;
   readonly accesses: DeviceAccess[] = [];
@@ -40,17 +42,25 @@ export class HartBench {
   #map = 0;
   /** Pages that the bench itself wrote. */
   readonly #written = new Set<number>();
-  readonly #memory = new WebAssembly.Memory({
-    initial: (RAM + RAM_BYTES) / 2 ** 16,
-    maximum: (RAM + RAM_BYTES) / 2 ** 16,
-    shared: true,
-  });
-  readonly #view = new DataView(this.#memory.buffer);
-  readonly #bytes = new Uint8Array(this.#memory.buffer);
+  readonly #memory: WebAssembly.Memory;
+  readonly #view: DataView;
+  readonly #bytes: Uint8Array;
+  readonly #dirtyMaps: readonly [number, number];
+  readonly #area: number;
 
-  constructor() {
+  constructor(first?: HartBench) {
+    const pages = (RAM + RAM_BYTES) / 2 ** 16;
+    this.#memory =
+      first === undefined
+        ? new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true })
+        : first.#memory;
+    this.#view = new DataView(this.#memory.buffer);
+    this.#bytes = new Uint8Array(this.#memory.buffer);
+    const { dirtyMaps, area } = HARTS[first === undefined ? 0 : 1];
+    this.#dirtyMaps = dirtyMaps;
+    this.#area = area;
     this.hart = instantiateHart(this.#memory, this.#host());
-    this.hart.hartConfigure(AREA, RAM, PAGES, RECEIVED_MAP);
+    this.hart.hartConfigure(area, RAM, PAGES, RECEIVED_MAP);
     this.reset();
   }
 
@@ -99,12 +109,12 @@ export class HartBench {
       this.#bytes.fill(0, RAM + pfn * 4096, RAM + (pfn + 1) * 4096);
     }
     this.#written.clear();
-    for (const map of DIRTY_MAPS) this.#bytes.fill(0, map, map + PAGES);
+    for (const map of this.#dirtyMaps) this.#bytes.fill(0, map, map + PAGES);
   }
 
   selectMap(map: number): void {
     this.#map = map;
-    this.hart.hartSelectMap(DIRTY_MAPS[map] ?? 0);
+    this.hart.hartSelectMap(this.#dirtyMaps[map] ?? 0);
   }
 
   /** Pages are missing from now on, and come when `missingAnswers` says so. */
@@ -114,15 +124,16 @@ export class HartBench {
   }
 
   isDirty(pfn: number, map = this.#map): boolean {
-    return this.#bytes[(DIRTY_MAPS[map] ?? 0) + pfn] === 1;
+    return this.#bytes[(this.#dirtyMaps[map] ?? 0) + pfn] === 1;
   }
 
   // The state block.
-  get32 = (offset: number): number => this.#view.getUint32(AREA + offset, true);
-  set32 = (offset: number, value: number): void => this.#view.setUint32(AREA + offset, value, true);
-  get64 = (offset: number): bigint => this.#view.getBigUint64(AREA + offset, true);
+  get32 = (offset: number): number => this.#view.getUint32(this.#area + offset, true);
+  set32 = (offset: number, value: number): void =>
+    this.#view.setUint32(this.#area + offset, value, true);
+  get64 = (offset: number): bigint => this.#view.getBigUint64(this.#area + offset, true);
   set64 = (offset: number, value: bigint): void =>
-    this.#view.setBigUint64(AREA + offset, BigInt.asUintN(64, value), true);
+    this.#view.setBigUint64(this.#area + offset, BigInt.asUintN(64, value), true);
   x = (index: number): bigint => this.get64(layout.X_REGISTERS + index * 8);
   setX = (index: number, value: bigint): void => this.set64(layout.X_REGISTERS + index * 8, value);
   f = (index: number): bigint => this.get64(layout.F_REGISTERS + index * 8);
@@ -136,7 +147,7 @@ export class HartBench {
 
   /** A copy of the state block. */
   state(): Uint8Array {
-    return this.#bytes.slice(AREA, AREA + layout.STATE_BYTES);
+    return this.#bytes.slice(this.#area, this.#area + layout.STATE_BYTES);
   }
 
   // RAM, by physical address.
