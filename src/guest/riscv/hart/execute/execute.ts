@@ -81,8 +81,6 @@ export function hartRun(budget: i32): i32 {
     const readTlb = tlbOf(READ_TLB, mode);
     const writeTlb = tlbOf(WRITE_TLB, mode);
     const fetchTlb = tlbOf(FETCH_TLB, fetchMode());
-    // That there is a floating-point unit, and known to be in use.
-    let isFloatReady = isFloatDirty();
     let base = pc & ~<u64>0xfff;
     let decoded = <usize>load<u32>(fetched, 8);
     let ip = decoded + ((<u32>pc & 0xfff) << 2);
@@ -317,19 +315,18 @@ export function hartRun(budget: i32): i32 {
         case op.FLD: {
           const address = load<u64>(rs1) + immediate(at);
           const entry = readTlb + entryOffset(address);
-          if (isFloatReady && load<u64>(entry) == tagFor(address, 8)) {
+          if (isFloatDirty() && load<u64>(entry) == tagFor(address, 8)) {
             store<u64>(rd, load<u64>(placeOf(entry, address)), F_REGISTERS);
             continue;
           }
           event = loadFloat(op.FLD, address, readTlb, rd);
-          isFloatReady = isFloatDirty();
           break;
         }
         case op.FSW: event = storeFloat(load<u64>(rs1) + immediate(at), 4, writeTlb, rs2); break;
         case op.FSD: {
           const address = load<u64>(rs1) + immediate(at);
           const entry = writeTlb + entryOffset(address);
-          if (isFloatReady && load<u64>(entry) == tagFor(address, 8)) {
+          if (isFloatDirty() && load<u64>(entry) == tagFor(address, 8)) {
             store<u64>(placeOf(entry, address), load<u64>(rs2, F_REGISTERS));
             continue;
           }
@@ -360,7 +357,7 @@ export function hartRun(budget: i32): i32 {
       }
       event = DONE;
       const entry = fetchTlb + entryOffset(pc);
-      if (left == 0 || load<u64>(entry) != (pc & ~<u64>0xfff)) break;
+      if (load<u64>(entry) != (pc & ~<u64>0xfff)) break;
       base = pc & ~<u64>0xfff;
       decoded = <usize>load<u32>(entry, 8);
       ip = decoded + ((<u32>pc & 0xfff) << 2);
