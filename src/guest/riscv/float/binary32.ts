@@ -21,7 +21,8 @@ export function f32_add(a: u32, b: u32, rm: u32): u32 {
     const sum = x + y;
     // A sum that is subnormal or zero is exact.
     if (abs<f32>(sum) < Infinity) {
-      if (!isInexactRaised() && !isExactSum<f32>(x, y, sum)) raise(INEXACT);
+      if (isInexactRaised()) return toBits(sum);
+      if (!isExactSum<f32>(x, y, sum)) raise(INEXACT);
       return toBits(sum);
     }
   }
@@ -37,7 +38,8 @@ export function f32_mul(a: u32, b: u32, rm: u32): u32 {
     const x = reinterpret<f32>(a), y = reinterpret<f32>(b);
     const product = x * y, size = abs<f32>(product);
     if (isPlain(size)) {
-      if (!isInexactRaised() && <f64>product != <f64>x * <f64>y) raise(INEXACT);
+      if (isInexactRaised()) return toBits(product);
+      if (<f64>product != <f64>x * <f64>y) raise(INEXACT);
       return toBits(product);
     }
     if (size == 0 && (x == 0 || y == 0)) return toBits(product);
@@ -50,7 +52,8 @@ export function f32_div(a: u32, b: u32, rm: u32): u32 {
     const x = reinterpret<f32>(a), y = reinterpret<f32>(b);
     const quotient = x / y, size = abs<f32>(quotient);
     if (isPlain(size)) {
-      if (!isInexactRaised() && <f64>quotient * <f64>y != <f64>x) raise(INEXACT);
+      if (isInexactRaised()) return toBits(quotient);
+      if (<f64>quotient * <f64>y != <f64>x) raise(INEXACT);
       return toBits(quotient);
     }
     if (size == 0 && x == 0) return toBits(quotient);
@@ -63,7 +66,8 @@ export function f32_sqrt(a: u32, rm: u32): u32 {
     const x = reinterpret<f32>(a);
     const root = sqrt<f32>(x);
     if (root > 0 && root < Infinity) {
-      if (!isInexactRaised() && <f64>root * <f64>root != <f64>x) raise(INEXACT);
+      if (isInexactRaised()) return toBits(root);
+      if (<f64>root * <f64>root != <f64>x) raise(INEXACT);
       return toBits(root);
     }
   }
@@ -79,7 +83,8 @@ export function f32_fma(a: u32, b: u32, c: u32, rm: u32): u32 {
     const sum = product + z, result = <f32>sum;
     const isMidway = (reinterpret<u64>(sum) & 0x1FFFFFFF) == 0x10000000;
     if (isPlain(abs<f32>(result)) && !isMidway) {
-      if (!isInexactRaised() && !(<f64>result == sum && isExactSum(product, z, sum))) raise(INEXACT);
+      if (isInexactRaised()) return toBits(result);
+      if (<f64>result != sum || !isExactSum(product, z, sum)) raise(INEXACT);
       return toBits(result);
     }
     if (<f64>result == sum && isExactSum(product, z, sum)) return toBits(result);

@@ -26,7 +26,8 @@ export function f64_add(a: u64, b: u64, rm: u32): u64 {
     const sum = x + y;
     // A sum that is subnormal or zero is exact.
     if (abs(sum) < Infinity) {
-      if (!isInexactRaised() && !isExactSum(x, y, sum)) raise(INEXACT);
+      if (isInexactRaised()) return toBits(sum);
+      if (!isExactSum(x, y, sum)) raise(INEXACT);
       return toBits(sum);
     }
   }
@@ -98,7 +99,8 @@ export function f64_fma(a: u64, b: u64, c: u64, rm: u32): u64 {
       const e = productError(x, y, product), t = sumError(product, z, sum);
       const part = t + e, result = sum + part;
       if (<u32>toBits(part) != 0 || t == 0 || e == 0) {
-        if (!isInexactRaised() && !isExactSum(sum, part, result)) raise(INEXACT);
+        if (isInexactRaised()) return toBits(result);
+        if (!isExactSum(sum, part, result)) raise(INEXACT);
         return toBits(result);
       }
     } else if (product == 0 && (x == 0 || y == 0) && abs(z) < Infinity) return toBits(sum);
