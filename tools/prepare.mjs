@@ -19,10 +19,15 @@ const force = process.argv.includes('--force');
 const stamp = join(root, 'dist', '.built');
 const installed = join(root, 'node_modules', '.package-lock.json');
 
-/** Wasm modules: AssemblyScript entry -> file in dist. Flags are explained in src/guestmem/kernels/README.md. */
+/**
+ * Wasm modules: AssemblyScript entry -> file in dist, and what else it is made from. Flags are
+ * explained in src/guestmem/kernels/README.md.
+ */
 const WASM_MODULES = [
   ['src/guestmem/kernels/page-kernels.ts', 'dist/guestmem/page-kernels.wasm'],
   ['src/guest/programs/workload-programs.ts', 'dist/guest/workload-programs.wasm'],
+  ['src/guest/riscv/hart/hart.ts', 'dist/guest/riscv-hart.wasm', 'src/guest/riscv/float'],
+  ['src/guest/riscv/float/float.ts', 'dist/guest/riscv-float.wasm'],
 ];
 const ASC_FLAGS = [
   '-O3',
@@ -81,12 +86,13 @@ if (force || builtMs(stamp) < inputsMs) {
   process.stderr.write('Building...\n');
   const startedAt = new Date();
   if (force) rmSync(join(root, 'dist'), { recursive: true, force: true });
-  for (const [entry, output] of WASM_MODULES) {
+  for (const [entry, output, ...folders] of WASM_MODULES) {
     if (!existsSync(join(root, entry))) continue;
     if (
       !force &&
-      builtMs(join(root, output)) > newestMs(join(root, 'src/guestmem')) &&
-      builtMs(join(root, output)) > newestMs(join(root, dirname(entry)))
+      ['src/guestmem', dirname(entry), ...folders].every(
+        (folder) => builtMs(join(root, output)) > newestMs(join(root, folder)),
+      )
     )
       continue;
     mkdirSync(join(root, dirname(output)), { recursive: true });

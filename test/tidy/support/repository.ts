@@ -9,6 +9,8 @@ export const ASSEMBLYSCRIPT_FOLDERS = [
   'src/guestmem/kernels',
   'src/guestmem/soft-mmu',
   'src/guest/programs',
+  'src/guest/riscv/hart',
+  'src/guest/riscv/float',
 ];
 
 const NOT_OURS = new Set(['node_modules', 'dist', '.git', 'coverage', 'results', 'corpus']);
