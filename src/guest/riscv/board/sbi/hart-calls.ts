@@ -53,12 +53,13 @@ export class HartCalls {
     return sbiSuccess();
   }
 
-  /** With one hart the only one to fence is the caller, which does it by the outcome. */
+  /** The caller fences itself, by the outcome. Nobody else can be made to: there is one hart. */
   fence(functionId: bigint, caller: SbiHart): SbiReply | undefined {
     if (functionId > FENCE_LAST) return undefined;
     const harts = maskedHarts(caller, this.mips.length);
     if (harts === undefined) return sbiError(SBI_INVALID_PARAMETER);
-    return sbiSuccess(0n, harts.includes(caller.hart) ? 'flush' : 'done');
+    if (harts.some((hart) => hart !== caller.hart)) return sbiError(SBI_NOT_SUPPORTED);
+    return sbiSuccess(0n, harts.length > 0 ? 'flush' : 'done');
   }
 
   /** Every hart runs from the start on: there is one. */

@@ -17,12 +17,11 @@ export class Receiver {
 
   /** Fills the FIFO from what waits; the rest goes on waiting, so nothing is lost here. */
   fill(depth: number): void {
-    const { state } = this;
-    while (state.receivedCount < depth) {
-      const byte = this.takeBacklog() ?? this.input.pull(1).bytes[0];
-      if (byte === undefined) return;
-      this.append(byte);
-    }
+    const room = depth - this.state.receivedCount;
+    if (room <= 0 || (this.state.backlogCount === 0 && this.input.length === 0)) return;
+    const older = this.takeBacklog(room);
+    const newer = this.input.pull(room - older.length).bytes;
+    for (const byte of [...older, ...newer]) this.append(byte);
   }
 
   take(): number | undefined {
@@ -51,13 +50,12 @@ export class Receiver {
     this.state.receivedCount = count + 1;
   }
 
-  private takeBacklog(): number | undefined {
+  private takeBacklog(max: number): Uint8Array {
     const count = this.state.backlogCount;
-    if (count === 0) return undefined;
-    const byte = this.backlog[0];
-    this.backlog.copyWithin(0, 1, count);
-    this.state.backlogCount = count - 1;
-    return byte;
+    const taken = this.backlog.slice(0, Math.min(max, count));
+    this.backlog.copyWithin(0, taken.length, count);
+    this.state.backlogCount = count - taken.length;
+    return taken;
   }
 }
 

@@ -67,10 +67,11 @@ export class SerialRing {
       count = Math.min(bytes.length, this.room);
     }
     const written = this.written();
-    for (let index = 0; index < count; index += 1) {
-      this.bytes[this.at(written + index)] = bytes[index] ?? 0;
-    }
     if (count > 0) {
+      const start = this.at(written);
+      const first = Math.min(count, this.capacityBytes - start);
+      this.bytes.set(bytes.subarray(0, first), start);
+      this.bytes.set(bytes.subarray(first, count), 0);
       // After the bytes. Pairs with the load in written(), and the wait in whenReadable().
       Atomics.store(this.words, WRITTEN, (written + count) | 0);
       Atomics.notify(this.words, WRITTEN);
@@ -91,8 +92,12 @@ export class SerialRing {
   /** A copy of up to `max` bytes, which stay in the ring. */
   peek(max: number): Uint8Array {
     const count = Math.min(max, this.length);
-    const read = this.read();
-    return Uint8Array.from({ length: count }, (_, index) => this.bytes[this.at(read + index)] ?? 0);
+    const start = this.at(this.read());
+    const first = Math.min(count, this.capacityBytes - start);
+    const copy = new Uint8Array(count);
+    copy.set(this.bytes.subarray(start, start + first));
+    copy.set(this.bytes.subarray(0, count - first), first);
+    return copy;
   }
 
   /** Takes up to `max` bytes away, and wakes a producer that waits for room. */

@@ -28,6 +28,12 @@ const FAILED = 0x80;
 const USED_INTERRUPT = 1;
 const CONFIG_INTERRUPT = 2;
 
+/**
+ * After so many bytes the rest waits for the next poll: about a millisecond of copying, in which a
+ * vCPU does not come to its safepoint.
+ */
+const POLL_BYTES = 2 ** 20;
+
 /** Registers that the driver fills in while its selected queue is not ready. */
 const QUEUE_WORDS: ReadonlyMap<number, number> = new Map([
   [0x038, QUEUE_SIZE],
@@ -152,14 +158,18 @@ export class VirtioTransport {
     }
   }
 
-  /** At most a whole ring, so that another hart that goes on asking keeps nobody here. */
+  /** At most a whole ring or POLL_BYTES: neither a flood nor another hart keeps anybody here. */
   private serve(ram: GuestRam, queue: Virtqueue, index: number, size: number): void {
     const { device } = this;
-    for (let count = 0; count < size && device !== undefined; count += 1) {
+    let bytes = 0;
+    for (let count = 0; count < size && bytes < POLL_BYTES; count += 1) {
       const chain = queue.next();
-      if (chain === undefined) return;
+      if (chain === undefined || device === undefined) return;
       const request = device.prepare(chain, index);
-      for (const { gpa, length, willWrite } of request.touched) ram.ensure(gpa, length, willWrite);
+      for (const { gpa, length, willWrite } of request.touched) {
+        ram.ensure(gpa, length, willWrite);
+        bytes += length;
+      }
       queue.ensureRings();
       // From here on every page is there, so the request is done once.
       queue.complete(chain.head, request.run());

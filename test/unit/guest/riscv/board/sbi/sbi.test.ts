@@ -84,6 +84,9 @@ describe('Sbi', () => {
       expect(call(RFENCE, id, 0n, 0n)).toEqual(['done', 0n, 0n]);
       expect(call(RFENCE, id, 2n, 0n)).toEqual(['done', -3n, 0n]);
     }
+    const two = new BoardBench({ hartCount: 2 });
+    const hart = new FakeSbiHart(RFENCE, 0n, 3n, 0n);
+    expect([two.ecall(hart), hart.error]).toEqual(['done', -2n]);
     for (const extension of [5n, 6n, 7n]) expect(legacy(extension)).toEqual(['flush', 0n]);
   });
 

@@ -1,6 +1,19 @@
+import { Worker } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
 import { AssertionError } from '../../../../../../src/base/index.ts';
 import { SerialRing } from '../../../../../../src/guest/riscv/board/index.ts';
+
+/** A producer in another thread, from the build: bytes 0, 1, 2 ... in pieces of odd lengths. */
+const PRODUCER = `
+const { workerData } = require('node:worker_threads');
+import(workerData.dist + '/serial/serial-ring.js').then(({ SerialRing }) => {
+  const ring = new SerialRing(workerData.shared);
+  const { total } = workerData;
+  for (let sent = 0; sent < total; ) {
+    const length = Math.min(1 + (sent % 97), total - sent);
+    sent += ring.push(Uint8Array.from({ length }, (_, index) => sent + index));
+  }
+});`;
 
 const bytes = (text: string) => Buffer.from(text);
 const text = (pulled: { readonly bytes: Uint8Array }) => Buffer.from(pulled.bytes).toString();
@@ -59,6 +72,31 @@ describe('SerialRing', () => {
     expect(waiting).toBeDefined();
     ring.pull(1);
     expect(await waiting).toBe('ok');
+  });
+
+  test('between threads no byte is lost, doubled or out of order', async () => {
+    const ring = SerialRing.allocate(64);
+    const total = 200_000;
+    const dist = new URL('../../../../../../dist/guest/riscv/board', import.meta.url).href;
+    const worker = new Worker(PRODUCER, {
+      eval: true,
+      workerData: { shared: ring.shared, total, dist },
+    });
+    const ended = new Promise((resolve, reject) => {
+      worker.on('exit', resolve);
+      worker.on('error', reject);
+    });
+    let wrong = 0;
+    for (let received = 0; received < total; ) {
+      await ring.whenReadable(1000);
+      for (const byte of ring.pull(1 + (received % 41)).bytes) {
+        if (byte !== (received & 0xff)) wrong += 1;
+        received += 1;
+      }
+    }
+    expect(wrong).toBe(0);
+    expect(await ended).toBe(0);
+    expect(ring.length).toBe(0);
   });
 
   test('allocate() has powers of two only', () => {

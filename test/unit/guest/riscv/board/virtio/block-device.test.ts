@@ -201,6 +201,30 @@ describe('BlockDevice', () => {
     expect(driver.usedIndex).toBe(2);
   });
 
+  test('a flood is served a megabyte at a time', () => {
+    const megabyte = { kind: 'blk', capacityBytes: 2 ** 20, isReadOnly: true, serial: '' } as const;
+    drive = new MemoryDrive(2 ** 20, true);
+    bench = new BoardBench({ slots: [megabyte], ramBytes: 2 ** 22 }, new Map([[0, drive]]));
+    driver = new VirtioDriver(bench).start();
+    writeHeader(IN, 0n);
+    driver.setChain(0, [
+      { gpa: HEADER, length: 16 },
+      { gpa: DATA, length: 2 ** 19, flags: WRITE },
+      { gpa: STATUS, length: 1, flags: WRITE },
+    ]);
+    for (let count = 0; count < 5; count += 1) driver.offer(0);
+    const served = [1, 2, 3, 4].map(() => {
+      bench.board.poll();
+      return [driver.usedIndex, bench.board.hasPendingWork];
+    });
+    expect(served).toEqual([
+      [2, true],
+      [4, true],
+      [5, false],
+      [5, false],
+    ]);
+  });
+
   test('many requests are served in one poll, in order', () => {
     for (const index of [0, 1]) {
       bench.ram.view.setUint32(HEADER + 32 * index - 0x8000_0000, IN, true);
