@@ -15,6 +15,8 @@ export const WRITE = 2;
 const DESCRIPTORS = RAM_BASE + 0x1000;
 const AVAILABLE = RAM_BASE + 0x2000;
 const USED = RAM_BASE + 0x3000;
+/** Its index is at the end of a page, its elements begin in the next one. */
+export const SPLIT_USED = RAM_BASE + 0x7ffc;
 export const BUFFERS = RAM_BASE + 0x4000;
 
 /** A driver of one device with one queue, as a plain kernel would write it. */
@@ -22,11 +24,13 @@ export class VirtioDriver {
   readonly bench: BoardBench;
   readonly size: number;
   private readonly base: number;
+  private readonly usedRing: number;
   private published = 0;
 
-  constructor(bench: BoardBench, slot = 0, size = 8) {
+  constructor(bench: BoardBench, slot = 0, size = 8, usedRing = USED) {
     this.bench = bench;
     this.size = size;
+    this.usedRing = usedRing;
     this.base = VIRTIO.base + slot * VIRTIO.slotBytes;
   }
 
@@ -68,7 +72,7 @@ export class VirtioDriver {
     for (const [offset, address] of [
       [0x80, descriptors],
       [0x90, BigInt(AVAILABLE)],
-      [0xa0, BigInt(USED)],
+      [0xa0, BigInt(this.usedRing)],
     ] as const) {
       this.write(offset, Number(address & 0xffff_ffffn));
       this.write(offset + 4, Number(address >> 32n));
@@ -113,12 +117,12 @@ export class VirtioDriver {
   }
 
   get usedIndex(): number {
-    return this.bench.ram.view.getUint16(USED - RAM_BASE + 2, true);
+    return this.bench.ram.view.getUint16(this.usedRing - RAM_BASE + 2, true);
   }
 
   /** Head and length of the used element at a place of the ring. */
   used(place: number): readonly [number, number] {
-    const at = USED - RAM_BASE + 4 + place * 8;
+    const at = this.usedRing - RAM_BASE + 4 + place * 8;
     const { view } = this.bench.ram;
     return [view.getUint32(at, true), view.getUint32(at + 4, true)];
   }

@@ -167,14 +167,22 @@ describe('BlockDevice', () => {
 
   test.each([
     [
-      'header',
+      'a header',
       [
         { gpa: HEADER, length: 15 },
         { gpa: STATUS, length: 1, flags: WRITE },
       ],
     ],
-    ['status', [{ gpa: HEADER, length: 16 }]],
-  ])('a request without a %s makes the device ask for a reset', (_, chain) => {
+    ['a status', [{ gpa: HEADER, length: 16 }]],
+    [
+      'order',
+      [
+        { gpa: HEADER, length: 16 },
+        { gpa: STATUS, length: 1, flags: WRITE },
+        { gpa: DATA, length: 512 },
+      ],
+    ],
+  ])('a request without %s makes the device ask for a reset', (_, chain) => {
     writeHeader(IN, 0n);
     driver.setChain(0, chain);
     driver.offer(0);

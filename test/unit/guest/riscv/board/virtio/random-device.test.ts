@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { BoardBench } from '../../../../../support/riscv-board.ts';
-import { BUFFERS, VirtioDriver, WRITE } from '../../../../../support/virtio-driver.ts';
+import { BUFFERS, SPLIT_USED, VirtioDriver, WRITE } from '../../../../../support/virtio-driver.ts';
 
 const OFFSET = BUFFERS - 0x8000_0000;
 
@@ -10,7 +10,7 @@ function drawn(randomSeed: number | undefined, lengths: readonly number[], missi
     slots: [{ kind: 'rng' }],
     ...(randomSeed === undefined ? {} : { randomSeed }),
   });
-  const driver = new VirtioDriver(bench).start();
+  const driver = new VirtioDriver(bench, 0, 8, SPLIT_USED).start();
   return lengths
     .map((length) => {
       driver.setChain(0, [{ gpa: BUFFERS, length, flags: WRITE }]);
@@ -25,7 +25,10 @@ function drawn(randomSeed: number | undefined, lengths: readonly number[], missi
 
 test('with a seed the bytes follow from it, also when a request is interrupted', () => {
   expect(drawn(7, [3, 16, 5])).toBe(drawn(7, [3, 16, 5]));
-  expect(drawn(7, [3, 16, 5], 4)).toBe(drawn(7, [3, 16, 5]));
+  // The available ring, the buffer, the index and the elements of the used ring.
+  for (const page of [2, 4, 7, 8]) {
+    expect(drawn(7, [3, 16, 5], page), `page ${page}`).toBe(drawn(7, [3, 16, 5]));
+  }
   expect(drawn(8, [16])).not.toBe(drawn(7, [16]));
   expect(drawn(0, [16])).not.toMatch(/^0*$/);
   const [first, second] = drawn(7, [16, 16]).split(' ');
