@@ -124,6 +124,11 @@ export const ERROR_CODES = {
     'world',
     'Record the trace again: one that is damaged or not complete is of no use.',
   ],
+  E_GUEST_IMAGE: [
+    76,
+    'choice',
+    'The message and its `remedy` say what the file is and what to use; then start the guest again.',
+  ],
   E_OWNERSHIP_UNKNOWN: [
     70,
     'world',

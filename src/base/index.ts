@@ -1,4 +1,5 @@
 export * from './artifacts.ts';
+export * from './checksum/crc32c.ts';
 export * from './clock.ts';
 export * from './convergence-info.ts';
 export * from './deferred.ts';

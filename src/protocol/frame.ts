@@ -1,5 +1,4 @@
-import { SternaError } from '../base/index.ts';
-import { crc32c } from './crc32c.ts';
+import { crc32c, SternaError } from '../base/index.ts';
 import {
   BODY_BYTES_MAX,
   carriesPageMap,

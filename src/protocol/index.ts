@@ -3,7 +3,6 @@ export * from './control-decoders.ts';
 export * from './conversation.ts';
 export * from './conversation-destination.ts';
 export * from './conversation-source.ts';
-export * from './crc32c.ts';
 export * from './decoder.ts';
 export * from './dump/dump.ts';
 export * from './frame.ts';

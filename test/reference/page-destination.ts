@@ -1,6 +1,6 @@
-import { PAGE_BYTES } from '../../src/base/index.ts';
+import { crc32c, PAGE_BYTES } from '../../src/base/index.ts';
 import type { ApplyOutcome } from '../../src/guestmem/index.ts';
-import { crc32c, decodePageTable, type PageEntry } from '../../src/protocol/index.ts';
+import { decodePageTable, type PageEntry } from '../../src/protocol/index.ts';
 import { decodeLz4 } from './lz4.ts';
 import { pageHash } from './page-hash.ts';
 import { decodeXbzrle } from './xbzrle.ts';

@@ -1,6 +1,6 @@
-import { PAGE_BYTES } from '../../src/base/index.ts';
+import { crc32c, PAGE_BYTES } from '../../src/base/index.ts';
 import type { GatherResult } from '../../src/guestmem/index.ts';
-import { crc32c, encodePageBatch, type PageEntry } from '../../src/protocol/index.ts';
+import { encodePageBatch, type PageEntry } from '../../src/protocol/index.ts';
 import { emptyRuns } from './dirty-log.ts';
 import { ReferenceGhosts } from './ghost-cache.ts';
 import { isZeroPage, pageHash } from './page-hash.ts';

@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { SternaError } from '../../src/base/index.ts';
+import { crc32c, SternaError } from '../../src/base/index.ts';
 import type { Channel } from '../../src/channel/index.ts';
 import {
-  crc32c,
   encodeFrame,
   FRAME_HEADER_BYTES,
   FRAME_MAGIC,

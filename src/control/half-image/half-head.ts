@@ -1,11 +1,12 @@
 import {
+  crc32c,
   HELLO_BYTES_MAX,
   MACHINE_STATE_BYTES_MAX,
   PAGE_BYTES,
   SternaError,
 } from '../../base/index.ts';
 import type { MachineDescription } from '../../guestmem/index.ts';
-import { crc32c, decodeHello, encodeHello, PROTOCOL_VERSION } from '../../protocol/index.ts';
+import { decodeHello, encodeHello, PROTOCOL_VERSION } from '../../protocol/index.ts';
 import { halfImageError } from './half-image-error.ts';
 
 /** What a half image says of itself; `docs/half-image.md` has the octets. */

@@ -1,7 +1,7 @@
-import { PAGE_BYTES } from '../../base/index.ts';
+import { crc32c, PAGE_BYTES } from '../../base/index.ts';
 import { fileError } from '../../channel/index.ts';
 import type { GuestMemory, MachineState, RamBlock } from '../../guestmem/index.ts';
-import { crc32c, decodeMachineState } from '../../protocol/index.ts';
+import { decodeMachineState } from '../../protocol/index.ts';
 import { type HalfFile, openHalfFile, readAt } from './half-file.ts';
 import { decodeHalfHead, HALF_HEAD_BYTES, type HalfHead } from './half-head.ts';
 import { halfImageError } from './half-image-error.ts';

@@ -1,4 +1,4 @@
-import { crc32c } from '../../protocol/index.ts';
+import { crc32c } from '../../base/index.ts';
 import { halfImageError } from './half-image-error.ts';
 import { HALF_SEAL_BYTES } from './half-layout.ts';
 

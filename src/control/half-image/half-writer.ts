@@ -1,8 +1,7 @@
 import { unlink } from 'node:fs/promises';
-import { PAGE_BYTES } from '../../base/index.ts';
+import { crc32c, PAGE_BYTES } from '../../base/index.ts';
 import { completeFile, fileError } from '../../channel/index.ts';
 import type { GuestMemory, RamBlock } from '../../guestmem/index.ts';
-import { crc32c } from '../../protocol/index.ts';
 import { type HalfFile, type OpenHalfFile, openHalfFile, writeAt } from './half-file.ts';
 import { encodeHalfHead, type HalfHead } from './half-head.ts';
 import {

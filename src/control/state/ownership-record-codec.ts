@@ -1,5 +1,4 @@
-import type { OwnershipRecord, OwnershipState } from '../../base/index.ts';
-import { crc32c } from '../../protocol/index.ts';
+import { crc32c, type OwnershipRecord, type OwnershipState } from '../../base/index.ts';
 
 /**
  * One record of the ownership log, 512 bytes, little-endian: it lies in one sector, so that it is

@@ -1,7 +1,7 @@
 import type { GuestOwner, SternaError } from '../../base/index.ts';
+import { crc32c } from '../../base/index.ts';
 import type { Channel, FrameSink, SlotFrame } from '../../channel/index.ts';
 import {
-  crc32c,
   decodeError,
   FRAME_HEADER_BYTES,
   type FrameHeader,

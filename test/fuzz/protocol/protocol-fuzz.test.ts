@@ -1,10 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { SternaError } from '../../../src/base/index.ts';
+import { crc32c, SternaError } from '../../../src/base/index.ts';
 import {
   CONTROL_DECODERS,
-  crc32c,
   DESTINATION_ACCEPTS,
   type DestinationState,
   decodePageMap,

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { SternaError } from '../../../src/base/index.ts';
+import { crc32c } from '../../../src/base/index.ts';
 import { FrameReader, feed } from '../../../src/channel/index.ts';
 import {
-  crc32c,
   FRAME_HEADER_BYTES,
   MESSAGE_TYPES,
   type MessageType,

@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { PAGE_BYTES, Random } from '../../../src/base/index.ts';
-import { crc32c } from '../../../src/protocol/index.ts';
+import { crc32c, PAGE_BYTES, Random } from '../../../src/base/index.ts';
 import { isZeroPage, pageHash } from '../../reference/page-hash.ts';
 import { bodyAddress, noise, pageOf, testBlock } from '../../support/test-block.ts';
 import { anyEdits, applyEdits, makePage, pageRecipe } from './page-arbitraries.ts';

@@ -1,9 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { PAGE_BYTES, SternaError } from '../../../src/base/index.ts';
+import { crc32c, PAGE_BYTES, SternaError } from '../../../src/base/index.ts';
 import { PageLoader } from '../../../src/destination/page-loader.ts';
 import { GuestMemory } from '../../../src/guestmem/index.ts';
 import {
-  crc32c,
   encodePageBatch,
   encodeVerifyHashes,
   type FrameHeader,

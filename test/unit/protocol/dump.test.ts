@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { crc32c } from '../../../src/base/index.ts';
 import {
-  crc32c,
   type DumpOptions,
   dumpStream,
   encodeFrame,

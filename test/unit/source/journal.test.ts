@@ -1,8 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { PAGE_BYTES, SimClock, SternaError } from '../../../src/base/index.ts';
+import { crc32c, PAGE_BYTES, SimClock, SternaError } from '../../../src/base/index.ts';
 import type { PauseReason } from '../../../src/guestmem/index.ts';
 import {
-  crc32c,
   encodeJournalPoint,
   encodeJournalState,
   encodePageBatch,

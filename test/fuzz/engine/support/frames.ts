@@ -1,5 +1,5 @@
+import { crc32c } from '../../../../src/base/index.ts';
 import {
-  crc32c,
   encodeFrame,
   encodePagesFrame,
   FRAME_HEADER_BYTES,

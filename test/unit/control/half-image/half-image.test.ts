@@ -10,14 +10,13 @@ import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { PAGE_BYTES } from '../../../../src/base/index.ts';
+import { crc32c, PAGE_BYTES } from '../../../../src/base/index.ts';
 import { type OpenHalfFile, openHalfFile } from '../../../../src/control/half-image/half-file.ts';
 import { decodeHalfHead, encodeHalfHead } from '../../../../src/control/half-image/half-head.ts';
 import { HalfImage } from '../../../../src/control/half-image/half-image.ts';
 import { halfLayout } from '../../../../src/control/half-image/half-layout.ts';
 import { type Half, writeHalf } from '../../../../src/control/half-image/half-writer.ts';
 import { GuestMemory } from '../../../../src/guestmem/index.ts';
-import { crc32c } from '../../../../src/protocol/index.ts';
 import { FAKE_BLOCKS, FAKE_DESCRIPTION } from '../../../support/fake-machine.ts';
 import { HALF_SECRET, halfGuest } from '../../../support/half-guest.ts';
 

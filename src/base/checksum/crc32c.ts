@@ -1,6 +1,6 @@
 /**
- * CRC32C (Castagnoli, reflected 0x82F63B78), as in iSCSI and ext4. Control messages only; pages
- * have the kernel's.
+ * CRC32C (Castagnoli, reflected 0x82F63B78), as in iSCSI and ext4. For control messages, records
+ * and device state; pages have the kernel's.
  */
 const TABLE = new Uint32Array(256).map((_, n) => {
   let c = n;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { crc32c } from '../../../src/protocol/index.ts';
+import { crc32c } from '../../../src/base/index.ts';
 
 // RFC 3720, B.4.
 test.each([
