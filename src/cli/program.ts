@@ -15,11 +15,12 @@ import { addSource } from './commands/source.ts';
 import type { CliContext } from './context.ts';
 import { EXIT_CODES, type ExitCode } from './exit-codes.ts';
 import { describeFailure } from './failure.ts';
+import { addImage } from './image/image-command.ts';
 import { addPlan } from './plan/plan-command.ts';
 
 const ADD_COMMANDS = [
   ...[addSource, addDestination, addMigrate, addPlan, addInfo, addSet],
-  ...[addControlCommands, addCheck, addDump, addDemo, addSim, addKeygen, addHalves],
+  ...[addControlCommands, addCheck, addDump, addDemo, addSim, addKeygen, addHalves, addImage],
 ];
 
 const EXIT_CODE_HELP = `
