@@ -31,6 +31,10 @@ mount -t tmpfs tmpfs /dev/shm
 for module in ${paths}; do
   insmod "/lib/modules/${kernelVersion}/$module" || echo "sterna: $module was not loaded"
 done
+for device in /sys/bus/virtio/devices/*/modalias; do
+  [ -e "$device" ] || continue
+  modprobe -q "$(cat "$device")" || echo "sterna: no driver for $device"
+done
 ifconfig lo 127.0.0.1 up
 hostname sterna
 name=\${sterna_init:-${chosen.name}}
