@@ -72,7 +72,7 @@ export function buildProgram(context: CliContext, version: string, run: Run): Co
 }
 
 /** For `next: sterna migrate --help`; empty when there is no such command. */
-function commandOf(program: Command, argv: readonly string[]): string {
-  const [name = ''] = argv;
-  return program.commands.some((command) => command.name() === name) ? name : '';
+function commandOf(program: Command, [name, ...rest]: readonly string[]): string {
+  const command = program.commands.find((one) => one.name() === name);
+  return command === undefined ? '' : `${name} ${commandOf(command, rest)}`.trim();
 }

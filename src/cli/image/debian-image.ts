@@ -4,7 +4,7 @@ import type { PlannedPackage } from './apt/apt-plan.ts';
 import { askHostApt, chooseArchive, requireTools } from './apt/debian-host.ts';
 import { PackageCache } from './apt/package-cache.ts';
 import { DebReader } from './deb-reader.ts';
-import { writeImage } from './image-output.ts';
+import { prepareOutput, writeImage } from './image-output.ts';
 import type { ImageProgress } from './image-progress.ts';
 import { writeCpio } from './initrd/cpio-writer.ts';
 import { FileTree } from './initrd/file-tree.ts';
@@ -40,6 +40,7 @@ export async function makeDebianImage(
   // What is the user's to correct is said before anything is fetched.
   const init = findInitScript(wishes.init);
   requireTools(tools);
+  await prepareOutput(wishes.out);
   const cache = await PackageCache.open(wishes.cache);
   try {
     const { kernel, packages } = await fetchPackages(wishes, cache, tools, progress);

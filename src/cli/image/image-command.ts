@@ -1,6 +1,6 @@
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
-import { InvalidArgumentError } from 'commander';
+import { CommanderError, InvalidArgumentError } from 'commander';
 import { parsePath } from '../arguments.ts';
 import type { AddCommand } from '../commands/command.ts';
 import type { CliContext } from '../context.ts';
@@ -39,7 +39,7 @@ export const addImage: AddCommand = (program, context, run) => {
     )
     .option(
       '--init <name|file>',
-      'what the guest runs: console, redis-load, sqlite, self-test, or a script of yours',
+      'what the guest runs: console, redis-load, sqlite, self-test, idle, or a script of yours',
       INIT,
     )
     .requiredOption('--out <directory>', 'where the image goes', parsePath)
@@ -54,6 +54,9 @@ export const addImage: AddCommand = (program, context, run) => {
 
 async function debian(context: CliContext, options: DebianOptions): Promise<ExitCode> {
   const { packages, init, out, suite, offline, mirror, gzip, json } = options;
+  if (offline && mirror !== undefined) {
+    throw new CommanderError(2, 'image.conflict', '--offline asks no mirror: leave --mirror out');
+  }
   const { makeDebianImage } = await import('./debian-image.ts');
   const { ImageProgress } = await import('./image-progress.ts');
   const { ToolRunner } = await import('./tool-run.ts');

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises';
+import { access, constants, mkdtemp, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { toSternaError } from '../../base/index.ts';
+import { type SternaError, toSternaError } from '../../base/index.ts';
 import type { PlannedPackage } from './apt/apt-plan.ts';
+import { makeDirectory } from './make-directory.ts';
 
 /** What an image was made of; `manifest.json` holds it, and its field names are for programs. */
 export interface ImageManifest {
@@ -32,13 +33,22 @@ const MANIFEST = 'manifest.json';
 const GZIP_SYSTEM_BYTE = 9;
 const GZIP_SYSTEM_UNKNOWN = 255;
 
+/** Throws E_FILE when nothing can be written there. */
+export async function prepareOutput(directory: string): Promise<void> {
+  try {
+    await makeDirectory(directory);
+    await access(directory, constants.W_OK);
+  } catch (thrown) {
+    throw unwritable(directory, thrown);
+  }
+}
+
 /**
  * Writes an image aside and then moves it into its place, the manifest last: where there is one,
  * the files beside it are those that it describes. Returns their paths.
  */
 export async function writeImage(directory: string, parts: ImageParts): Promise<string[]> {
   try {
-    await mkdir(directory, { recursive: true });
     const aside = await mkdtemp(join(directory, '.unfinished-'));
     try {
       return await writeAside(aside, directory, parts);
@@ -46,8 +56,12 @@ export async function writeImage(directory: string, parts: ImageParts): Promise<
       await rm(aside, { recursive: true, force: true });
     }
   } catch (thrown) {
-    throw toSternaError(thrown, 'E_FILE', `The image cannot be written to ${directory}`);
+    throw unwritable(directory, thrown);
   }
+}
+
+function unwritable(directory: string, thrown: unknown): SternaError {
+  return toSternaError(thrown, 'E_FILE', `The image cannot be written to ${directory}`);
 }
 
 async function writeAside(aside: string, directory: string, parts: ImageParts): Promise<string[]> {

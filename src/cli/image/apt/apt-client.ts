@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SternaError } from '../../../base/index.ts';
+import { makeDirectory } from '../make-directory.ts';
 import type { ToolResult, ToolRunner } from '../tool-run.ts';
 import { dependencyOf, type PlannedPackage, parsePlan } from './apt-plan.ts';
 import type { Archive, HostApt } from './debian-host.ts';
@@ -109,7 +110,7 @@ export class AptClient {
 
   private async configure(): Promise<void> {
     for (const name of ['lists/partial', 'archives/partial', 'etc', 'state']) {
-      await mkdir(this.path(name), { recursive: true });
+      await makeDirectory(this.path(name));
     }
     // Whatever the host has installed is of another architecture.
     await writeFile(this.path('status'), '');
@@ -188,7 +189,7 @@ function updateFailure(result: ToolResult, suite: string): SternaError {
     });
   }
   if (/does not have a Release file|404\s+Not Found/.test(text)) {
-    return new SternaError('E_IMAGE_MIRROR', `The mirror has no suite ${suite}`, {
+    return new SternaError('E_IMAGE_PACKAGE', `The mirror has no suite ${suite}`, {
       detail: { apt },
     });
   }

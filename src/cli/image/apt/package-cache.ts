@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
+import { mkdtemp, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SternaError, toSternaError } from '../../../base/index.ts';
 import { AgentLock } from '../../../control/index.ts';
+import { makeDirectory } from '../make-directory.ts';
 import type { PlannedPackage } from './apt-plan.ts';
 
 type Download = (packages: readonly PlannedPackage[], directory: string) => Promise<void>;
@@ -25,7 +26,7 @@ export class PackageCache {
   /** Throws E_IMAGE_CACHE while another process uses it, or when it cannot be written. */
   static async open(directory: string): Promise<PackageCache> {
     try {
-      await mkdir(join(directory, 'archives'), { recursive: true });
+      await makeDirectory(join(directory, 'archives'));
       return new PackageCache(directory, AgentLock.acquire(join(directory, 'lock')));
     } catch (thrown) {
       const pid = thrown instanceof SternaError ? thrown.detail.pid : undefined;
