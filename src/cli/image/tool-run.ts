@@ -23,6 +23,8 @@ export interface ToolResult {
 
 /** A slow mirror may take long; one that says nothing at all is cut off by apt itself. */
 const LIMIT_MS = 3_600_000;
+/** For a tool that was asked to end, before it is ended. */
+const GRACE_MS = 5_000;
 /** What a tool that failed says first and last is worth reading; a flood of it is not. */
 const COMPLAINTS_MAX = 64 * 1024;
 
@@ -44,7 +46,7 @@ export class ToolRunner {
     return directories.map((directory) => join(directory, name)).find(isProgram);
   }
 
-  /** Ends with the program's status; throws when it cannot be run, is cancelled or takes too long. */
+  /** Its status and output. Throws when it cannot be run, is cancelled, or takes too long. */
   async run(name: string, call: ToolCall): Promise<ToolResult> {
     this.checkCancelled();
     const path = this.find(name);
@@ -70,7 +72,11 @@ export class ToolRunner {
     const output: Buffer[] = [];
     let complaints = '';
     let failure: unknown;
-    const kill = () => child.kill('SIGTERM');
+    let lastWord: NodeJS.Timeout | undefined;
+    const kill = () => {
+      child.kill('SIGTERM');
+      lastWord ??= setTimeout(() => child.kill('SIGKILL'), GRACE_MS);
+    };
     const deadline = setTimeout(() => {
       failure ??= new SternaError('E_IMAGE_TOOL', `${name} did not end`, { detail: { limitMs } });
       child.kill('SIGKILL');
@@ -103,6 +109,7 @@ export class ToolRunner {
       });
     }).finally(() => {
       clearTimeout(deadline);
+      clearTimeout(lastWord);
       this.signal.removeEventListener('abort', kill);
     });
   }

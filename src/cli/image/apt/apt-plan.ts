@@ -40,7 +40,7 @@ function plannedPackage(fileName: string, bytes: number, hash: string): PlannedP
   };
 }
 
-/** The package that a meta package stands for: the first of its `Depends` that begins with PREFIX. */
+/** What a meta package stands for: the first of its `Depends` that begins with the prefix. */
 export function dependencyOf(description: string, prefix: string): string | undefined {
   const depends = /^Depends: (.*)$/m.exec(description)?.[1] ?? '';
   return depends
