@@ -37,7 +37,8 @@ const GZIP_SYSTEM_UNKNOWN = 255;
 export async function prepareOutput(directory: string): Promise<void> {
   try {
     await makeDirectory(directory);
-    await access(directory, constants.W_OK);
+    // With the dot: a file of that name is no directory.
+    await access(`${directory}/.`, constants.W_OK);
   } catch (thrown) {
     throw unwritable(directory, thrown);
   }

@@ -5,6 +5,7 @@ import { SternaError } from '../../../base/index.ts';
 import { makeDirectory } from '../make-directory.ts';
 import type { ToolResult, ToolRunner } from '../tool-run.ts';
 import { dependencyOf, type PlannedPackage, parsePlan } from './apt-plan.ts';
+import { accessCache } from './cache-access.ts';
 import type { Archive, HostApt } from './debian-host.ts';
 
 const ARCHITECTURE = 'riscv64';
@@ -39,14 +40,14 @@ export class AptClient {
     const source = `deb${signedBy} ${archive.mirror} ${this.suite} main\n`;
     // It takes the place of the old one once its lists are here: until then those remain of use.
     const next = this.path('sources.next.list');
-    await writeFile(next, source);
+    await accessCache(this.directory, () => writeFile(next, source));
     const result = await this.apt('apt-get', [
       // A list that cannot be fetched is only a warning by default, and an old one would be used.
       ...['-q', '-o', 'APT::Update::Error-Mode=any', '-o', `Dir::Etc::sourcelist=${next}`],
       'update',
     ]);
     if (result.status !== 0) throw updateFailure(result, this.suite);
-    await rename(next, this.path(SOURCES));
+    await accessCache(this.directory, () => rename(next, this.path(SOURCES)));
   }
 
   /** Plans are made from the lists that came last. Throws E_IMAGE_CACHE when there are none. */
@@ -108,7 +109,11 @@ export class AptClient {
     });
   }
 
-  private async configure(): Promise<void> {
+  private configure(): Promise<void> {
+    return accessCache(this.directory, () => this.writeConfiguration());
+  }
+
+  private async writeConfiguration(): Promise<void> {
     for (const name of ['lists/partial', 'archives/partial', 'etc', 'state']) {
       await makeDirectory(this.path(name));
     }

@@ -6,6 +6,7 @@ import { SternaError, toSternaError } from '../../../base/index.ts';
 import { AgentLock } from '../../../control/index.ts';
 import { makeDirectory } from '../make-directory.ts';
 import type { PlannedPackage } from './apt-plan.ts';
+import { accessCache } from './cache-access.ts';
 
 type Download = (packages: readonly PlannedPackage[], directory: string) => Promise<void>;
 
@@ -16,31 +17,21 @@ type Download = (packages: readonly PlannedPackage[], directory: string) => Prom
  */
 export class PackageCache {
   readonly directory: string;
-  private readonly lock: AgentLock;
+  private readonly held: AgentLock;
 
-  private constructor(directory: string, lock: AgentLock) {
+  private constructor(directory: string, held: AgentLock) {
     this.directory = directory;
-    this.lock = lock;
+    this.held = held;
   }
 
   /** Throws E_IMAGE_CACHE while another process uses it, or when it cannot be written. */
   static async open(directory: string): Promise<PackageCache> {
-    try {
-      await makeDirectory(join(directory, 'archives'));
-      return new PackageCache(directory, AgentLock.acquire(join(directory, 'lock')));
-    } catch (thrown) {
-      const pid = thrown instanceof SternaError ? thrown.detail.pid : undefined;
-      if (pid !== undefined) {
-        throw new SternaError('E_IMAGE_CACHE', `Process ${pid} makes an image with this cache`, {
-          detail: { cache: directory },
-        });
-      }
-      throw toSternaError(unwrap(thrown), 'E_IMAGE_CACHE', `The cache ${directory} is no use`);
-    }
+    await accessCache(directory, () => makeDirectory(join(directory, 'archives')));
+    return new PackageCache(directory, lock(directory));
   }
 
   close(): void {
-    this.lock.release();
+    this.held.release();
   }
 
   path(planned: PlannedPackage): string {
@@ -63,6 +54,10 @@ export class PackageCache {
 
   /** Fetches aside, checks, then gives each file its name: a broken download leaves nothing. */
   async add(planned: readonly PlannedPackage[], download: Download): Promise<void> {
+    await accessCache(this.directory, () => this.fetch(planned, download));
+  }
+
+  private async fetch(planned: readonly PlannedPackage[], download: Download): Promise<void> {
     const incoming = await mkdtemp(join(this.directory, 'incoming-'));
     try {
       await download(planned, incoming);
@@ -87,7 +82,19 @@ async function isWhole(path: string, planned: PlannedPackage): Promise<boolean> 
   return hash.digest('hex') === planned.sha256;
 }
 
-/** What the system said, not what the lock made of it. */
-function unwrap(thrown: unknown): unknown {
-  return thrown instanceof SternaError && thrown.cause !== undefined ? thrown.cause : thrown;
+/** The lock of an agent, with words of its own. */
+function lock(directory: string): AgentLock {
+  try {
+    return AgentLock.acquire(join(directory, 'lock'));
+  } catch (thrown) {
+    const { detail } = toSternaError(thrown, 'E_IMAGE_CACHE', '');
+    const message =
+      detail.pid === undefined
+        ? `The cache ${directory} cannot be used`
+        : `Process ${detail.pid} makes an image with this cache`;
+    throw new SternaError('E_IMAGE_CACHE', message, {
+      detail: { ...detail, cache: directory },
+      cause: thrown,
+    });
+  }
 }

@@ -323,6 +323,25 @@ test('lists in the cache stay of use when newer ones cannot be fetched', async (
   expect((await make('--offline')).exitCode).toBe(0);
 });
 
+test.each([
+  ['a file', 'cache', 'E_IMAGE_CACHE', 'ENOTDIR'],
+  ['a file in its place', 'cache/trixie', 'E_IMAGE_CACHE', 'ENOTDIR'],
+])('a cache that is %s is refused', async (_, path, code, reason) => {
+  host.debian.write(path, 'no directory');
+  const { exitCode, stderr } = await make('--cache', at('cache'));
+  expect(exitCode).toBe(1);
+  expect(stderr).toContain(`cannot be used [${code}]`);
+  expect(stderr).toContain(reason);
+});
+
+test('an output that cannot be written is refused before anything is fetched', async () => {
+  host.debian.write('out', 'no directory');
+  const { exitCode, stderr } = await make();
+  expect(exitCode).toBe(1);
+  expect(stderr).toContain(`The image cannot be written to ${at('out')} [E_FILE]`);
+  expect(host.debian.calls()).toEqual([]);
+});
+
 test('a failure leaves the image that was there', async () => {
   await make();
   const before = sha256(at('out/manifest.json'));
