@@ -112,6 +112,8 @@ if (force || builtMs(stamp) < inputsMs) {
     '--noCheck',
   ]);
   cpSync(join(root, 'package.json'), join(root, 'dist/package.json'));
+  // Scripts of guests, which are data to the program that puts them into an image.
+  cpSync(join(root, 'src/cli/image/init'), join(root, 'dist/cli/image/init'), { recursive: true });
   writeFileSync(stamp, `${startedAt.toISOString()}\n`);
   // A file edited while the build ran must count as newer than the build.
   utimesSync(stamp, startedAt, startedAt);

@@ -161,6 +161,36 @@ export const ERROR_CODES = {
     'peer',
     'Start the destination with --tls-dir or --psk-file, or the source without.',
   ],
+  E_IMAGE_TOOL: [
+    100,
+    'world',
+    'On Debian or Ubuntu: `sudo apt-get install apt dpkg xz-utils debian-archive-keyring`. Elsewhere make the image in a container: `docker build --target image --output DIRECTORY .`',
+  ],
+  E_IMAGE_MIRROR: [
+    101,
+    'world',
+    'Check the network; give another mirror with --mirror URL, or use what the cache has with --offline.',
+  ],
+  E_IMAGE_SIGNATURE: [
+    102,
+    'peer',
+    'Check that the mirror is one of Debian, and bring the package debian-archive-keyring up to date.',
+  ],
+  E_IMAGE_PACKAGE: [
+    103,
+    'choice',
+    'Correct --packages or --suite: the suite must have these packages for riscv64.',
+  ],
+  E_IMAGE_CACHE: [
+    104,
+    'world',
+    'Run it once without --offline, when no other one uses the cache; or give another directory with --cache.',
+  ],
+  E_IMAGE_CONTENT: [
+    105,
+    'peer',
+    'The packages are not what an image is made of; try another --suite or --mirror.',
+  ],
 } as const satisfies Record<string, readonly [number, ErrorKind, string]>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

@@ -15,11 +15,12 @@ import { addSource } from './commands/source.ts';
 import type { CliContext } from './context.ts';
 import { EXIT_CODES, type ExitCode } from './exit-codes.ts';
 import { describeFailure } from './failure.ts';
+import { addImage } from './image/image-command.ts';
 import { addPlan } from './plan/plan-command.ts';
 
 const ADD_COMMANDS = [
   ...[addSource, addDestination, addMigrate, addPlan, addInfo, addSet],
-  ...[addControlCommands, addCheck, addDump, addDemo, addSim, addKeygen, addHalves],
+  ...[addControlCommands, addCheck, addDump, addDemo, addSim, addKeygen, addHalves, addImage],
 ];
 
 const EXIT_CODE_HELP = `
@@ -71,7 +72,7 @@ export function buildProgram(context: CliContext, version: string, run: Run): Co
 }
 
 /** For `next: sterna migrate --help`; empty when there is no such command. */
-function commandOf(program: Command, argv: readonly string[]): string {
-  const [name = ''] = argv;
-  return program.commands.some((command) => command.name() === name) ? name : '';
+function commandOf(program: Command, [name, ...rest]: readonly string[]): string {
+  const command = program.commands.find((one) => one.name() === name);
+  return command === undefined ? '' : `${name} ${commandOf(command, rest)}`.trim();
 }

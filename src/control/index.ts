@@ -6,5 +6,6 @@ export { FileSpill, spillPath } from './half-image/file-spill.ts';
 export { type JoinedHalves, type JoinHalvesOptions, joinHalves } from './half-image/join-halves.ts';
 export { type KeySetOptions, writeKeySet } from './keys/key-set.ts';
 export { UserPolicy } from './policy/user-policy.ts';
+export { AgentLock } from './state/agent-lock.ts';
 export { FileLedger, type LedgerDisk } from './state/file-ledger.ts';
 export { defaultStateDirectory, StateDirectory } from './state/state-directory.ts';

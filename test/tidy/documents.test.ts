@@ -1,4 +1,5 @@
 import { dirname, join, normalize } from 'node:path';
+import type { Command } from 'commander';
 import { expect, test } from 'vitest';
 import { ERROR_CODES } from '../../src/base/index.ts';
 import { buildProgram } from '../../src/cli/index.ts';
@@ -64,19 +65,18 @@ test('npm scripts that the documents name exist', () => {
 
 test('sterna commands that the documents show have these options', () => {
   const program = buildProgram(fakeContext().context, '0.0.0', async () => {});
-  const commands = new Map(program.commands.map((command) => [command.name(), command]));
   const wrong = documents
     .filter(({ path }) => !isHistory(path))
     .flatMap(({ path, text }) =>
       commandLines(text).flatMap((line) => {
-        const [name = '', ...words] = line.split(/\s+/);
-        const command = commands.get(name);
-        if (command === undefined) return [`${path}: sterna ${name}`];
+        const words = line.split(/\s+/);
+        const command = commandNamed(program, words);
+        if (command === undefined) return [`${path}: sterna ${line}`];
         const known = new Set([...command.options.map((option) => option.long), '--help']);
         return words
           .map((word) => /^\[?(--[a-z-]+)/.exec(word)?.[1])
           .filter((option) => option !== undefined && !known.has(option))
-          .map((option) => `${path}: sterna ${name} ${option}`);
+          .map((option) => `${path}: sterna ${command.name()} ${option}`);
       }),
     );
   expect(wrong).toEqual([]);
@@ -114,6 +114,14 @@ test('numbers of error codes are unique', () => {
   const numbers = Object.values(ERROR_CODES).map(([number]) => number);
   expect(new Set(numbers).size).toBe(numbers.length);
 });
+
+/** The command of a line, perhaps one below another, such as `image debian`. */
+function commandNamed(program: Command, words: readonly string[]): Command | undefined {
+  const [name, ...rest] = words;
+  const command = program.commands.find((one) => one.name() === name);
+  if (command === undefined || command.commands.length === 0) return command;
+  return commandNamed(command, rest);
+}
 
 /** What stands after `sterna`, in code blocks and in backticks. */
 function commandLines(text: string): string[] {

@@ -41,7 +41,7 @@ const WALLED_MODULES: Readonly<Record<string, readonly string[]>> = {
   'node:net': ['channel', 'control', 'experiments/clients'],
   'node:tls': ['channel', 'control'],
   'node:http': ['control'],
-  'node:child_process': ['experiments'],
+  'node:child_process': ['experiments', 'cli/image'],
   'node:worker_threads': ['guest', 'guestmem', 'control'],
 };
 

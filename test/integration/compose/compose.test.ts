@@ -55,7 +55,12 @@ test('the Dockerfile runs the Node of .nvmrc, without root, and copies what exis
   const text = readFileSync(join(ROOT, 'Dockerfile'), 'utf8');
   const version = readFileSync(join(ROOT, '.nvmrc'), 'utf8').trim();
   const stages = [...text.matchAll(/^FROM (\S+)/gm)].map(([, image]) => image);
-  expect(stages).toEqual([`node:${version}-bookworm`, `node:${version}-bookworm-slim`]);
+  expect(stages).toEqual([
+    `node:${version}-bookworm`,
+    // An image for the RISC-V machine, made only when it is asked for by its name.
+    ...['build', 'scratch'],
+    `node:${version}-bookworm-slim`,
+  ]);
   expect(
     text
       .trimEnd()
