@@ -205,3 +205,19 @@ test('a journal that was agreed on with the lost process ends, and the migration
   expect(journal?.error).toMatchObject({ code: 'E_STATE' });
   expect(journal?.error?.message).toContain('started again');
 });
+
+test('a spill is said to be removed once it is', async () => {
+  const site = new SpillSite();
+  const spill = new FakeSpill();
+  const removal = deferred<void>();
+  spill.remove = () => removal.promise;
+  const outgoing = site.outgoing(spill);
+  outgoing.setParameters({ maxPostcopyBandwidthBytesPerSecond: 0 });
+  const both = Promise.all([outgoing.run(), site.incoming.run()]);
+  await site.clock.advance(5000);
+  expect(outgoing.info().postcopy?.remainingPages).toBe(0);
+  expect(outgoing.info().postcopy?.spill?.status).toBe('durable');
+  removal.resolve();
+  await site.clock.runUntil(both, 60_000);
+  expect(outgoing.info().postcopy?.spill?.status).toBe('removed');
+});

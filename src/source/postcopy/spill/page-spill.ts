@@ -11,6 +11,8 @@ import type { SourceHalf, Spill } from './spill.ts';
 export class PageSpill {
   private readonly spill: Spill;
   private status: SpillInfo['status'];
+  /** Nobody needs it any more. */
+  private isOver = false;
   private writtenBytes = 0;
   private durableAfterMs: number | undefined;
   private error: SpillInfo['error'];
@@ -46,9 +48,11 @@ export class PageSpill {
   async end({ log, reached, publish }: OutgoingContext): Promise<void> {
     if (this.status === 'failed') return;
     const { path } = this.spill;
-    this.status = 'removed';
+    this.isOver = true;
     try {
       await this.spill.remove();
+      // Not before: who is told so finds nothing.
+      this.status = 'removed';
       reached('source.spill-removed');
       log.info({ event: 'spill.removed', path });
     } catch (thrown) {
@@ -74,7 +78,7 @@ export class PageSpill {
         replaced?.has(block, pfn) ?? false;
       const half = { ...name, machine: description, memory, pages };
       await this.spill.write(replaced === undefined ? half : { ...half, isReplaced }, wrote);
-      if (this.status !== 'writing') return;
+      if (this.isOver) return;
       this.status = 'durable';
       this.durableAfterMs = clock.nowMs() - startMs;
       const { path } = this.spill;
@@ -82,8 +86,8 @@ export class PageSpill {
       log.info({ event: 'spill.durable', path, writtenBytes, durableAfterMs });
       reached('source.spill-durable');
     } catch (thrown) {
-      // Removed while it was written: nobody needs it.
-      if (this.status !== 'writing') return;
+      // Removed while it was written.
+      if (this.isOver) return;
       const error = toSternaError(thrown, 'E_FILE', 'Page spill could not be written');
       this.status = 'failed';
       this.error = errorReport(error);
