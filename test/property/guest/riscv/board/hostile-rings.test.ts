@@ -111,7 +111,9 @@ describe('a hostile driver', () => {
           for (const [index, entry] of table.entries()) driver.setDescriptor(index, entry);
           for (const head of heads) driver.offer(head);
           for (const page of missing) bench.ram.missing.add(page);
-          expect(bench.pollThrough()).toBeLessThanOrEqual(missing.length);
+          // Also those that no request of an earlier round has touched.
+          const absent = bench.ram.missing.size;
+          expect(bench.pollThrough()).toBeLessThanOrEqual(absent);
           if (driver.usedIndex > 0) answered += 1;
           if (driver.needsReset) {
             refused += 1;
