@@ -28,18 +28,19 @@ export class GuestMemory {
 
   /**
    * Zeroed RAM, from the reserve where that has a block of the size; nothing else is resident.
-   * Throws E_NO_MEMORY.
+   * `machineBytes` of each block are the machine's own. Throws E_NO_MEMORY.
    */
   static allocate(
     ramBlocks: readonly RamBlockDescription[],
     vcpuCount: number,
     reserve?: MemoryReserve,
+    machineBytes = 0,
   ): GuestMemory {
     let firstPfn = 0;
     const blocks = ramBlocks.map(({ name, bytes }, index) => {
-      const layout = blockLayout({ name, index, bytes, firstPfn, vcpuCount });
+      const layout = blockLayout({ name, index, bytes, firstPfn, vcpuCount, machineBytes });
       firstPfn += layout.pageCount;
-      return { layout, memory: reserve?.take(bytes) ?? allocateBlockMemory(layout) };
+      return { layout, memory: reserve?.take(layout) ?? allocateBlockMemory(layout) };
     });
     const memory = new GuestMemory({
       blocks,

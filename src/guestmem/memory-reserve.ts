@@ -8,7 +8,7 @@ import type { RamBlockDescription } from './machine.ts';
  * Serves one guest whose blocks have these sizes.
  */
 export class MemoryReserve {
-  private readonly blocks: { readonly bytes: number; readonly memory: WebAssembly.Memory }[];
+  private readonly blocks: { readonly layout: BlockLayout; readonly memory: WebAssembly.Memory }[];
 
   /** Throws E_NO_MEMORY. Takes as long as the system needs to commit it all. */
   constructor(ramBlocks: readonly RamBlockDescription[]) {
@@ -17,13 +17,15 @@ export class MemoryReserve {
       const layout = blockLayout({ name, index, bytes, firstPfn: 0, vcpuCount: 1 });
       const memory = allocateBlockMemory(layout);
       touch(memory, layout);
-      return { bytes, memory };
+      return { layout, memory };
     });
   }
 
-  /** The memory of a block of this size, once. */
-  take(bytes: number): WebAssembly.Memory | undefined {
-    const at = this.blocks.findIndex((block) => block.bytes === bytes);
+  /** The memory of a block with this layout, once. */
+  take({ pageCount, memoryBytes }: BlockLayout): WebAssembly.Memory | undefined {
+    const at = this.blocks.findIndex(
+      ({ layout }) => layout.pageCount === pageCount && layout.memoryBytes === memoryBytes,
+    );
     return at < 0 ? undefined : this.blocks.splice(at, 1)[0]?.memory;
   }
 }

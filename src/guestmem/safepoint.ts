@@ -19,7 +19,7 @@ import { GuestClock } from './guest-clock.ts';
 import type { GuestMemory } from './guest-memory.ts';
 import { throttleSlice } from './throttle-slice.ts';
 
-/** What the soft MMU must know; told at a safepoint when it has changed. */
+/** What the soft MMU must know; told at a safepoint after each flip, and when it has changed. */
 export interface MmuSettings {
   /** The map that this vCPU's stores mark from now on (0 or 1). */
   readonly activeMap: number;
@@ -59,6 +59,7 @@ export class Safepoint {
   private readonly beatEpoch: number;
   private readonly beats: Float64Array;
   private settings: MmuSettings | undefined;
+  private seenFlip = 0;
   private throttleDebtMs = 0;
 
   constructor(options: {
@@ -107,21 +108,24 @@ export class Safepoint {
    * slice.
    */
   beat(stepMs: number): void {
-    const { words } = this.block;
-    const { beats } = this;
-    // Pairs with the add in VcpuControl.resetHeartbeats().
-    const epoch = Atomics.load(words, HEARTBEAT_EPOCH);
-    // Only this vCPU writes its beats; an aligned f64 is written whole on every 64-bit host.
-    if (beats[0] === 0 || Atomics.load(words, this.beatEpoch) !== epoch) {
-      beats[0] = stepMs;
-      beats[2] = 0;
-    } else {
-      beats[2] = Math.max(beats[2] ?? 0, stepMs - (beats[1] ?? stepMs));
-    }
-    beats[1] = stepMs;
-    // After the times. Pairs with the load in VcpuControl.heartbeats().
-    Atomics.store(words, this.beatEpoch, epoch);
-    Atomics.add(words, this.block.vcpuWord(this.vcpu, STEPS), 1);
+    this.note(stepMs, (sinceMs) => Math.max(this.beats[2] ?? 0, stepMs - sinceMs));
+  }
+
+  /** To be asked before the vCPU looks whether it has something to do, for `rest`. */
+  get wakeNumber(): number {
+    // Pairs with the add in VcpuControl.wake().
+    return Atomics.load(this.block.words, WAKE);
+  }
+
+  /**
+   * Waits up to `ms` where the guest itself waits for something; returns early for whatever was
+   * asked or woken after `wakeNumber` was `seen`. The guest lacks nothing meanwhile, so that is no
+   * gap between its steps.
+   */
+  rest(ms: number, seen: number): void {
+    // Pairs with the add and notify in VcpuControl.wake().
+    Atomics.wait(this.block.words, WAKE, seen, ms);
+    this.note(this.clock.nowMs(), () => this.beats[2] ?? 0);
   }
 
   /** Sleeps, but answers flips at once, and returns early when the guest shall pause or end. */
@@ -129,7 +133,7 @@ export class Safepoint {
     const deadlineMs = this.clock.nowMs() + ms;
     for (;;) {
       // Before the requests are looked at: one that comes after makes the wait return at once.
-      // Pairs with the add and notify in VcpuControl.wakeSleepers().
+      // Pairs with the add and notify in VcpuControl.wake().
       const wake = Atomics.load(this.block.words, WAKE);
       this.acknowledgeFlip();
       const leftMs = deadlineMs - this.clock.nowMs();
@@ -149,6 +153,24 @@ export class Safepoint {
     const fromMs = this.clock.nowMs();
     this.sleep(sleepMs);
     this.throttleDebtMs = Math.max(0, debtMs - (this.clock.nowMs() - fromMs));
+  }
+
+  private note(stepMs: number, longestGapMs: (sinceMs: number) => number): void {
+    const { words } = this.block;
+    const { beats } = this;
+    // Pairs with the add in VcpuControl.resetHeartbeats().
+    const epoch = Atomics.load(words, HEARTBEAT_EPOCH);
+    // Only this vCPU writes its beats; an aligned f64 is written whole on every 64-bit host.
+    if (beats[0] === 0 || Atomics.load(words, this.beatEpoch) !== epoch) {
+      beats[0] = stepMs;
+      beats[2] = 0;
+    } else {
+      beats[2] = longestGapMs(beats[1] ?? stepMs);
+    }
+    beats[1] = stepMs;
+    // After the times. Pairs with the load in VcpuControl.heartbeats().
+    Atomics.store(words, this.beatEpoch, epoch);
+    Atomics.add(words, this.block.vcpuWord(this.vcpu, STEPS), 1);
   }
 
   private becomeRunning(): boolean {
@@ -210,10 +232,21 @@ export class Safepoint {
   }
 
   private configureMmu(): void {
+    const { words } = this.block;
     const activeMap = this.memory.activeMap(this.vcpu);
     // Pairs with the store in VcpuControl.setPostcopy().
-    const postcopy = Atomics.load(this.block.words, POSTCOPY) !== 0;
-    if (this.settings?.activeMap === activeMap && this.settings.postcopy === postcopy) return;
+    const postcopy = Atomics.load(words, POSTCOPY) !== 0;
+    // Pairs with the store in VcpuControl.flipDone().
+    const flip = Atomics.load(words, this.flipDone);
+    const { settings } = this;
+    // An even number of flips while it slept or was parked gives the same map, without its marks.
+    if (
+      flip === this.seenFlip &&
+      settings?.activeMap === activeMap &&
+      settings.postcopy === postcopy
+    )
+      return;
+    this.seenFlip = flip;
     this.settings = { activeMap, postcopy };
     this.configure(this.settings);
   }

@@ -77,14 +77,18 @@ export class VcpuControl {
     const bit = pauseBits([reason]);
     // Pairs with the load in Safepoint.enter().
     Atomics.or(this.block.words, PAUSE_MASK, bit);
-    this.guestClock.follow();
-    this.wakeSleepers();
-    await this.until(() => {
-      if ((this.mask() & bit) === 0) {
-        throw new SternaError('E_STATE', 'The guest was resumed before it stood still');
-      }
-      return this.isParked();
-    });
+    this.wake();
+    try {
+      await this.until(() => {
+        if ((this.mask() & bit) === 0) {
+          throw new SternaError('E_STATE', 'The guest was resumed before it stood still');
+        }
+        return this.isParked();
+      });
+    } finally {
+      // Not before: a vCPU that still runs would see time that is taken back by this.
+      this.guestClock.follow();
+    }
   }
 
   /** Takes the reason away; the vCPUs run when it was the last. */
@@ -131,7 +135,7 @@ export class VcpuControl {
   async flip(): Promise<void> {
     // Pairs with the load in Safepoint.acknowledgeFlip().
     const request = (Atomics.add(this.block.words, FLIP_REQUEST, 1) + 1) | 0;
-    this.wakeSleepers();
+    this.wake();
     this.memory.flipLog(this.block.vcpuCount);
     await this.until(() => this.everyVcpu((vcpu) => this.flipDone(vcpu, request)));
   }
@@ -176,7 +180,7 @@ export class VcpuControl {
       // Pairs with the load in Safepoint.payThrottle().
       Atomics.store(this.block.words, this.block.vcpuWord(each, word), percent);
     }
-    this.wakeSleepers();
+    this.wake();
   }
 
   /**
@@ -186,7 +190,7 @@ export class VcpuControl {
   setPostcopy(on: boolean): void {
     // Pairs with the load in Safepoint.configureMmu().
     Atomics.store(this.block.words, POSTCOPY, on ? 1 : 0);
-    this.wakeSleepers();
+    this.wake();
   }
 
   /** Whether pages may be missing. */
@@ -209,7 +213,7 @@ export class VcpuControl {
   quit(): void {
     // Pairs with the load in Safepoint.enter().
     Atomics.or(this.block.words, PAUSE_MASK, QUIT_BIT);
-    this.wakeSleepers();
+    this.wake();
     Atomics.notify(this.block.words, PAUSE_MASK);
   }
 
@@ -240,6 +244,19 @@ export class VcpuControl {
       // Pairs with the add and notify in announceProgress().
       if (blockMs > 0) Atomics.wait(this.block.words, PROGRESS, seen, blockMs);
       else await this.progressAfter(seen);
+    }
+  }
+
+  /** vCPUs that sleep, or wait for a page, come to their safepoint and look up. */
+  wake(): void {
+    // Pairs with the load and the wait in Safepoint.sleep() and rest().
+    Atomics.add(this.block.words, WAKE, 1);
+    Atomics.notify(this.block.words, WAKE);
+    for (let vcpu = 0; vcpu < this.block.vcpuCount; vcpu += 1) {
+      const sequence = this.block.vcpuWord(vcpu, FAULT_SEQUENCE);
+      // Pairs with the load and the wait in MissingPages.wait().
+      Atomics.add(this.block.words, sequence, 1);
+      Atomics.notify(this.block.words, sequence);
     }
   }
 
@@ -279,18 +296,6 @@ export class VcpuControl {
     for (let vcpu = 0; vcpu < this.block.vcpuCount; vcpu += 1) {
       if (this.state(vcpu) !== VCPU_STATE.dead) continue;
       throw new SternaError('E_WORKER_DIED', `vCPU ${vcpu} has ended`, { detail: { vcpu } });
-    }
-  }
-
-  private wakeSleepers(): void {
-    // Pairs with the load and the wait in Safepoint.sleep().
-    Atomics.add(this.block.words, WAKE, 1);
-    Atomics.notify(this.block.words, WAKE);
-    for (let vcpu = 0; vcpu < this.block.vcpuCount; vcpu += 1) {
-      const sequence = this.block.vcpuWord(vcpu, FAULT_SEQUENCE);
-      // Pairs with the load and the wait in MissingPages.wait().
-      Atomics.add(this.block.words, sequence, 1);
-      Atomics.notify(this.block.words, sequence);
     }
   }
 

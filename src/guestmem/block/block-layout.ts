@@ -18,6 +18,7 @@ import {
  *   then    order of a pass: weights · pending and written bitmap · a bitmap for each bucket
  *   then    staging slots
  *   then    guest RAM · XBZRLE cache (two tables, free slots, ghosts, pages)
+ *   then    the machine's own area
  *
  * Memory that nobody touches costs nothing: the system commits pages on first use.
  */
@@ -58,6 +59,11 @@ export interface BlockLayout {
   readonly cacheData: number;
   /** Pages that the XBZRLE cache can hold at most. */
   readonly cachePagesMax: number;
+  /**
+   * What the machine keeps beside its RAM because its program reaches one memory only: registers,
+   * caches. The engines never look there.
+   */
+  readonly machineArea: number;
   readonly memoryBytes: number;
 }
 
@@ -121,6 +127,8 @@ export interface BlockShape {
   readonly bytes: number;
   readonly firstPfn: number;
   readonly vcpuCount: number;
+  /** Of the machine's own area; none by default. */
+  readonly machineBytes?: number;
 }
 
 export function blockLayout(shape: BlockShape): BlockLayout {
@@ -145,12 +153,14 @@ export function blockLayout(shape: BlockShape): BlockLayout {
   const slots = roundUp(bucketBitmaps + ORDER_BUCKETS * bitmapBytes, PAGE_BYTES);
   const ram = roundUp(slots + SLOT_COUNT * SLOT_BYTES, WASM_PAGE_BYTES);
   const cache = ram + shape.bytes;
-  const room = MEMORY_BYTES_MAX - WASM_PAGE_BYTES - CACHE_ROUNDING_BYTES - cache;
+  const machineBytes = roundUp(shape.machineBytes ?? 0, PAGE_BYTES);
+  const room = MEMORY_BYTES_MAX - WASM_PAGE_BYTES - CACHE_ROUNDING_BYTES - cache - machineBytes;
   const cachePagesMax = Math.min(pageCount + 2, Math.floor(room / CACHE_PAGE_BYTES));
   const cacheTableBytes = roundUp(cachePagesMax * CACHE_ENTRY_BYTES, PAGE_BYTES);
   const cacheFree = cache + 2 * cacheTableBytes;
   const cacheGhosts = cacheFree + roundUp(cachePagesMax * 4, PAGE_BYTES);
   const cacheData = cacheGhosts + roundUp(cachePagesMax * GHOST_BYTES, PAGE_BYTES) + PAGE_BYTES;
+  const machineArea = cacheData + cachePagesMax * PAGE_BYTES;
   return {
     name: shape.name,
     index: shape.index,
@@ -177,7 +187,8 @@ export function blockLayout(shape: BlockShape): BlockLayout {
     cacheGhosts,
     cacheData,
     cachePagesMax,
-    memoryBytes: roundUp(cacheData + cachePagesMax * PAGE_BYTES, WASM_PAGE_BYTES),
+    machineArea,
+    memoryBytes: roundUp(machineArea + machineBytes, WASM_PAGE_BYTES),
   };
 }
 

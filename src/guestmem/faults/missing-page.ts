@@ -96,7 +96,7 @@ export class MissingPages {
     const { words } = this.block;
     for (;;) {
       // Before mark and requests are looked at. Pairs with the adds in SharedPageFaults.wake() and
-      // VcpuControl.wakeSleepers().
+      // VcpuControl.wake().
       const seen = Atomics.load(words, this.sequence);
       if (ram.isReceived(pfn)) return true;
       if (this.isRequested()) return false;

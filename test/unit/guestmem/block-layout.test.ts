@@ -38,10 +38,19 @@ const SHAPES = [
   1024 * MEBIBYTE,
   RAM_BLOCK_BYTES_MAX - PAGE_BYTES,
   RAM_BLOCK_BYTES_MAX,
-].flatMap((bytes) => [1, 2, VCPU_COUNT_MAX].map((vcpuCount) => ({ bytes, vcpuCount })));
+].flatMap((bytes) =>
+  [1, 2, VCPU_COUNT_MAX].map((vcpuCount) => ({ bytes, vcpuCount, machineBytes: 0 })),
+);
+const MACHINES = SHAPES.map((shape) => ({ ...shape, machineBytes: 70 * MEBIBYTE + 1 }));
 
-function layoutOf({ bytes, vcpuCount }: { bytes: number; vcpuCount: number }): BlockLayout {
-  return blockLayout({ name: 'ram', index: 0, bytes, firstPfn: 0, vcpuCount });
+interface Shape {
+  readonly bytes: number;
+  readonly vcpuCount: number;
+  readonly machineBytes?: number;
+}
+
+function layoutOf(shape: Shape): BlockLayout {
+  return blockLayout({ name: 'ram', index: 0, firstPfn: 0, ...shape });
 }
 
 interface Area {
@@ -51,7 +60,7 @@ interface Area {
 }
 
 /** Everything that somebody writes, with the bytes that it needs. */
-function areasOf(layout: BlockLayout): Area[] {
+function areasOf(layout: BlockLayout, machineBytes = 0): Area[] {
   const { pageCount, cachePagesMax, cache } = layout;
   const bitmapBytes = Math.ceil(pageCount / 64) * 8;
   const tableBytes = cachePagesMax * CACHE_ENTRY_BYTES;
@@ -92,13 +101,14 @@ function areasOf(layout: BlockLayout): Area[] {
     { name: 'free places of the cache', start: layout.cacheFree, bytes: cachePagesMax * 4 },
     { name: 'ghosts', start: layout.cacheGhosts, bytes: ghostBytes },
     { name: 'cached pages', start: layout.cacheData, bytes: cachePagesMax * PAGE_BYTES },
+    { name: 'machine', start: layout.machineArea, bytes: machineBytes },
     { name: 'end', start: layout.memoryBytes, bytes: 0 },
   ];
 }
 
 describe('blockLayout()', () => {
-  test.each(SHAPES)('blockLayout() keeps all areas apart for %o', (shape) => {
-    const areas = areasOf(layoutOf(shape));
+  test.each([...SHAPES, ...MACHINES])('blockLayout() keeps all areas apart for %o', (shape) => {
+    const areas = areasOf(layoutOf(shape), shape.machineBytes);
     const overlaps = areas.slice(1).flatMap((area, index) => {
       const before = areas[index]!;
       return before.start + before.bytes > area.start ? [`${before.name}, ${area.name}`] : [];
@@ -106,13 +116,16 @@ describe('blockLayout()', () => {
     expect(overlaps).toEqual([]);
   });
 
-  test.each(SHAPES)('blockLayout() fits one WebAssembly memory for %o', (shape) => {
-    const layout = layoutOf(shape);
-    expect(layout.memoryBytes).toBeLessThanOrEqual(2 ** 32);
-    expect(layout.memoryBytes % 2 ** 16).toBe(0);
-    expect(layout.pageCount).toBe(shape.bytes / PAGE_BYTES);
-    expect(layout.logCount).toBe(shape.vcpuCount + 1);
-  });
+  test.each([...SHAPES, ...MACHINES])(
+    'blockLayout() fits one WebAssembly memory for %o',
+    (shape) => {
+      const layout = layoutOf(shape);
+      expect(layout.memoryBytes).toBeLessThanOrEqual(2 ** 32);
+      expect(layout.memoryBytes % 2 ** 16).toBe(0);
+      expect(layout.pageCount).toBe(shape.bytes / PAGE_BYTES);
+      expect(layout.logCount).toBe(shape.vcpuCount + 1);
+    },
+  );
 
   test.each(SHAPES)('blockLayout() aligns what kernels read in words for %o', (shape) => {
     const layout = layoutOf(shape);
@@ -131,6 +144,7 @@ describe('blockLayout()', () => {
       layout.cache,
       layout.cacheData,
       layout.slots,
+      layout.machineArea,
     ];
     expect(addresses.filter((address) => address % PAGE_BYTES !== 0)).toEqual([]);
   });

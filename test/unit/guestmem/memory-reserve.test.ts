@@ -1,21 +1,26 @@
 import { describe, expect, test } from 'vitest';
+import { blockLayout } from '../../../src/guestmem/block/block-layout.ts';
 import { GuestMemory, MemoryReserve } from '../../../src/guestmem/index.ts';
 
 const BLOCKS = [{ name: 'ram0', bytes: 2 ** 20 }];
 
+const layoutOf = (bytes: number, machineBytes = 0) =>
+  blockLayout({ name: 'ram0', index: 0, bytes, firstPfn: 0, vcpuCount: 1, machineBytes });
+
 describe('MemoryReserve', () => {
   test('take() gives the memory of a block of the size, once', () => {
     const reserve = new MemoryReserve(BLOCKS);
-    expect(reserve.take(2 ** 21)).toBeUndefined();
-    expect(reserve.take(2 ** 20)).toBeInstanceOf(WebAssembly.Memory);
-    expect(reserve.take(2 ** 20)).toBeUndefined();
+    expect(reserve.take(layoutOf(2 ** 21))).toBeUndefined();
+    expect(reserve.take(layoutOf(2 ** 20, 2 ** 16))).toBeUndefined();
+    expect(reserve.take(layoutOf(2 ** 20))).toBeInstanceOf(WebAssembly.Memory);
+    expect(reserve.take(layoutOf(2 ** 20))).toBeUndefined();
   });
 
   test('allocate() builds a guest of any number of vCPUs in the reserve, and beside it when it does not fit', () => {
     for (const vcpuCount of [1, 16]) {
       const reserve = new MemoryReserve(BLOCKS);
       const memory = GuestMemory.allocate(BLOCKS, vcpuCount, reserve);
-      expect(reserve.take(2 ** 20)).toBeUndefined();
+      expect(reserve.take(layoutOf(2 ** 20))).toBeUndefined();
       const [block] = memory.blocks;
       expect(block?.ram.every((byte) => byte === 0)).toBe(true);
       expect(block?.kernels.dirtyAllPopulated()).toBe(0);
@@ -24,6 +29,6 @@ describe('MemoryReserve', () => {
     const reserve = new MemoryReserve(BLOCKS);
     const larger = GuestMemory.allocate([{ name: 'ram0', bytes: 2 ** 21 }], 1, reserve);
     expect(larger.pageCount).toBe(512);
-    expect(reserve.take(2 ** 20)).toBeDefined();
+    expect(reserve.take(layoutOf(2 ** 20))).toBeDefined();
   });
 });

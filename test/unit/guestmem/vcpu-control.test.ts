@@ -55,6 +55,24 @@ describe('VcpuControl.pause()', () => {
     expect(control.reasons()).toEqual(['operator']);
   });
 
+  test('lets the clock of the guest run until the last vCPU, which may look at it, has parked', async () => {
+    const { control, setState } = handDriven();
+    const { guestClock } = control;
+    guestClock.follow();
+    setState(0, 'running');
+    const paused = control.pause('operator');
+    const asked = guestClock.nowNs();
+    // Without end when it stands still already.
+    while (guestClock.nowNs() === asked) await new Promise((resolve) => setImmediate(resolve));
+    const seen = guestClock.nowNs();
+    setState(0, 'parked');
+    await paused;
+    const stopped = guestClock.nowNs();
+    expect(stopped).toBeGreaterThanOrEqual(seen);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(guestClock.nowNs()).toBe(stopped);
+  });
+
   test('rejects with E_WORKER_DIED when a vCPU dies while it waits', async () => {
     const { control, setState } = handDriven(2);
     setState(0, 'parked');
@@ -167,6 +185,21 @@ describe('Safepoint.enter()', () => {
     expect(settings).toEqual([
       { activeMap: 0, postcopy: false },
       { activeMap: 1, postcopy: true },
+    ]);
+  });
+
+  test('tells the soft MMU of two flips, which come back to the same map', async () => {
+    const { control, safepoints, setState, settings } = handDriven();
+    safepoints[0]?.enter();
+    setState(0, 'parked');
+    await control.flip();
+    await control.flip();
+    safepoints[0]?.enter();
+    safepoints[0]?.enter();
+    // What was marked in it has been taken away.
+    expect(settings).toEqual([
+      { activeMap: 0, postcopy: false },
+      { activeMap: 0, postcopy: false },
     ]);
   });
 });
