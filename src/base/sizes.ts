@@ -37,3 +37,8 @@ export function formatBytes(bytes: number): string {
   }
   return `${index === 0 ? value.toFixed(0) : value.toFixed(value >= 100 ? 1 : 2)} ${names[index]}`;
 }
+
+/** Of something that may come from a peer: a whole number within the two. */
+export function isWholeIn(value: unknown, min: number, max: number): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max;
+}

@@ -1,17 +1,7 @@
 import { type Clock, SternaError, systemClock } from '../base/index.ts';
-import {
-  ControlBlock,
-  GuestMemory,
-  type Heartbeat,
-  type Machine,
-  type MachineDescription,
-  type MachineState,
-  type PauseReason,
-  SharedPageFaults,
-  type ThrottleReason,
-  VcpuControl,
-} from '../guestmem/index.ts';
+import { GuestMemory, type MachineState } from '../guestmem/index.ts';
 import { ConsoleDevice } from './console-device.ts';
+import { SharedMachine } from './shared-machine.ts';
 import { registersOf, type WorkloadMachineHandles } from './shared-state.ts';
 import { PHASE, type VcpuRegisters } from './vcpu-registers.ts';
 import { checkWorkload, type WorkloadCheck } from './workload/workload-check.ts';
@@ -28,34 +18,21 @@ export interface WorkloadProgress {
   readonly ticks: number;
 }
 
-/**
- * A workload machine as any thread of its agent sees it. Everything is in shared memory, so the
- * migration worker steers the guest without asking the main thread, which owns the vCPU workers
- * ({@link WorkloadMachine}).
- */
-export class AttachedMachine implements Machine {
-  readonly description: MachineDescription;
-  readonly memory: GuestMemory;
-  readonly control: VcpuControl;
-  readonly faults: SharedPageFaults;
+/** A workload machine as any thread of its agent sees it. */
+export class AttachedMachine extends SharedMachine {
   protected readonly shared: WorkloadMachineHandles;
   private readonly spec: WorkloadSpec;
   private readonly seed: number;
   private readonly registers: readonly VcpuRegisters[];
   private readonly console: ConsoleDevice;
-  private readonly clock: Clock;
 
   protected constructor(handles: WorkloadMachineHandles, memory: GuestMemory, clock: Clock) {
-    const { spec, seed } = workloadConfig(handles.description);
+    const { description, control } = handles;
+    super({ description, memory, control, clock });
+    const { spec, seed } = workloadConfig(description);
     this.shared = handles;
-    this.description = handles.description;
-    this.memory = memory;
-    this.clock = clock;
     this.spec = spec;
     this.seed = seed;
-    const block = new ControlBlock(handles.control);
-    this.control = new VcpuControl(block, memory, clock);
-    this.faults = new SharedPageFaults(block, memory, clock);
     this.registers = registersOf(handles.registers);
     this.console = new ConsoleDevice(handles.device);
   }
@@ -67,58 +44,6 @@ export class AttachedMachine implements Machine {
   /** For `attach` in another thread. */
   handles(): WorkloadMachineHandles {
     return this.shared;
-  }
-
-  pause(reason: PauseReason): Promise<void> {
-    return this.control.pause(reason);
-  }
-
-  resume(reason: PauseReason): void {
-    this.control.resume(reason);
-  }
-
-  /** Why the guest stands still; empty while it runs. */
-  pauseReasons(): readonly PauseReason[] {
-    return this.control.reasons();
-  }
-
-  flipDirtyLogs(): Promise<void> {
-    return this.control.flip();
-  }
-
-  async save(): Promise<MachineState> {
-    this.requireParked('saved');
-    return saveState(this.stateful());
-  }
-
-  async load(state: MachineState): Promise<void> {
-    this.requireParked('loaded');
-    loadState(this.stateful(), state);
-  }
-
-  setPostcopy(on: boolean): void {
-    if (on) {
-      this.requireParked('told that pages are missing');
-      this.faults.reset();
-    }
-    this.control.setPostcopy(on);
-  }
-
-  throttle(reason: ThrottleReason, percent: number, vcpu?: number): void {
-    this.control.throttle(reason, percent, vcpu);
-  }
-
-  heartbeats(): readonly Heartbeat[] {
-    return this.control.heartbeats();
-  }
-
-  resetHeartbeats(): void {
-    this.control.resetHeartbeats();
-  }
-
-  /** Time that the guest has run, in milliseconds, across migrations. */
-  guestTimeMs(): number {
-    return this.control.guestClock.nowMs();
   }
 
   progress(): WorkloadProgress {
@@ -159,6 +84,14 @@ export class AttachedMachine implements Machine {
     });
   }
 
+  protected takeState(): MachineState {
+    return saveState(this.stateful());
+  }
+
+  protected putState(state: MachineState): void {
+    loadState(this.stateful(), state);
+  }
+
   private isBooted(): boolean {
     return this.registers.every(({ phase }) => phase !== PHASE.filling);
   }
@@ -175,10 +108,5 @@ export class AttachedMachine implements Machine {
     throw new SternaError('E_STATE', 'A guest with missing pages cannot be checked', {
       detail: { missing },
     });
-  }
-
-  private requireParked(what: string): void {
-    if (this.control.standsStill()) return;
-    throw new SternaError('E_STATE', `A running guest cannot be ${what}: pause it first`);
   }
 }

@@ -1,5 +1,6 @@
 import {
   formatBytes,
+  isWholeIn,
   NAME_LENGTH_MAX,
   PAGE_BYTES,
   RAM_BLOCK_BYTES_MAX,
@@ -156,8 +157,4 @@ function refuseWorkload({
 
 function machineRefusal(message: string): MachineRefusal {
   return { code: 'E_HANDSHAKE_MACHINE', message };
-}
-
-function isWholeIn(value: unknown, min: number, max: number): value is number {
-  return typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max;
 }

@@ -1,4 +1,3 @@
-import { Worker } from 'node:worker_threads';
 import { SternaError, systemClock, workerUrl } from '../base/index.ts';
 import {
   ControlBlock,
@@ -12,6 +11,7 @@ import { Mailbox } from './service/mailbox.ts';
 import { registersOf, type WorkloadMachineHandles } from './shared-state.ts';
 import { REGISTER_BYTES } from './vcpu-registers.ts';
 import type { VcpuWorkerData } from './vcpu-thread.ts';
+import { VcpuWorkers } from './vcpu-workers.ts';
 import { refusal, workloadConfig } from './workload-description.ts';
 
 export interface WorkloadMachineCreation {
@@ -24,20 +24,11 @@ export interface WorkloadMachineCreation {
 }
 
 /**
- * A vCPU needs a wasm instance for each block and little else; many of them must not look like many
- * processes.
- */
-const VCPU_HEAP_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 };
-
-/**
  * The synthetic guest, in the thread that owns its vCPU workers. Drop the object after `destroy` to
  * free its RAM.
  */
 export class WorkloadMachine extends AttachedMachine {
-  private readonly workers: Worker[] = [];
-  private readonly deathListeners: ((error: SternaError) => void)[] = [];
-  private death: SternaError | undefined;
-  private destroyed = false;
+  private readonly workers = new VcpuWorkers(this.control);
 
   /**
    * Zeroed RAM, every vCPU at its first safepoint. Rejects with E_NO_MEMORY, E_WORKER_DIED or
@@ -70,7 +61,7 @@ export class WorkloadMachine extends AttachedMachine {
       return machine;
     } catch (error) {
       await machine.destroy();
-      throw machine.death ?? error;
+      throw machine.workers.firstDeath ?? error;
     }
   }
 
@@ -79,41 +70,17 @@ export class WorkloadMachine extends AttachedMachine {
    * already.
    */
   onVcpuDeath(listener: (error: SternaError) => void): void {
-    this.deathListeners.push(listener);
-    if (this.death !== undefined) listener(this.death);
+    this.workers.onDeath(listener);
   }
 
   /** Ends the vCPUs. The object is of no more use. */
-  async destroy(): Promise<void> {
-    this.destroyed = true;
-    this.control.quit();
-    await Promise.all(this.workers.splice(0).map((worker) => worker.terminate()));
+  destroy(): Promise<void> {
+    return this.workers.end();
   }
 
   private startVcpu(vcpu: number): void {
     const workerData: VcpuWorkerData = { vcpu, handles: this.shared };
-    const worker = new Worker(workerUrl('vcpu', import.meta.url), {
-      workerData,
-      name: `vcpu-${vcpu}`,
-      resourceLimits: VCPU_HEAP_LIMITS,
-      // Options of the process (a test runner's, a debugger's) are not the guest's.
-      execArgv: [],
-    });
-    worker.once('error', (cause) => this.noteDeath(vcpu, cause));
-    worker.once('exit', () => this.noteDeath(vcpu, undefined));
-    this.workers.push(worker);
-  }
-
-  private noteDeath(vcpu: number, cause: unknown): void {
-    if (this.destroyed) return;
-    this.control.markDead(vcpu);
-    if (this.death !== undefined) return;
-    const reason = cause instanceof Error ? cause.message : 'its worker ended';
-    this.death = new SternaError('E_WORKER_DIED', `vCPU ${vcpu} has ended`, {
-      cause,
-      detail: { vcpu, reason },
-    });
-    for (const listener of this.deathListeners) listener(this.death);
+    this.workers.start(vcpu, workerUrl('vcpu', import.meta.url), workerData);
   }
 }
 

@@ -4,7 +4,7 @@ import type { BoardBlock } from './board-block.ts';
 import type { BoardConfig, SlotConfig } from './board-config.ts';
 import type { Drive } from './drive/drive.ts';
 import { type MipWord, Plic } from './plic.ts';
-import type { SerialRing } from './serial/serial-ring.ts';
+import type { SerialOutput, SerialRing } from './serial/serial-ring.ts';
 import { Uart } from './serial/uart.ts';
 import { BlockDevice } from './virtio/block-device.ts';
 import { RandomDevice } from './virtio/random-device.ts';
@@ -16,7 +16,7 @@ export interface DeviceParts {
   readonly config: BoardConfig;
   /** Bytes for the UART, and from it. */
   readonly input: SerialRing;
-  readonly output: SerialRing;
+  readonly output: SerialOutput;
   readonly mips: readonly MipWord[];
   /** By slot. A worker that never polls needs none. */
   readonly drives: ReadonlyMap<number, Drive>;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import * as layout from '../../../../src/guest/riscv/hart/hart-layout.ts';
-import { hartStateFault } from '../../../../src/guest/riscv/hart-state.ts';
+import { hartStateFault } from '../../../../src/guest/riscv/hart-state-check.ts';
 import { csrr, csrrw, ECALL, iType, NOP } from './hart/assembler.ts';
 import { HartBench, RAM_START } from './hart/hart-bench.ts';
 

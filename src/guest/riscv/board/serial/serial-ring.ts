@@ -9,6 +9,21 @@ const READ = 4;
 const STARVED = 8;
 const CAPACITY_BYTES_MAX = 2 ** 24;
 
+/** Where a UART's bytes go: how many of them were taken. */
+export interface SerialOutput {
+  push(bytes: Uint8Array): number;
+}
+
+/** A line that is never busy: what nobody reads in time is lost. */
+export function lossyOutput(ring: SerialRing): SerialOutput {
+  return {
+    push: (bytes) => {
+      ring.push(bytes);
+      return bytes.length;
+    },
+  };
+}
+
 /**
  * Bytes of a serial line on their way between threads: one producer, one consumer. The UART has
  * one for each direction; the main thread, which owns terminal, sockets and files, has the other

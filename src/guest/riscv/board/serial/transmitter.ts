@@ -1,12 +1,12 @@
-import type { SerialRing } from './serial-ring.ts';
+import type { SerialOutput } from './serial-ring.ts';
 import type { UartState } from './uart-state.ts';
 
 /** The UART's transmitter: its FIFO, drained into the output ring. */
 export class Transmitter {
   private readonly state: UartState;
-  private readonly output: SerialRing;
+  private readonly output: SerialOutput;
 
-  constructor(state: UartState, output: SerialRing) {
+  constructor(state: UartState, output: SerialOutput) {
     this.state = state;
     this.output = output;
   }

@@ -1,6 +1,6 @@
 import type { BoardBlock } from '../board-block.ts';
 import { Receiver } from './receiver.ts';
-import type { SerialRing } from './serial-ring.ts';
+import type { SerialOutput, SerialRing } from './serial-ring.ts';
 import { Transmitter } from './transmitter.ts';
 import { FCR, FIFO_BYTES, IER, LCR, MCR, MODEM_DELTA, SCR, UartState } from './uart-state.ts';
 
@@ -35,7 +35,7 @@ export class Uart {
   private readonly receiver: Receiver;
   private readonly transmitter: Transmitter;
 
-  constructor(block: BoardBlock, input: SerialRing, output: SerialRing) {
+  constructor(block: BoardBlock, input: SerialRing, output: SerialOutput) {
     this.state = new UartState(block);
     this.receiver = new Receiver(this.state, block, input);
     this.transmitter = new Transmitter(this.state, output);

@@ -6,7 +6,7 @@ import {
   SCAUSE,
   STVEC,
 } from '../../../../../src/guest/riscv/hart/hart-layout.ts';
-import { hartStateFault } from '../../../../../src/guest/riscv/hart-state.ts';
+import { hartStateFault } from '../../../../../src/guest/riscv/hart-state-check.ts';
 import { csrr, csrrw, NOP, sd } from './assembler.ts';
 import { HartBench, RAM_START } from './hart-bench.ts';
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { PAGE_BYTES, Random, SimClock } from '../../../src/base/index.ts';
-import { SimMachine } from '../../../src/guest/index.ts';
-import type { PageFault } from '../../../src/guestmem/index.ts';
+import { PAGE_BYTES, Random, SimClock } from '../../../../src/base/index.ts';
+import { SimMachine } from '../../../../src/guest/index.ts';
+import type { PageFault } from '../../../../src/guestmem/index.ts';
 
 function simMachine(seed = 3): SimMachine {
   return SimMachine.create({ clock: new SimClock(), blockPages: [96, 64], vcpuCount: 2, seed });

@@ -1,4 +1,4 @@
-import { type Clock, PAGE_BYTES, type Random, SternaError } from '../base/index.ts';
+import { type Clock, PAGE_BYTES, type Random, SternaError } from '../../base/index.ts';
 import {
   dirtyMapAddress,
   GuestMemory,
@@ -11,7 +11,7 @@ import {
   type PauseReason,
   type RamBlock,
   type ThrottleReason,
-} from '../guestmem/index.ts';
+} from '../../guestmem/index.ts';
 import { simPage, simPageVersion, tellsVersion } from './sim-page.ts';
 
 export interface SimMachineOptions {

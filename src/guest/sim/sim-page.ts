@@ -1,4 +1,4 @@
-import { PAGE_BYTES, Random } from '../base/index.ts';
+import { PAGE_BYTES, Random } from '../../base/index.ts';
 
 /**
  * Contents of the simulated guest's pages: a function of seed, page and version, so that a test
