@@ -1,7 +1,7 @@
 import type { LogLevel, PlannedFault } from '../base/index.ts';
 import type { SecuritySettings } from '../channel/index.ts';
 
-export interface AgentOptions {
+export interface AgentOptions extends DeviceOptions {
   readonly name: string;
   readonly role: 'source' | 'destination';
   /** Source: the guest to build. */
@@ -41,15 +41,40 @@ export interface AgentOptions {
   readonly security?: SecuritySettings;
 }
 
-export interface GuestOptions {
+export type GuestOptions = WorkloadGuestOptions | BoardGuestOptions;
+
+interface CommonGuestOptions {
   readonly ramBytes: number;
   readonly vcpuCount: number;
-  /** A SPEC such as `memwrite,fill=900M,hot=64M`. */
-  readonly workload: string;
   readonly seed: number;
   /** Random when it is not given. */
   readonly uuid?: string;
   readonly startPaused?: boolean;
+}
+
+export interface WorkloadGuestOptions extends CommonGuestOptions {
+  /** A SPEC such as `memwrite,fill=900M,hot=64M`. */
+  readonly workload: string;
+}
+
+/** Machine `virt-riscv64`. */
+export interface BoardGuestOptions extends CommonGuestOptions {
+  /** A flat Linux Image, or an ELF. */
+  readonly kernel: string;
+  readonly initrd?: string;
+  /** The kernel's command line. */
+  readonly append?: string;
+  readonly deterministic?: boolean;
+  /** Deterministic: stands still for good once so many instructions were executed. */
+  readonly haltAt?: number;
+}
+
+/** What the guests of this agent find behind their devices here. */
+export interface DeviceOptions {
+  /** `stdio`, `unix:PATH`, `tcp:HOST:PORT`, `file:PATH` or `null`; the last is the default. */
+  readonly serial?: string;
+  /** `file=PATH,format=raw[,readonly=on]` each, in the order of the guest's disks. */
+  readonly drives?: readonly string[];
 }
 
 /** The one line that a started agent prints; real ports where 0 was asked for. */

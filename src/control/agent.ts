@@ -6,10 +6,11 @@ import type { AgentOptions, AgentReady } from './agent-options.ts';
 import { DirtyLimits } from './dirty-limit/dirty-limits.ts';
 import { GuestClaims } from './guest-claims.ts';
 import { continueGuest, firstRecord, settleRecords } from './guest-ownership.ts';
-import { GuestSlot } from './guest-slot.ts';
+import { type GuestEnd, GuestSlot } from './guest-slot.ts';
 import { type DumpedHalf, dumpHalf } from './half-image/dump-half.ts';
 import { openFoundSpill } from './half-image/found-spill.ts';
-import { describeGuest, type LocalMachine, preallocate } from './local-machine.ts';
+import { type HostDevices, hostDevices } from './machine/host-devices.ts';
+import { describeGuest, isBoard, type LocalMachine, preallocate } from './machine/local-machine.ts';
 import { MigrationHost } from './migration/migration-host.ts';
 import { Migrations } from './migrations.ts';
 import { Observations } from './observation/observations.ts';
@@ -17,6 +18,7 @@ import { traceRequest } from './observation/recording-status.ts';
 import { commandTable } from './qmp/commands/command-table.ts';
 import { eventMessage } from './qmp/qmp-reply.ts';
 import { QmpServer } from './qmp/qmp-server.ts';
+import { SerialHost } from './serial/serial-host.ts';
 import { ServiceHost } from './service/service-host.ts';
 import { FileLedger } from './state/file-ledger.ts';
 import { HandOverNotes } from './state/hand-over-note.ts';
@@ -34,6 +36,12 @@ export interface Agent {
 
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 type ShutdownReason = 'host-qmp-quit' | 'host-signal';
+/** QEMU's words. A reset ends the guest too: its kernel is not here any more. */
+const SHUTDOWN_REASONS = {
+  'power-off': 'guest-shutdown',
+  reset: 'guest-reset',
+  fail: 'guest-panic',
+} as const;
 
 /**
  * Starts a source with its guest, or a destination that listens. Rejects with a SternaError, and
@@ -66,9 +74,11 @@ class LocalAgent implements Agent, AgentControl {
   private readonly claims: GuestClaims;
   private readonly host: MigrationHost;
   private readonly server: QmpServer;
+  private readonly devices: HostDevices;
   private readonly exit = deferred<number>();
   private readonly onSignal = () => this.shutDown('host-signal');
   private service: ServiceHost | undefined;
+  private serial: SerialHost | undefined;
   private report: AgentReady | undefined;
   private ending: Promise<void> | undefined;
   /** Asked to end, and held up by pages that only this agent has. */
@@ -85,15 +95,19 @@ class LocalAgent implements Agent, AgentControl {
     const reserve = preallocateBytes === undefined ? undefined : preallocate(preallocateBytes);
     const events = {
       emit: (event: 'STOP' | 'RESUME') => this.emit(event),
-      resides: (machine: LocalMachine | undefined) => this.service?.follow(machine),
+      resides: (machine: LocalMachine | undefined) => this.follow(machine),
+      ended: (event: GuestEnd) => this.guestEnded(event),
     };
-    this.guests = new GuestSlot(events, log, startPaused, reserve);
+    this.devices = hostDevices(options);
+    const { devices } = this;
+    this.guests = new GuestSlot(events, log, { startPaused, reserve, devices });
     const settings = {
       name: options.name,
       logLevel: options.logLevel,
       stateDirectory: directory.path,
       fault: options.fault,
       security: options.security ?? {},
+      drives: this.devices.shapes,
     };
     this.host = new MigrationHost(
       settings,
@@ -138,6 +152,7 @@ class LocalAgent implements Agent, AgentControl {
     if (isProtected(security)) loadSecurity(security, needed);
     this.host.prepare();
     await this.startService();
+    this.serial = await SerialHost.open(this.devices.serial, this.log);
     const { resumeSpill } = this.options;
     const builds = role === 'source' && resumeSpill === undefined;
     const uuid = builds ? (machine?.uuid ?? randomUUID()) : undefined;
@@ -147,7 +162,7 @@ class LocalAgent implements Agent, AgentControl {
       if (machine === undefined) {
         throw new SternaError('E_CONFIG_INVALID', 'A source needs a machine');
       }
-      const described = describeGuest(name, uuid, machine);
+      const described = describeGuest(name, uuid, machine, this.devices);
       // Before it runs: a guest that runs has an owner on record.
       const before = this.ledger.read(uuid);
       const { takeOwnership = false } = this.options;
@@ -208,6 +223,22 @@ class LocalAgent implements Agent, AgentControl {
   end(exitCode: number): Promise<void> {
     this.ending ??= this.tearDown(exitCode);
     return this.ending;
+  }
+
+  /** Whoever serves the guest that lives here. */
+  private follow(resident: LocalMachine | undefined): void {
+    const isBoardHere = resident !== undefined && isBoard(resident);
+    this.serial?.follow(isBoardHere ? resident : undefined);
+    this.service?.follow(isBoardHere ? undefined : resident);
+  }
+
+  /** The guest ended itself: this agent with it, unless the guest is on its way somewhere. */
+  private guestEnded(end: GuestEnd): void {
+    this.log.info({ event: 'guest.ended', ...end });
+    this.emit('SHUTDOWN', { guest: true, reason: SHUTDOWN_REASONS[end.kind] });
+    if (this.migrations.isRunning) return;
+    const code = end.kind === 'fail' ? 1 : 0;
+    setImmediate(() => void this.end(code));
   }
 
   private async startService(): Promise<void> {
@@ -275,6 +306,7 @@ class LocalAgent implements Agent, AgentControl {
     await this.host.close();
     await this.guests.close();
     await this.service?.close();
+    this.serial?.close();
     this.server.close();
     this.ledger.close();
     this.directory.close();

@@ -1,11 +1,14 @@
 import { type Logger, SternaError } from '../base/index.ts';
+import type { RiscvMachine } from '../guest/index.ts';
 import type { MachineDescription, MemoryReserve, PauseReason } from '../guestmem/index.ts';
+import type { HostDevices } from './machine/host-devices.ts';
 import {
   createMachine,
   type DescribedGuest,
+  isBoard,
   type LocalMachine,
   type MachineHandles,
-} from './local-machine.ts';
+} from './machine/local-machine.ts';
 
 /** QEMU's run states that a guest can have here (`query-status`). */
 export type RunState =
@@ -14,6 +17,7 @@ export type RunState =
   | 'inmigrate'
   | 'finish-migrate'
   | 'postmigrate'
+  | 'shutdown'
   | 'internal-error';
 
 /**
@@ -29,6 +33,18 @@ export interface SlotEvents {
   emit(event: 'STOP' | 'RESUME'): void;
   /** Which guest lives here now; it runs, or may run again. */
   resides(machine: LocalMachine | undefined): void;
+  /** The guest ended itself: it runs no more. */
+  ended(end: GuestEnd): void;
+}
+
+/** `reset`: it asked to begin anew. */
+export type GuestEnd = NonNullable<RiscvMachine['event']>;
+
+export interface SlotOptions {
+  readonly startPaused: boolean;
+  /** Memory for the first guest that comes. */
+  readonly reserve: MemoryReserve | undefined;
+  readonly devices: HostDevices;
 }
 
 /** The one guest of an agent: from where it was built or came in, until it was given away. */
@@ -46,9 +62,11 @@ export class GuestSlot {
   private readers = 0;
   /** For the first guest that comes. */
   private readonly reserve: MemoryReserve | undefined;
+  private readonly devices: HostDevices;
 
-  constructor(events: SlotEvents, log: Logger, startPaused: boolean, reserve?: MemoryReserve) {
+  constructor(events: SlotEvents, log: Logger, { startPaused, reserve, devices }: SlotOptions) {
     this.reserve = reserve;
+    this.devices = devices;
     this.events = events;
     this.log = log;
     this.startPaused = startPaused;
@@ -65,6 +83,7 @@ export class GuestSlot {
     if (this.place === 'none' || this.place === 'arriving') return 'inmigrate';
     if (this.isAway) return 'postmigrate';
     if (this.isHeld) return 'finish-migrate';
+    if (this.hasEnded) return 'shutdown';
     return this.reasons.includes('operator') ? 'paused' : 'running';
   }
 
@@ -129,7 +148,7 @@ export class GuestSlot {
 
   /** A guest of our own. Runs at once unless it was asked not to. */
   async build({ description, furnish }: DescribedGuest): Promise<void> {
-    const machine = await createMachine(description);
+    const machine = await createMachine(description, this.devices);
     furnish?.(machine);
     if (this.startPaused) await machine.pause('operator');
     machine.resume('ownership');
@@ -138,7 +157,7 @@ export class GuestSlot {
 
   /** An empty machine for pages that another side lacks. */
   async buildHalf(description: MachineDescription): Promise<LocalMachine> {
-    const machine = await createMachine(description);
+    const machine = await createMachine(description, this.devices);
     this.settle(machine, 'half');
     return machine;
   }
@@ -147,7 +166,7 @@ export class GuestSlot {
   async receive(description: MachineDescription): Promise<MachineHandles> {
     // The RAM of a guest that was given away makes room first.
     await this.clear();
-    const machine = await createMachine(description, this.reserve);
+    const machine = await createMachine(description, this.devices, this.reserve);
     if (this.startPaused) await machine.pause('operator');
     this.settle(machine, 'arriving');
     return machine.handles();
@@ -249,6 +268,10 @@ export class GuestSlot {
     return this.machine?.pauseReasons() ?? [];
   }
 
+  private get hasEnded(): boolean {
+    return this.machine !== undefined && isBoard(this.machine) && this.machine.event !== undefined;
+  }
+
   /** By an engine. */
   private get isHeld(): boolean {
     return this.reasons.includes('ownership') || this.reasons.includes('migration');
@@ -259,9 +282,14 @@ export class GuestSlot {
     this.place = place;
     this.death = undefined;
     machine.onVcpuDeath((error) => this.died(machine, error));
+    if (isBoard(machine)) machine.onEvent((end) => this.ended(machine, end));
     // A guest that starts is no RESUME: nobody has seen it stand.
     this.saidRunning = this.isRunning;
     this.tellResident();
+  }
+
+  private ended(machine: LocalMachine, end: GuestEnd): void {
+    if (this.machine === machine && this.place === 'here') this.events.ended(end);
   }
 
   private died(machine: LocalMachine, error: SternaError): void {

@@ -1,6 +1,6 @@
 export type { SecuritySettings } from '../channel/index.ts';
 export { type Agent, startAgent } from './agent.ts';
-export type { AgentOptions, AgentReady, GuestOptions } from './agent-options.ts';
+export type { AgentOptions, AgentReady, DeviceOptions, GuestOptions } from './agent-options.ts';
 export * from './client/index.ts';
 export { FileSpill, spillPath } from './half-image/file-spill.ts';
 export { type JoinedHalves, type JoinHalvesOptions, joinHalves } from './half-image/join-halves.ts';

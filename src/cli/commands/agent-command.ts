@@ -12,9 +12,14 @@ import {
 } from '../arguments.ts';
 import type { CliContext } from '../context.ts';
 import type { ExitCode } from '../exit-codes.ts';
+import {
+  type DeviceCommandOptions,
+  deviceOptions,
+  withDeviceOptions,
+} from '../options/board-options.ts';
 
 /** The options that a source and a destination share. */
-export interface AgentCommandOptions {
+export interface AgentCommandOptions extends DeviceCommandOptions {
   readonly name: string;
   readonly qmp?: readonly string[];
   readonly service?: string;
@@ -30,7 +35,7 @@ export interface AgentCommandOptions {
 }
 
 export function withAgentOptions(command: Command): Command {
-  return withKeyOptions(command)
+  return withDeviceOptions(withKeyOptions(command))
     .requiredOption(
       '--name <name>',
       'of the agent; its state directory is named after it',
@@ -78,7 +83,8 @@ function withKeyOptions(command: Command): Command {
 export function commonAgentOptions(options: AgentCommandOptions) {
   const { name, qmp = [], logLevel, service } = options;
   const served = service === undefined ? {} : { service };
-  return { name, qmp, logLevel, security: securityOf(options), ...served };
+  const security = securityOf(options);
+  return { name, qmp, logLevel, security, ...served, ...deviceOptions(options) };
 }
 
 function securityOf(options: AgentCommandOptions): SecuritySettings {

@@ -1,7 +1,9 @@
-import { CommanderError } from 'commander';
+import { CommanderError, Option } from 'commander';
+import type { GuestOptions } from '../../control/index.ts';
 import { parsePath, parseRam, parseSeed, parseUuid, parseVcpuCount } from '../arguments.ts';
 import type { CliContext } from '../context.ts';
 import type { ExitCode } from '../exit-codes.ts';
+import { type BoardCommandOptions, withBoardOptions } from '../options/board-options.ts';
 import {
   type AgentCommandOptions,
   commonAgentOptions,
@@ -10,7 +12,10 @@ import {
 } from './agent-command.ts';
 import type { AddCommand } from './command.ts';
 
-interface SourceOptions extends AgentCommandOptions {
+const MACHINES = ['workload', 'virt-riscv64'] as const;
+
+interface SourceOptions extends AgentCommandOptions, BoardCommandOptions {
+  readonly machine: (typeof MACHINES)[number];
   readonly ram?: number;
   readonly vcpus: number;
   readonly workload?: string;
@@ -28,8 +33,11 @@ export const addSource: AddCommand = (program, context, run) => {
     .description(
       'Runs a guest. Prints one JSON line on standard output when it is ready; logs go to standard error.',
     );
-  withAgentOptions(command)
-    .option('--ram <size>', 'of the guest, 16M to 16G', parseRam)
+  withBoardOptions(withAgentOptions(command))
+    .addOption(
+      new Option('--machine <kind>', 'what kind of guest').choices(MACHINES).default('workload'),
+    )
+    .option('--ram <size>', 'of the guest, 16M to 16G (virt-riscv64: to 2G)', parseRam)
     .option('--vcpus <count>', '1 to 16', parseVcpuCount, 1)
     .option(
       '--workload <spec>',
@@ -51,15 +59,9 @@ export const addSource: AddCommand = (program, context, run) => {
 };
 
 function source(context: CliContext, options: SourceOptions): Promise<ExitCode> {
-  const { ram, vcpus, workload, seed, uuid, resumeSpill, recordTrace } = options;
+  const { resumeSpill, recordTrace } = options;
   if (resumeSpill !== undefined) return goOn(context, resumeSpill, options);
-  if (ram === undefined || workload === undefined) {
-    throw wrongUsage('A source needs --ram and --workload for its guest');
-  }
-  const machine = {
-    ...{ ramBytes: ram, vcpuCount: vcpus, workload, seed },
-    ...(uuid === undefined ? {} : { uuid }),
-  };
+  const machine = guestOptions(options);
   const common = commonAgentOptions(options);
   const takeOwnership = options.takeOwnership === true;
   const recorded = recordTrace === undefined ? {} : { recordTrace };
@@ -67,10 +69,45 @@ function source(context: CliContext, options: SourceOptions): Promise<ExitCode> 
   return runAgent(context, agentOptions, options);
 }
 
+function guestOptions(options: SourceOptions): GuestOptions {
+  const { machine, ram, vcpus, workload, seed, uuid } = options;
+  const { kernel, initrd, append, deterministic, haltAt } = options;
+  const common = { vcpuCount: vcpus, seed, ...(uuid === undefined ? {} : { uuid }) };
+  if (machine === 'workload') {
+    if (ram === undefined || workload === undefined) {
+      throw wrongUsage('A source needs --ram and --workload for its guest');
+    }
+    const others = { kernel, initrd, append, deterministic, 'halt-at': haltAt };
+    refuseAny(others, 'is of --machine virt-riscv64');
+    return { ...common, ramBytes: ram, workload };
+  }
+  if (ram === undefined || kernel === undefined) {
+    throw wrongUsage('A source with --machine virt-riscv64 needs --ram and --kernel');
+  }
+  refuseAny({ workload }, 'is of --machine workload');
+  if (haltAt !== undefined && !deterministic) {
+    throw wrongUsage('--halt-at counts instructions: it needs --deterministic');
+  }
+  return {
+    ...common,
+    ramBytes: ram,
+    kernel,
+    deterministic: deterministic === true,
+    ...(initrd === undefined ? {} : { initrd }),
+    ...(append === undefined ? {} : { append }),
+    ...(haltAt === undefined ? {} : { haltAt }),
+  };
+}
+
+function refuseAny(options: Readonly<Record<string, unknown>>, why: string): void {
+  const given = Object.keys(options).find((name) => options[name] !== undefined);
+  if (given !== undefined) throw wrongUsage(`Option --${given} ${why}`);
+}
+
 /** The guest is that of the page spill, and never runs here. */
 function goOn(context: CliContext, resumeSpill: string, options: SourceOptions): Promise<ExitCode> {
-  const { uuid, ram, workload, recordTrace, takeOwnership } = options;
-  const others = [ram, workload, recordTrace, takeOwnership];
+  const { uuid, ram, workload, kernel, recordTrace, takeOwnership } = options;
+  const others = [ram, workload, kernel, recordTrace, takeOwnership];
   if (others.some((given) => given !== undefined)) {
     throw wrongUsage('With --resume-spill no other option describes the guest');
   }

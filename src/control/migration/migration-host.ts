@@ -9,7 +9,7 @@ import {
 } from '../../base/index.ts';
 import type { MachineDescription } from '../../guestmem/index.ts';
 import type { LinkMeasurement } from '../../source/index.ts';
-import type { MachineHandles } from '../local-machine.ts';
+import type { MachineHandles } from '../machine/local-machine.ts';
 import type { Observation, ObservationRequest } from '../observation/observer.ts';
 import type {
   CancelOutcome,

@@ -9,7 +9,8 @@ import type {
 import type { SecuritySettings } from '../../channel/index.ts';
 import type { MachineDescription, PauseReason } from '../../guestmem/index.ts';
 import type { Claim } from '../../source/index.ts';
-import type { MachineHandles } from '../local-machine.ts';
+import type { HostDevices } from '../machine/host-devices.ts';
+import type { MachineHandles } from '../machine/local-machine.ts';
 import type { ObservationRequest } from '../observation/observer.ts';
 import type { Residence } from './resident-guest.ts';
 
@@ -21,6 +22,8 @@ export interface WorkerSettings {
   /** Where the process is to die. */
   readonly fault?: PlannedFault | undefined;
   readonly security: SecuritySettings;
+  /** What is here for the disks of a guest that comes. */
+  readonly drives: HostDevices['shapes'];
 }
 
 export interface ListenRequest {

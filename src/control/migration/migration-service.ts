@@ -10,7 +10,8 @@ import type { SecuritySettings } from '../../channel/index.ts';
 import type { Machine, MachineDescription, MachineFactory } from '../../guestmem/index.ts';
 import { claimGuest } from '../../source/index.ts';
 import { DirtyLimitLoop } from '../dirty-limit/dirty-limit-loop.ts';
-import { attachMachine, type MachineHandles, refusal } from '../local-machine.ts';
+import type { HostDevices } from '../machine/host-devices.ts';
+import { attachMachine, type MachineHandles, machineRefusal } from '../machine/local-machine.ts';
 import { LogTurns } from '../observation/log-turns.ts';
 import { type ObservationRequest, Observer } from '../observation/observer.ts';
 import { AnnouncedMachine } from './announced-machine.ts';
@@ -35,6 +36,7 @@ export interface ServiceOptions {
   /** For the engines. */
   readonly reached: ReachFault;
   readonly security: SecuritySettings;
+  readonly drives: HostDevices['shapes'];
   readonly post: (message: ServiceMessage) => void;
 }
 
@@ -244,7 +246,7 @@ export class MigrationService {
   private factory(): MachineFactory {
     const { post } = this.options;
     return {
-      refusal,
+      refusal: (description) => machineRefusal(description, this.options.drives),
       create: async (description: MachineDescription) => {
         const handles = await this.answers.ask((id) =>
           post({ type: 'create-machine', id, description }),

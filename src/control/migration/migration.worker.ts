@@ -8,7 +8,7 @@ import { MigrationService } from './migration-service.ts';
 const port = parentPort;
 assert(port !== null, 'The migration worker runs as a worker');
 // MigrationHost is the only one who starts it.
-const { name, logLevel, stateDirectory, fault, security } = workerData as WorkerSettings;
+const { name, logLevel, stateDirectory, fault, security, drives } = workerData as WorkerSettings;
 const log = createLogger(logLevel, { agent: name, thread: 'migration' });
 
 const service = new MigrationService({
@@ -16,6 +16,7 @@ const service = new MigrationService({
   log,
   ledger: new FileLedger(stateDirectory),
   security,
+  drives,
   post: (message) => port.postMessage(message),
   // The whole process, and nothing that would clean up behind it.
   reached: reachFault(fault, () => process.kill(process.pid, 'SIGKILL')),

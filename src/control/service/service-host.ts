@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { deferred, type Logger, SternaError, workerUrl } from '../../base/index.ts';
 import { isLoopback, parseTcpAddress, type SecuritySettings } from '../../channel/index.ts';
-import type { LocalMachine } from '../local-machine.ts';
+import type { WorkloadMachine } from '../../guest/index.ts';
 import type { ServiceOrder, ServiceReport, ServiceSettings } from './service-messages.ts';
 
 /**
@@ -56,7 +56,7 @@ export class ServiceHost {
   }
 
   /** The guest that lives here now, if one does. */
-  follow(resident: LocalMachine | undefined): void {
+  follow(resident: WorkloadMachine | undefined): void {
     const order: ServiceOrder =
       resident === undefined
         ? { type: 'withdraw' }

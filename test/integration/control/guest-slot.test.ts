@@ -1,14 +1,16 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Deferred, deferred, silentLogger } from '../../../src/base/index.ts';
 import { GuestSlot } from '../../../src/control/guest-slot.ts';
-import { describeGuest } from '../../../src/control/local-machine.ts';
+import { hostDevices } from '../../../src/control/machine/host-devices.ts';
+import { describeGuest } from '../../../src/control/machine/local-machine.ts';
 import { IDLE_GUEST } from './agent-harness.ts';
 
 /**
  * Run states and events of a real guest, as they follow from what engines and operators do to it.
  */
 
-const GUEST = describeGuest('g', '0f0e0d0c-0000-4000-8000-00000000000f', IDLE_GUEST);
+const DEVICES = hostDevices({});
+const GUEST = describeGuest('g', '0f0e0d0c-0000-4000-8000-00000000000f', IDLE_GUEST, DEVICES);
 const DESCRIPTION = GUEST.description;
 
 describe('GuestSlot', () => {
@@ -25,7 +27,11 @@ describe('GuestSlot', () => {
       events.push(event);
       next.resolve(event);
     };
-    slot = new GuestSlot({ emit, resides: () => {} }, silentLogger(), startPaused);
+    slot = new GuestSlot({ emit, resides: () => {}, ended: () => {} }, silentLogger(), {
+      startPaused,
+      reserve: undefined,
+      devices: DEVICES,
+    });
     return slot;
   }
 

@@ -33,7 +33,7 @@ describe('MigrationHost', () => {
 
   function hostWith(died: (error: unknown) => void): MigrationHost {
     return new MigrationHost(
-      { name: 'h', logLevel: 'silent', stateDirectory, security: { insecure: true } },
+      { name: 'h', logLevel: 'silent', stateDirectory, security: { insecure: true }, drives: [] },
       {
         message: () => {},
         createMachine: () => Promise.reject(new Error('not asked for')),

@@ -1,5 +1,6 @@
 import { SternaError } from '../../../base/index.ts';
-import { machineReport, vcpuSummaries } from '../../local-machine.ts';
+import { isBoard } from '../../machine/local-machine.ts';
+import { machineReport, vcpuSummaries } from '../../machine/machine-report.ts';
 import { saveMemory } from '../../memory-dump.ts';
 import { command, type QmpCommands } from '../qmp-command.ts';
 
@@ -44,7 +45,11 @@ export const machineCommands: QmpCommands = {
         'The guest is checked while it stands still; use stop first',
       );
     }
-    return guests.need().check();
+    const machine = guests.need();
+    if (isBoard(machine)) {
+      throw new SternaError('E_STATE', 'Only a workload knows what its memory must be');
+    }
+    return machine.check();
   }),
   'x-guest-info': command({}, ({ guests }) => machineReport(guests.need())),
 };
