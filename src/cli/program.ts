@@ -3,6 +3,7 @@ import { addCheck } from './commands/check.ts';
 import type { Run } from './commands/command.ts';
 import { addControlCommands } from './commands/control.ts';
 import { addDemo } from './commands/demo.ts';
+import { addDemoLinux } from './commands/demo-linux.ts';
 import { addDestination } from './commands/destination.ts';
 import { addDump } from './commands/dump.ts';
 import { addHalves } from './commands/halves.ts';
@@ -20,7 +21,17 @@ import { addPlan } from './plan/plan-command.ts';
 
 const ADD_COMMANDS = [
   ...[addSource, addDestination, addMigrate, addPlan, addInfo, addSet],
-  ...[addControlCommands, addCheck, addDump, addDemo, addSim, addKeygen, addHalves, addImage],
+  ...[
+    addControlCommands,
+    addCheck,
+    addDump,
+    addDemo,
+    addDemoLinux,
+    addSim,
+    addKeygen,
+    addHalves,
+    addImage,
+  ],
 ];
 
 const EXIT_CODE_HELP = `

@@ -8,7 +8,8 @@ import { AgentProcess } from './agent-process.ts';
 export interface AgentPairOptions {
   /** As on the command line: `256M`. */
   readonly ram: string;
-  readonly workload: string;
+  /** Without one the arguments say what the guest is. */
+  readonly workload?: string;
   readonly vcpus?: number;
   readonly seed?: number;
   /** Beyond what the fields above say. */
@@ -86,7 +87,8 @@ function startSource(options: AgentPairOptions, directory: string): Promise<Agen
     role: 'source',
     arguments: [
       ...['--name', 'source', '--state-dir', join(directory, 'source')],
-      ...['--ram', ram, '--workload', workload],
+      ...['--ram', ram],
+      ...(workload === undefined ? [] : ['--workload', workload]),
       ...(vcpus === undefined ? [] : ['--vcpus', String(vcpus)]),
       ...(seed === undefined ? [] : ['--seed', String(seed)]),
       ...(sourceArguments ?? []),

@@ -17,3 +17,6 @@ export {
   type StreamClientOptions,
   type StreamReport,
 } from './clients/stream-client.ts';
+export { type LinuxImage, linuxImage } from './linux/linux-image.ts';
+export { LinuxPair, type LinuxPairOptions } from './linux/linux-pair.ts';
+export { type Move, type MoveOptions, moveMachine } from './moving-machine.ts';

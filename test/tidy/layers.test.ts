@@ -38,7 +38,7 @@ const OTHER_DOORS = [
 
 /** Node's modules that only some folders, or folders in them, may use. */
 const WALLED_MODULES: Readonly<Record<string, readonly string[]>> = {
-  'node:net': ['channel', 'control', 'experiments/clients'],
+  'node:net': ['channel', 'control', 'experiments/clients', 'experiments/linux'],
   'node:tls': ['channel', 'control'],
   'node:http': ['control'],
   'node:child_process': ['experiments', 'cli/image'],
