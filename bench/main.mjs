@@ -13,6 +13,8 @@ import { memory } from './memory.mjs';
 import { order } from './order.mjs';
 import { plan } from './plan.mjs';
 import { postcopy } from './postcopy/postcopy.mjs';
+import { riscv } from './riscv/machine.mjs';
+import { replay } from './riscv/replay.mjs';
 import { softMmu } from './soft-mmu.mjs';
 import { spill } from './spill.mjs';
 import { stream } from './stream.mjs';
@@ -32,6 +34,8 @@ const BENCHES = [
   journal,
   codec,
   plan,
+  riscv,
+  replay,
 ];
 const options = process.argv.slice(2);
 const smoke = options.includes('--smoke');
