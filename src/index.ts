@@ -30,6 +30,7 @@ export {
   type IncomingOptions,
   type IncomingOutcome,
 } from './destination/index.ts';
+export { boardConfig, planBoot, RiscvMachine, riscvDescription } from './guest/index.ts';
 export {
   GuestMemory,
   type Machine,
