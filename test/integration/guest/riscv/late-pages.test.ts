@@ -14,10 +14,10 @@ import { until } from '../../../support/until.ts';
 const PAGE_BYTES = 4096;
 
 guestTest.each([
-  ['store', 12_000_000, 11],
-  ['self-modify', 3_000_000, 12],
-  ['page-walk', 8_000_000, 13],
-  ['timer', 12_000_000, 14],
+  ['store', 12_000_000, 0xb54c_da56],
+  ['self-modify', 3_000_000, 0x5384_540f],
+  ['page-walk', 8_000_000, 0xf1bb_cdc8],
+  ['timer', 12_000_000, 0x8ff3_4781],
 ])(
   '%s ends the same after %i instructions when all of its pages come late',
   async (name, haltAt, seed) => {
