@@ -250,8 +250,8 @@ export class Migrations {
   /** `migrate-incoming`, and the destination's beginning. Resolves with the real address. */
   async listen(uri: string): Promise<string> {
     const { host, guests } = this.options;
-    if (!guests.isVacant || this.outgoingId !== undefined)
-      throw state('There is a guest here already');
+    if (!this.goesOut) await this.departed();
+    if (!guests.isVacant || this.goesOut) throw state('There is a guest here already');
     if (this.listening !== undefined) throw state('This agent listens for a guest already');
     const real = await host.listen(this.listenRequest(uri));
     const address = parseAddress(real);
