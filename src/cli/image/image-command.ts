@@ -39,7 +39,7 @@ export const addImage: AddCommand = (program, context, run) => {
     )
     .option(
       '--init <name|file>',
-      'what the guest runs: console, redis-load, sqlite, self-test, idle, or a script of yours',
+      'what the guest runs: console, redis-load, sqlite, self-test, sqlite-load, stream, idle, or a script of yours',
       INIT,
     )
     .requiredOption('--out <directory>', 'where the image goes', parsePath)

@@ -93,7 +93,7 @@ describe('the prologue', () => {
   test('a name that is none leaves the script that was asked for', () => {
     const { lines } = boot({ name: 'mine', text: 'echo mine\n' }, { sterna_init: 'none' });
     expect(lines).toEqual([
-      'sterna: no init script none; there are: console idle mine redis-load self-test sqlite',
+      'sterna: no init script none; there are: console idle mine redis-load self-test sqlite sqlite-load stream',
       ...['sterna: init mine', 'mine', 'sterna: init mine ended with 0'],
     ]);
   });
