@@ -3,6 +3,7 @@ import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { linuxImage } from '../linux/linux-image.ts';
 import { describeMachine, kernelShapes, loadNow, unfitToRecord } from '../measuring/index.ts';
 import { drawingsOf } from './drawings.ts';
 import { measureOverLink } from './link.ts';
@@ -55,6 +56,7 @@ async function runAll(scenarios: readonly Scenario[], options: Options): Promise
     batch: new Date().toISOString(),
     machine: () => ({ ...machine, load: loadNow() }),
     kernelShapes: kernelShapes(),
+    prepareLinux: () => linuxImage(undefined, (line) => process.stderr.write(`${line}\n`)),
     measure: measureMigration,
     measureOverLink,
     ...(repetitions === undefined ? {} : { repetitions }),

@@ -33,9 +33,9 @@ export interface Figures {
 }
 
 export interface ClientFigures {
-  /** Longest time between two frames, or of a transaction; from before the migration on. */
+  /** Longest time between two frames or lines, or of a transaction; from before it moves on. */
   readonly longestMs: number;
-  /** Longest time for which the picture stood still; 0 for transactions. */
+  /** Longest standstill of the picture, or between two lines by the guest's clock; else 0. */
   readonly freezeMs: number;
   readonly lostFrames: number;
   readonly damagedFrames: number;

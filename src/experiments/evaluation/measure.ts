@@ -1,8 +1,11 @@
 import { type Clock, SternaError, systemClock } from '../../base/index.ts';
 import type { QmpClient } from '../../control/client/index.ts';
 import { AgentPair } from '../agent-pair.ts';
+import { linuxImage } from '../linux/linux-image.ts';
+import { LinuxPair } from '../linux/linux-pair.ts';
+import { ConsoleWatch } from './console-watch.ts';
 import { type Figures, figuresOf, type MigrationReply } from './figures.ts';
-import type { MigrationSpec } from './scenario.ts';
+import type { LinuxSpec, MigrationSpec } from './scenario.ts';
 import { WatchedClient } from './watched-client.ts';
 
 /** Private to the namespace of a shaped link, so that a fixed one is free there. */
@@ -24,10 +27,11 @@ export async function measureMigration(
   spec: MigrationSpec,
   clock: Clock = systemClock(),
 ): Promise<Figures> {
+  if (spec.linux !== undefined) return measureLinux(spec, spec.linux, clock);
   const service = spec.client === undefined ? [] : ['--service', 'tcp:127.0.0.1:0'];
   const pair = await AgentPair.start({
     ram: spec.ram,
-    workload: spec.workload,
+    ...(spec.workload === undefined ? {} : { workload: spec.workload }),
     ...(spec.vcpus === undefined ? {} : { vcpus: spec.vcpus }),
     // No figure may be one of first touches of memory, which only this host makes slow.
     destinationArguments: [...service, '--prealloc', spec.ram],
@@ -35,27 +39,55 @@ export async function measureMigration(
     ...(spec.linkBytesPerSecond === undefined ? {} : { listen: `tcp:127.0.0.1:${SHAPED_PORT}` }),
   });
   try {
-    return await migrateOnce(pair, spec, clock);
+    await booted(pair, clock);
+    const client = await WatchedClient.start(spec.client, pair, clock);
+    return await migrateOnce(pair, spec, clock, client);
   } finally {
     await pair.close();
   }
 }
 
-async function migrateOnce(pair: AgentPair, spec: MigrationSpec, clock: Clock): Promise<Figures> {
-  const { sourceQmp, destinationQmp } = pair;
-  await checkParameters(sourceQmp, Object.keys(spec.parameters ?? {}));
+/** The same of a Linux, when its script has begun to work. */
+async function measureLinux(spec: MigrationSpec, linux: LinuxSpec, clock: Clock): Promise<Figures> {
+  const watch = new ConsoleWatch(clock);
+  const pair = await LinuxPair.start({
+    image: await linuxImage(undefined),
+    ram: spec.ram,
+    append: `sterna_init=${linux.init}`,
+    onBytes: (bytes) => watch.see(bytes),
+    ...(spec.linkBytesPerSecond === undefined ? {} : { listen: `tcp:127.0.0.1:${SHAPED_PORT}` }),
+  });
+  try {
+    await pair.source.until(/load \d+ ok/, BOOT_LIMIT_MS, clock);
+    const client = await WatchedClient.ofConsole(watch, clock);
+    return await migrateOnce(pair.agents, spec, clock, client);
+  } finally {
+    await pair.close();
+  }
+}
+
+async function booted({ sourceQmp }: AgentPair, clock: Clock): Promise<void> {
   await until(clock, BOOT_LIMIT_MS, async () => {
     const guest = (await sourceQmp.execute('x-guest-info')) as GuestReply;
     return guest.booted ? true : undefined;
   });
+}
+
+async function migrateOnce(
+  pair: AgentPair,
+  spec: MigrationSpec,
+  clock: Clock,
+  client: WatchedClient | undefined,
+): Promise<Figures> {
+  const { sourceQmp, destinationQmp } = pair;
+  await checkParameters(sourceQmp, Object.keys(spec.parameters ?? {}));
   await sourceQmp.execute('migrate-set-capabilities', {
     capabilities: (spec.capabilities ?? []).map((capability) => ({ capability, state: true })),
   });
   await sourceQmp.execute('migrate-set-parameters', { 'max-bandwidth': 0, ...spec.parameters });
-  const client = await WatchedClient.start(spec.client, pair, clock);
   try {
     await sourceQmp.execute('migrate', { uri: pair.uri });
-    const counting = new AccessCount(destinationQmp);
+    const counting = new AccessCount(destinationQmp, spec.linux === undefined);
     const source = await until(clock, LIMIT_MS, async () => {
       const reply = (await sourceQmp.execute('query-migrate')) as MigrationReply;
       if ((reply['x-sterna']?.passes?.length ?? 0) >= 1) client?.firstPassEnded();
@@ -86,12 +118,16 @@ class AccessCount {
   accesses: number | undefined;
   private from: number | undefined;
   private readonly destination: QmpClient;
+  /** A Linux counts none. */
+  private readonly isCounted: boolean;
 
-  constructor(destination: QmpClient) {
+  constructor(destination: QmpClient, isCounted: boolean) {
     this.destination = destination;
+    this.isCounted = isCounted;
   }
 
   async at(status: string): Promise<void> {
+    if (!this.isCounted) return;
     const isMissing = status === 'postcopy-active';
     if (!isMissing && (this.from === undefined || this.accesses !== undefined)) return;
     const { reads, writes } = (await this.destination.execute('x-guest-info')) as GuestReply;

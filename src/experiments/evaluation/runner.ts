@@ -10,6 +10,8 @@ export interface RunnerOptions {
   readonly batch: string;
   readonly machine: () => Machine;
   readonly kernelShapes: boolean;
+  /** Rejects where no Linux can be had; before a run that boots one. */
+  readonly prepareLinux: () => Promise<unknown>;
   /** One run over bare loopback, or over a link of the kernel. */
   readonly measure: (spec: MigrationSpec) => Promise<Figures>;
   readonly measureOverLink: (spec: MigrationSpec) => Promise<Figures>;
@@ -61,12 +63,13 @@ export class Runner {
   }
 
   private async measured(spec: MigrationSpec): Promise<Figures | FailedRun> {
-    const { kernelShapes, measure, measureOverLink } = this.options;
+    const { kernelShapes, measure, measureOverLink, prepareLinux } = this.options;
     const isShaped = spec.linkBytesPerSecond !== undefined;
     if (isShaped && !kernelShapes) {
       return { failure: 'needs a link that the kernel shapes (a network namespace and HTB)' };
     }
     try {
+      if (spec.linux !== undefined) await prepareLinux();
       return await (isShaped ? measureOverLink(spec) : measure(spec));
     } catch (error) {
       return { failure: error instanceof Error ? error.message : String(error) };

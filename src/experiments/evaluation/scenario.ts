@@ -16,10 +16,18 @@ export type ClientSpec =
       readonly limitMs: number;
     };
 
+/** A Debian on the RISC-V machine, whose console is watched. */
+export interface LinuxSpec {
+  /** The script that it runs, which prints `load N ok`. */
+  readonly init: string;
+}
+
 /** One migration between two agents; plain data, so that it may run in a process of its own. */
 export interface MigrationSpec {
   readonly ram: string;
-  readonly workload: string;
+  /** A SPEC of a workload; or it is a Linux. */
+  readonly workload?: string;
+  readonly linux?: LinuxSpec;
   readonly vcpus?: number;
   /** A link of that rate that the kernel shapes; undefined: bare loopback. */
   readonly linkBytesPerSecond?: number;

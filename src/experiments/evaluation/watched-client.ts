@@ -2,6 +2,7 @@ import type { Clock } from '../../base/index.ts';
 import type { AgentPair } from '../agent-pair.ts';
 import { ErpClient } from '../clients/erp-client.ts';
 import { StreamClient } from '../clients/stream-client.ts';
+import type { ConsoleWatch } from './console-watch.ts';
 import type { ClientFigures } from './figures.ts';
 import type { ClientSpec } from './scenario.ts';
 
@@ -9,8 +10,8 @@ import type { ClientSpec } from './scenario.ts';
 const BEFORE_MS = 2_000;
 const AFTER_MS = 1_000;
 
-/** What both kinds of clients report, in one form. */
-interface Sight {
+/** What all kinds of clients report, in one form. */
+export interface Sight {
   readonly events: number;
   readonly longestMs: number;
   readonly freezeMs: number;
@@ -47,6 +48,17 @@ export class WatchedClient {
       spec.kind === 'stream'
         ? WatchedClient.ofStream(spec, addresses, clock)
         : WatchedClient.ofErp(spec, addresses, clock);
+    await watched.warmUp();
+    return watched;
+  }
+
+  /** What a Linux prints on its console; resolves when it has watched for a while. */
+  static async ofConsole(watch: ConsoleWatch, clock: Clock): Promise<WatchedClient> {
+    const watched = new WatchedClient(
+      clock,
+      () => watch.sight(),
+      async () => {},
+    );
     await watched.warmUp();
     return watched;
   }

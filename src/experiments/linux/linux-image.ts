@@ -15,19 +15,22 @@ export interface LinuxImage {
 /** With what the experiments run inside, and a shell on the console. */
 const PACKAGES = ['redis-server', 'sqlite3'];
 const INIT = 'console';
+/** Another one whenever what is in it changes: an image of before must not be taken. */
+const VERSION = 2;
 
 /**
  * The image of Debian that demo, benches and experiments boot, from the cache of this user; made
  * there by `sterna image debian` when it is missing, whose lines go to `onLine`. The environment
- * may name another one: STERNA_LINUX_IMAGE, a directory with Image and initrd.cpio. Rejects with
+ * may name another one: STERNA_LINUX_IMAGE, a directory with Image and initrd.cpio. Without one the
+ * maker has that of this process. Rejects with
  * E_FILE and what that printed last.
  */
 export async function linuxImage(
-  environment: Readonly<Record<string, string | undefined>>,
+  environment: Readonly<Record<string, string | undefined>> | undefined,
   onLine: (line: string) => void = () => {},
 ): Promise<LinuxImage> {
-  const { STERNA_LINUX_IMAGE: own } = environment;
-  const directory = own || join(cacheDirectory(environment), 'images', 'demo');
+  const { STERNA_LINUX_IMAGE: own } = environment ?? {};
+  const directory = own || join(cacheDirectory(environment ?? {}), 'images', `demo-${VERSION}`);
   const image = { kernel: join(directory, 'Image'), initrd: join(directory, 'initrd.cpio') };
   if (existsSync(image.kernel) && existsSync(image.initrd)) return image;
   if (own) throw new SternaError('E_FILE', `There is no Image with its initrd.cpio in ${own}`);
@@ -37,7 +40,7 @@ export async function linuxImage(
 
 async function makeImage(
   directory: string,
-  environment: Readonly<Record<string, string | undefined>>,
+  environment: Readonly<Record<string, string | undefined>> | undefined,
   onLine: (line: string) => void,
 ): Promise<void> {
   const packages = PACKAGES.join(',');
@@ -47,7 +50,10 @@ async function makeImage(
       ...[sternaExecutable(), 'image', 'debian', '--packages', packages],
       ...['--init', INIT, '--out', directory],
     ],
-    { env: environment, stdio: ['ignore', 'ignore', 'pipe'] },
+    {
+      ...(environment === undefined ? {} : { env: environment }),
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
   );
   const lines: string[] = [];
   maker.stderr.setEncoding('utf8').on('data', (text: string) => {

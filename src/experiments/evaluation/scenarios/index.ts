@@ -3,6 +3,7 @@ import { blackout, parallelSenders } from './blackout.ts';
 import { cacheSweep } from './cache.ts';
 import { zeroAware } from './codec.ts';
 import { loadGenerator, memoryWriteDelta, regions } from './delta.ts';
+import { linux } from './linux.ts';
 import { approaches, flatDowntime, prePaging } from './modes.ts';
 import { ablationOfBoth, skewedReorderDelta, streamingReorderDelta } from './order.ts';
 import { policies } from './policies.ts';
@@ -31,4 +32,5 @@ export const SCENARIOS: readonly Scenario[] = [
   cacheSweep,
   deadline,
   policies,
+  linux,
 ];

@@ -26,7 +26,7 @@ function mildWriter({ smoke }: ScenarioSize): MigrationSpec {
   const busy = skewedWriter({ smoke });
   return {
     ...busy,
-    workload: busy.workload.replace(/rate=\d+/, 'rate=3000'),
+    workload: (busy.workload ?? '').replace(/rate=\d+/, 'rate=3000'),
     parameters: { 'downtime-limit': 400, 'x-timeout': 30_000 },
   };
 }

@@ -27,7 +27,7 @@ function scenario(name: string, variants: Readonly<Record<string, MigrationSpec>
   };
 }
 
-function stage(options: { kernelShapes?: boolean; failure?: Error } = {}) {
+function stage(options: { kernelShapes?: boolean; failure?: Error; noLinux?: Error } = {}) {
   const asked: string[] = [];
   const records: RunRecord[] = [];
   const measure = (way: string) => async (spec: MigrationSpec) => {
@@ -40,6 +40,10 @@ function stage(options: { kernelShapes?: boolean; failure?: Error } = {}) {
     batch: 'now',
     machine: () => MACHINE,
     kernelShapes: options.kernelShapes ?? true,
+    prepareLinux: async () => {
+      if (options.noLinux !== undefined) throw options.noLinux;
+      asked.push('linux');
+    },
     measure: measure('loopback'),
     measureOverLink: measure('link'),
     onRecord: (record) => records.push(record),
@@ -48,6 +52,20 @@ function stage(options: { kernelShapes?: boolean; failure?: Error } = {}) {
 }
 
 describe('the runner', () => {
+  it('has a Linux ready before a run that boots one, or says why it cannot', async () => {
+    const linux: MigrationSpec = { ram: '16M', linux: { init: 'idle' } };
+    const able = stage();
+    await able.runner.run(scenario('linux', { linux, plain }));
+    expect(able.asked.slice(0, 3)).toEqual(['linux', 'loopback undefined', 'loopback idle']);
+    const unable = stage({ noLinux: new Error('no mirror') });
+    await unable.runner.run(scenario('linux', { linux }));
+    expect(unable.records.map(({ result }) => result)).toEqual([
+      { failure: 'no mirror' },
+      { failure: 'no mirror' },
+    ]);
+    expect(unable.asked).toEqual([]);
+  });
+
   it('takes variants by turns, each over its link', async () => {
     const { runner, asked, records } = stage();
     const two: MigrationSpec = { ...shaped, workload: 'ab' };

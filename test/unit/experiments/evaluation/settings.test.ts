@@ -1,9 +1,12 @@
+import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { checkParameter, MIGRATION_CAPABILITIES, parseBytes } from '../../../../src/base/index.ts';
 import { SCENARIOS } from '../../../../src/experiments/evaluation/index.ts';
 import { checkWorkloadFits, parseWorkloadSpec } from '../../../../src/guest/index.ts';
 
 const runnable = SCENARIOS.filter(({ notRun }) => notRun === undefined);
+
+const INIT_SCRIPTS = readdirSync(new URL('../../../../src/cli/image/init/', import.meta.url));
 
 describe('settings of scenarios', () => {
   it.each(
@@ -14,8 +17,13 @@ describe('settings of scenarios', () => {
   )('$name: agents take them', ({ scenario, smoke }) => {
     const variants = Object.values(scenario.variants({ smoke }));
     expect(variants.length).toBeGreaterThan(0);
-    for (const { ram, workload, vcpus, parameters = {}, capabilities = [] } of variants) {
-      checkWorkloadFits(parseWorkloadSpec(workload), parseBytes(ram), vcpus);
+    for (const spec of variants) {
+      const { ram, workload, linux, vcpus, parameters = {}, capabilities = [] } = spec;
+      expect([workload, linux].filter((guest) => guest !== undefined).length).toBe(1);
+      if (workload !== undefined) {
+        checkWorkloadFits(parseWorkloadSpec(workload), parseBytes(ram), vcpus);
+      }
+      if (linux !== undefined) expect(INIT_SCRIPTS).toContain(`${linux.init}.sh`);
       for (const [name, value] of Object.entries(parameters)) checkParameter(name, value);
       for (const name of capabilities) expect(MIGRATION_CAPABILITIES).toHaveProperty(name);
     }
