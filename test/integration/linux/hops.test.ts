@@ -58,7 +58,7 @@ test(
       const mode = MODES[hops % MODES.length] ?? 'precopy';
       const policy = POLICIES[Math.floor(hops / MODES.length) % POLICIES.length] ?? 'auto';
       const reply = await hop(from, uri, mode, policy);
-    expect([reply.status, reply['error-desc'], reply['x-sterna']?.verify?.status]).toEqual([
+      expect([reply.status, reply['error-desc'], reply['x-sterna']?.verify?.status]).toEqual([
         'completed',
         undefined,
         'identical',
