@@ -3,7 +3,10 @@ import type { Sight } from './watched-client.ts';
 
 /** `load N ok`, `load N BAD…`, and with `at SECONDS` the guest's own time. */
 const PROGRESS = /load (\d+) (ok|BAD)(?: at (\d+(?:\.\d+)?))?/;
+/** What a kernel or a program that is damaged says. */
+const DAMAGE = /Kernel panic|Oops|BUG:|Call Trace|segfault|unhandled signal/;
 const REST_MAX = 4096;
+const LOOK_MS = 20;
 
 /** What a Linux tells of its load on its consoles, line by line, wherever it is. */
 export class ConsoleWatch {
@@ -28,10 +31,28 @@ export class ConsoleWatch {
     for (const line of lines) this.note(line);
   }
 
+  /** From here on gaps count: those before are of the load alone. */
+  restart(): void {
+    this.longestMs = 0;
+    this.longestToldMs = 0;
+  }
+
+  /** Whether the load tells of two more rounds, which a guest that died cannot. */
+  async goesOn(limitMs: number): Promise<boolean> {
+    const [from, endMs] = [this.rounds, this.clock.nowMs() + limitMs];
+    while (this.rounds < from + 2) {
+      if (this.clock.nowMs() > endMs) return false;
+      await this.clock.sleep(LOOK_MS);
+    }
+    return true;
+  }
+
+  /** A gap that has not ended counts too. */
   sight(): Sight {
+    const nowMs = this.clock.nowMs();
     return {
       events: this.rounds,
-      longestMs: this.longestMs,
+      longestMs: Math.max(this.longestMs, nowMs - (this.seenMs ?? nowMs)),
       freezeMs: this.longestToldMs,
       lostFrames: this.lost,
       damagedFrames: this.bad,
@@ -41,6 +62,7 @@ export class ConsoleWatch {
   }
 
   private note(line: string): void {
+    if (DAMAGE.test(line)) this.bad += 1;
     const [, number, outcome, seconds] = PROGRESS.exec(line) ?? [];
     if (number === undefined) return;
     if (outcome === 'BAD') this.bad += 1;

@@ -3,7 +3,7 @@ import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { linuxImage } from '../linux/linux-image.ts';
+import { type LinuxImage, linuxImage } from '../linux/linux-image.ts';
 import { describeMachine, kernelShapes, loadNow, unfitToRecord } from '../measuring/index.ts';
 import { drawingsOf } from './drawings.ts';
 import { measureOverLink } from './link.ts';
@@ -51,12 +51,17 @@ async function runAll(scenarios: readonly Scenario[], options: Options): Promise
   const { smoke, isRecording, repetitions = smoke ? 1 : undefined } = options;
   if (isRecording) mkdirSync(join(root, 'results'), { recursive: true });
   const machine = describeMachine();
+  let image: Promise<LinuxImage> | undefined;
   const runner = new Runner({
     smoke,
     batch: new Date().toISOString(),
     machine: () => ({ ...machine, load: loadNow() }),
     kernelShapes: kernelShapes(),
-    prepareLinux: () => linuxImage(undefined, (line) => process.stderr.write(`${line}\n`)),
+    // Made, or refused, once.
+    prepareLinux: () => {
+      image ??= linuxImage(undefined, (line) => process.stderr.write(`${line}\n`));
+      return image;
+    },
     measure: measureMigration,
     measureOverLink,
     ...(repetitions === undefined ? {} : { repetitions }),

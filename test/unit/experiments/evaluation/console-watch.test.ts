@@ -33,7 +33,32 @@ test('the gap is by the host, and by the guest where it says its time', () => {
   expect(sight.freezeMs).toBeCloseTo(60, 6);
 });
 
-test('what is bad or goes back is told', () => {
+test('what is bad or goes back is told, and so is a panic', () => {
   const sight = watched([[0, 'load 7 ok\nload 8 BAD: key:3\nload 5 ok\n']]);
   expect(sight).toMatchObject({ damagedFrames: 1, lostFrames: 1 });
+  const panic = watched([[0, 'load 1 ok\n[ 9.1] Kernel panic - not syncing\n']]);
+  expect(panic).toMatchObject({ damagedFrames: 1, lostFrames: 0 });
+});
+
+test('a gap that has not ended counts, one from before the restart does not', async () => {
+  let nowMs = 0;
+  const clock = {
+    ...systemClock(),
+    nowMs: () => nowMs,
+    sleep: async (ms: number) => {
+      nowMs += ms;
+    },
+  };
+  const watch = new ConsoleWatch(clock);
+  watch.see(Buffer.from('load 1 ok\n'));
+  nowMs = 5000;
+  watch.see(Buffer.from('load 2 ok\n'));
+  watch.restart();
+  nowMs = 5300;
+  expect(watch.sight().longestMs).toBe(300);
+  expect(await watch.goesOn(1000)).toBe(false);
+  expect(watch.sight().longestMs).toBeGreaterThan(1000);
+  const goes = watch.goesOn(1000);
+  watch.see(Buffer.from('load 3 ok\nload 4 ok\n'));
+  expect(await goes).toBe(true);
 });
