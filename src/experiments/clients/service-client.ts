@@ -52,6 +52,8 @@ export class ServiceClient {
     request: ServiceRequest,
     signal: AbortSignal,
   ): Promise<ServiceAnswer | undefined> {
+    // One that was closed while nobody asked: its `close` has been and gone.
+    if (this.socket?.destroyed) this.socket = undefined;
     this.socket ??= this.dial();
     const { socket } = this;
     const answered = deferred<ServiceAnswer | undefined>();

@@ -72,13 +72,14 @@ describe('policies', () => {
       'the guest is slowed',
       async () => {
         const info = (await source.qmp.execute('query-migrate')) as Fields;
-        return info['cpu-throttle-percentage'] === undefined ? undefined : info;
+        const { diagnosis } = info['x-sterna'] as Record<string, Fields>;
+        // A pass that other work of the host has held up is not the limit's.
+        const isHeld = diagnosis?.verdict === 'bandwidth-limited';
+        return isHeld && info['cpu-throttle-percentage'] !== undefined ? info : undefined;
       },
       60_000,
     );
     expect(reply['cpu-throttle-percentage']).toBeGreaterThanOrEqual(20);
-    const { diagnosis } = reply['x-sterna'] as Record<string, Fields>;
-    expect(diagnosis!.verdict).toBe('bandwidth-limited');
     const info = await runSterna(['info', '--qmp', source.agent.qmpAddress]);
     expect(info.stdout).toMatch(/Diagnosis: +does not converge under its max-bandwidth/);
     await source.qmp.execute('migrate_cancel');

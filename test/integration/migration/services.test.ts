@@ -85,10 +85,11 @@ describe('clients of a guest that moves', () => {
     await haveDone(50);
     await moves(source, destination, mode);
     await haveDone(client.report().transactions + 50);
+    // Those that came over first may have done all of these.
+    await until('every session at both', () => client.report().connections >= 12 || undefined);
     const report = await client.stop();
     expect(report).toMatchObject({ sessionsAlive: 6, sessionsDead: 0, firstDeath: undefined });
     expect(report.latencyMaxMs).toBeGreaterThanOrEqual(report.latencyP99Ms);
-    expect(report.connections).toBeGreaterThanOrEqual(12);
     await destination.checkGuest();
   });
 
