@@ -5,6 +5,7 @@ export * from './convergence-info.ts';
 export * from './deferred.ts';
 export * from './errors.ts';
 export * from './fault-points.ts';
+export * from './files/cache-directory.ts';
 export * from './limits.ts';
 export * from './link-outages.ts';
 export * from './logger.ts';

@@ -1,6 +1,5 @@
-import { homedir } from 'node:os';
-import { isAbsolute, join } from 'node:path';
 import { CommanderError, InvalidArgumentError } from 'commander';
+import { cacheDirectory } from '../../base/index.ts';
 import { parsePath } from '../arguments.ts';
 import type { AddCommand } from '../commands/command.ts';
 import type { CliContext } from '../context.ts';
@@ -66,7 +65,7 @@ async function debian(context: CliContext, options: DebianOptions): Promise<Exit
     const paths = await makeDebianImage(
       {
         ...{ packages, init, out, suite, mirror },
-        cache: options.cache ?? defaultCache(context.environment),
+        cache: options.cache ?? cacheDirectory(context.environment),
         offline: offline === true,
         gzip: gzip === true,
       },
@@ -79,13 +78,6 @@ async function debian(context: CliContext, options: DebianOptions): Promise<Exit
   } finally {
     restore();
   }
-}
-
-/** As the XDG base directories say: a path there that is not absolute does not count. */
-function defaultCache(environment: CliContext['environment']): string {
-  const { XDG_CACHE_HOME: cache, HOME: home } = environment;
-  const base = cache && isAbsolute(cache) ? cache : join(home || homedir(), '.cache');
-  return join(base, 'sterna');
 }
 
 /** Names as Debian's policy has them, each perhaps with `=VERSION`. */

@@ -62,13 +62,10 @@ export function preallocate(ramBytes: number): MemoryReserve {
   return new MemoryReserve(splitRam(ramBytes));
 }
 
-/**
- * Why this machine cannot be built here, or undefined. `drives`: what is here for its disks;
- * undefined: of no matter, it never runs here.
- */
+/** Why this machine cannot be built here, or undefined. `drives`: what is here for its disks. */
 export function machineRefusal(
   description: MachineDescription,
-  drives?: HostDevices['shapes'],
+  drives: HostDevices['shapes'],
 ): MachineRefusal | undefined {
   if (description.type === RISCV_MACHINE_TYPE) return refuseRiscv(description, drives);
   return refusal(description);

@@ -1,9 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { isAbsolute, join } from 'node:path';
-import { SternaError } from '../../base/index.ts';
+import { join } from 'node:path';
+import { cacheDirectory, SternaError } from '../../base/index.ts';
 import { sternaExecutable } from '../agent-process.ts';
 
 /** What a Linux guest boots from. */
@@ -67,12 +66,4 @@ async function makeImage(
   throw new SternaError('E_FILE', 'The image of the Linux guest could not be made', {
     detail: { code, said: lines.slice(-5) },
   });
-}
-
-function cacheDirectory({
-  XDG_CACHE_HOME: cache,
-  HOME: home,
-}: Readonly<Record<string, string | undefined>>): string {
-  const base = cache && isAbsolute(cache) ? cache : join(home || homedir(), '.cache');
-  return join(base, 'sterna');
 }
