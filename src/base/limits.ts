@@ -15,6 +15,8 @@ export const VCPU_COUNT_MAX = 16;
  * within one.
  */
 export const BATCH_PAGES_MAX = 256;
+/** Further connections for the pages of one migration; each needs a place to receive a frame. */
+export const MULTIFD_CHANNELS_MAX = 16;
 /** HELLO comes from a stranger: small. */
 export const HELLO_BYTES_MAX = 16 * 2 ** 10;
 export const CONTROL_BYTES_MAX = 64 * 2 ** 10;

@@ -33,10 +33,15 @@ export function refuseMigration(
   { mode, verify }: MigrationParameters,
   capabilities: MigrationCapabilities,
 ): void {
+  const isFile = parseAddress(uri).kind === 'file';
+  if (capabilities.multifd && isFile) {
+    const text = 'A file has one stream: multifd needs a destination';
+    throw new SternaError('E_CONFIG_INVALID', text, { detail: { multifd: true, uri } });
+  }
   const impliesPostcopy = mode === 'postcopy' || mode === 'hybrid';
   if (!impliesPostcopy && !capabilities['postcopy-ram']) return;
   const setting = impliesPostcopy ? { 'x-mode': mode } : { 'postcopy-ram': true };
-  if (parseAddress(uri).kind === 'file') {
+  if (isFile) {
     const text = 'Post-copy needs a destination that can ask for pages';
     throw new SternaError('E_CONFIG_INVALID', text, { detail: { ...setting, uri } });
   }

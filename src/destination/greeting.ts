@@ -5,7 +5,7 @@ import type { IncomingOptions } from './incoming-contract.ts';
 import type { TakeOver } from './ownership/take-over.ts';
 
 const SUPPORTED_CAPABILITIES = [
-  ...(['xbzrle', 'validate-uuid', 'postcopy-ram', 'postcopy-preempt'] as const),
+  ...(['xbzrle', 'validate-uuid', 'postcopy-ram', 'postcopy-preempt', 'multifd'] as const),
   'x-postcopy-journal',
   'x-lz4',
   'x-postcopy-xbzrle',

@@ -19,6 +19,12 @@ import {
 /** More than an honest source ever leaves unread: it reads all the time. */
 const UNTAKEN_FRAMES_MAX = 64;
 
+/**
+ * `main`: the conversation, with pages or without. `preempt`, `multifd`: pages alone, those that
+ * vCPUs wait for, or a share of all.
+ */
+export type LinkRole = 'main' | 'preempt' | 'multifd';
+
 /** Whom a connection belongs to. It may change: a further connection finds its migration. */
 export interface LinkOwner {
   /** Where the body of a frame with pages or hashes goes. */
@@ -47,6 +53,11 @@ export interface LinkOwner {
  */
 export class IncomingLink implements FrameSink {
   readonly channel: Channel;
+  /** What comes on it; and the staging slot of each RAM block where its pages are put. */
+  role: LinkRole = 'main';
+  slot = 0;
+  /** What came on connections beside it that the same acknowledgements are for. */
+  furtherBytes: () => number = () => 0;
   private owner: LinkOwner;
   private conversation: DestinationState = 'connected';
   /** For bodies that are not pages; one frame at a time. */
@@ -64,6 +75,10 @@ export class IncomingLink implements FrameSink {
 
   get state(): DestinationState {
     return this.conversation;
+  }
+
+  get receivedBytes(): number {
+    return this.channel.receivedBytes + this.furtherBytes();
   }
 
   /** Resolves when the handler that waits now is through; undefined when none does. */

@@ -2,13 +2,13 @@ import { type MigrationInfo, SternaError } from '../base/index.ts';
 import {
   decodeJoin,
   decodeProbe,
-  encodeAttached,
   encodeRecovery,
   type FrameHeader,
   type JoinBody,
   type MessageName,
 } from '../protocol/index.ts';
 import { sayFarewell } from './farewell.ts';
+import { FurtherLinks } from './further/further-links.ts';
 import type { IncomingOptions, IncomingOutcome, JoinTarget } from './incoming-contract.ts';
 import { IncomingLink, type LinkOwner } from './incoming-link.ts';
 import { IncomingRecord } from './incoming-record.ts';
@@ -38,8 +38,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
   private readonly handlers: MessageHandlers;
   private readonly startMs: number;
   private link: IncomingLink;
-  /** For pages that vCPUs wait for. */
-  private second: IncomingLink | undefined;
+  private readonly further: FurtherLinks;
   private isPublishing = false;
   /** This connection began with JOIN: it belongs to another migration, or to none. */
   private hasAsked = false;
@@ -55,13 +54,14 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     this.startMs = clock.nowMs();
     this.link = new IncomingLink(channel, this);
     this.record = new IncomingRecord(this.startMs);
+    this.further = new FurtherLinks(this.record);
     this.takeOver = new TakeOver(ledger, clock, channel.name, options.reached, () => {
       // From its next safepoint on; nothing has to wait for that.
       void this.handlers.machine?.pause('ownership').catch(() => {});
     });
     this.handlers = new MessageHandlers(options, this.record, this.takeOver, {
       link: () => this.link,
-      hasSecondLink: () => this.second !== undefined,
+      hasSecondLink: () => this.further.hasSecond,
       publish: () => this.publishSoon(),
     });
   }
@@ -88,7 +88,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
 
   info(): MigrationInfo {
     const nowMs = this.options.clock.nowMs();
-    return this.record.info(nowMs, this.record.receivedBytes(this.link.channel));
+    return this.record.info(nowMs, this.record.receivedBytes(this.link));
   }
 
   /** Breaks the connection of post-copy; the source may come again. Throws E_STATE. */
@@ -108,7 +108,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
 
   async attach(join: JoinBody, link: IncomingLink): Promise<void> {
     checkJoin(join, this.handlers.hello, this.takeOver.epoch);
-    if (join.role === 'preempt') return this.attachSecond(link);
+    if (join.role !== 'recover') return this.attachFurther(join.role, link);
     const { epoch, migrationId, claimedEpoch } = join;
     const outcome = await this.takeOver.answer({ epoch, migrationId, claimedEpoch });
     this.options.reached?.('destination.recover-asked');
@@ -162,7 +162,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     const text = 'Source closed the connection before the end';
     const failure = error ?? new SternaError('E_PROTOCOL_TRUNCATED', text);
     // Whether pages were under way on it only the source knows, which breaks the other then.
-    if (link === this.second) return this.setSecond(undefined);
+    if (link !== this.link && !this.further.closed(link, this.link, error)) return;
     if (this.isInPostcopy) return this.loseLink(failure);
     if (this.record.status === 'completed') return this.finish();
     this.fail(failure);
@@ -179,7 +179,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
   }
 
   private isOurs(link: IncomingLink): boolean {
-    return link === this.link || link === this.second;
+    return link === this.link || this.further.includes(link);
   }
 
   private async join(link: IncomingLink, body: Uint8Array): Promise<void> {
@@ -228,16 +228,10 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     void channel.end();
   }
 
-  private attachSecond(link: IncomingLink): void {
-    this.second?.drop(new SternaError('E_CHANNEL_RESET', 'Another connection took its place'));
-    this.setSecond(link);
+  private attachFurther(role: 'preempt' | 'multifd', link: IncomingLink): void {
+    if (role === 'preempt') this.further.attachSecond(link);
+    else this.further.attachMultifd(link, this.link, this.handlers.hello);
     link.give(this);
-    link.send('ATTACHED', encodeAttached());
-  }
-
-  private setSecond(link: IncomingLink | undefined): void {
-    this.second = link;
-    this.record.attach(link?.channel);
   }
 
   private takeUp(link: IncomingLink, takesJournal: boolean): void {
@@ -278,13 +272,11 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     if (record.status === 'postcopy-paused') return;
     record.status = 'postcopy-paused';
     record.postcopy?.outages.lost(clock.nowMs(), error);
-    record.leave(this.link.channel);
+    record.leave(this.link);
     this.handlers.postcopy?.unlink();
     log.warn({ event: 'postcopy.paused', code: error.code, error: error.message });
-    for (const link of [this.link, this.second]) {
-      if (link !== undefined) void this.leave(link, error);
-    }
-    this.setSecond(undefined);
+    void this.leave(this.link, error);
+    this.further.leave((link) => void this.leave(link, error));
     this.publish();
   }
 
@@ -307,7 +299,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     // A proof that was given up must not go on with a part of the hashes.
     this.link.deafen();
     this.link.channel.end().catch(() => {});
-    void this.second?.channel.end().catch(() => {});
+    this.further.end();
     // Its journal may be between two steps, and whoever gets the machine flips its logs.
     const { hasYielded } = this;
     void handlers.stop().then(() => settle({ status: 'completed', machine, hasYielded }));
@@ -338,6 +330,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
     error.side ??= 'destination';
     this.failure = error;
     const { busy } = this.link;
+    this.handlers.giveUp(error);
     this.link.deafen();
     void this.cleanUp(error, busy);
   }
@@ -377,7 +370,7 @@ export class IncomingMigration implements LinkOwner, JoinTarget {
       guestOwner: error.guestOwner,
     });
     await sayFarewell(this.link.channel, clock, error);
-    this.second?.drop(error);
+    this.further.leave((link) => link.drop(error));
     this.settle?.({ status: this.record.status === 'cancelled' ? 'cancelled' : 'failed', error });
   }
 

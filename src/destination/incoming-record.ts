@@ -53,6 +53,8 @@ export class IncomingRecord {
   /** On second connections that were lost. */
   private lostSecondBytes = 0;
   private readonly startMs: number;
+  /** Further connections for pages before the switch. */
+  multifd: { readonly receivedBytes: number } | undefined;
   private endMs: number | undefined;
   private zeroPages = 0;
   private zeroBytes = 0;
@@ -90,7 +92,7 @@ export class IncomingRecord {
     this.postcopy.duplicatePages += result.duplicatePages;
   }
 
-  /** On all connections of the source so far, but further ones. */
+  /** On all connections of the source so far, but second ones. */
   receivedBytes(channel: Pick<Channel, 'receivedBytes'>): number {
     return this.lostBytes + channel.receivedBytes;
   }
@@ -142,6 +144,7 @@ export class IncomingRecord {
         dirtySyncCount: this.dirtySyncCount,
         bitsPerSecond: (receivedBytes * 8) / seconds,
         pagesPerSecond: this.appliedPages / seconds,
+        multifdBytes: this.multifd?.receivedBytes ?? 0,
         precopyBytes: this.precopyBytes ?? mainBytes,
         downtimeBytes:
           this.precopyBytes === undefined

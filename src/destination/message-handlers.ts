@@ -25,6 +25,9 @@ import {
   type SwitchoverBody,
   type VerifyEndBody,
 } from '../protocol/index.ts';
+import { refuseIncomplete } from './arrival-check.ts';
+import { refuseLatePages } from './further/further-links.ts';
+import { LastBatches } from './further/last-batches.ts';
 import { admit, agreedCapabilities } from './greeting.ts';
 import { observeGuestDowntime } from './guest-downtime.ts';
 import { HashComparison } from './hash-comparison.ts';
@@ -64,6 +67,7 @@ export class MessageHandlers {
   private readonly conversation: Conversation;
   private readonly comparison: HashComparison;
   private readonly progress: ProgressTeller;
+  private readonly lastBatches: LastBatches;
   private receiver: PostcopyReceiver | undefined;
   private loader: PageLoader | undefined;
   private greeted: HelloBody | undefined;
@@ -84,6 +88,7 @@ export class MessageHandlers {
     this.takeOver = takeOver;
     this.conversation = conversation;
     this.comparison = new HashComparison(record, options.log);
+    this.lastBatches = new LastBatches(options.clock, options.stallTimeoutMs);
     this.progress = new ProgressTeller(
       options.clock,
       () => conversation.link(),
@@ -98,7 +103,7 @@ export class MessageHandlers {
 
   placePages(link: IncomingLink, header: FrameHeader): Uint8Array | SternaError {
     return (
-      this.loader?.place(header, link !== this.conversation.link()) ??
+      this.loader?.place(header, link.slot) ??
       new SternaError('E_PROTOCOL_UNEXPECTED_MESSAGE', 'Pages came before the machine')
     );
   }
@@ -172,6 +177,11 @@ export class MessageHandlers {
     });
   }
 
+  /** The migration has failed: nothing is waited for any more. */
+  giveUp(error: SternaError): void {
+    this.lastBatches.giveUp(error);
+  }
+
   /** Resolves when nothing here touches the machine any more. Never rejects. */
   async stop(): Promise<void> {
     await this.receiver?.stop();
@@ -234,14 +244,16 @@ export class MessageHandlers {
 
   private applyPages(link: IncomingLink, header: FrameHeader): undefined {
     const { options, conversation, postcopy, record } = this;
-    const isSecond = link !== conversation.link();
-    const result = this.loaded().apply(header, isSecond, postcopy !== undefined);
+    refuseLatePages(link, conversation.link(), postcopy !== undefined);
+    const result = this.loaded().apply(header, link.slot, postcopy !== undefined);
     record.applied(result, header.checkedBytes);
     options.reached?.('destination.page-applied');
     postcopy?.pagesCame();
+    this.lastBatches.came(record.batches);
     // Frames of the second connection are in nobody's window.
-    if (!isSecond && postcopy !== undefined) this.progress.acknowledge();
-    else if (!isSecond) this.progress.tellIfDue();
+    const isInWindow = link.role !== 'preempt';
+    if (isInWindow && postcopy !== undefined) this.progress.acknowledge();
+    else if (isInWindow) this.progress.tellIfDue();
     if (record.status === 'completed') conversation.publish();
   }
 
@@ -249,7 +261,7 @@ export class MessageHandlers {
     this.lastStepMs = lastStepMs;
     this.stoppedMs = this.options.clock.nowMs();
     this.record.status = 'device';
-    this.record.precopyBytes = this.record.receivedBytes(this.conversation.link().channel);
+    this.record.precopyBytes = this.record.receivedBytes(this.conversation.link());
     this.conversation.publish();
   }
 
@@ -257,6 +269,9 @@ export class MessageHandlers {
     const { record, machine, machineState } = this;
     if (machine === undefined || machineState === undefined)
       throw new SternaError('E_MACHINE_STATE', 'Machine state is missing');
+    if (this.hello?.capabilities.includes('multifd')) {
+      await this.lastBatches.until(switchover.batches);
+    }
     const startMs = this.options.clock.nowMs();
     this.checkPages(switchover);
     this.comparison.isStrict = switchover.strictVerify;
@@ -270,34 +285,12 @@ export class MessageHandlers {
   }
 
   /** Every page has come, or was told to be missing. */
-  private checkPages({ pages, batches, missingPages, strictVerify }: SwitchoverBody): void {
-    const { record } = this;
-    this.missesPages = missingPages !== undefined;
-    const told = missingPages === undefined ? (this.receiver?.missingPages ?? 0) : missingPages;
-    const missing = this.receiver?.missingPages ?? 0;
-    const accounted = record.receivedPages + (this.missesPages ? missing : 0);
-    const complete = pages === record.totalPages && accounted === record.totalPages;
-    if (complete && batches === record.batches && told === missing) {
-      if (!this.missesPages) return;
-      if (strictVerify) {
-        throw new SternaError(
-          'E_PROTOCOL_BAD_BODY',
-          'Missing pages cannot be compared before GRANT',
-        );
-      }
-      this.promised();
-      this.machine?.setPostcopy(true);
-      return;
-    }
-    throw new SternaError('E_PAGE_MISSING', 'Not every page of RAM has come', {
-      detail: {
-        totalPages: record.totalPages,
-        receivedPages: record.receivedPages,
-        missingPages: missing,
-        batches: record.batches,
-        sentBatches: batches,
-      },
-    });
+  private checkPages(switchover: SwitchoverBody): void {
+    this.missesPages = switchover.missingPages !== undefined;
+    refuseIncomplete(switchover, this.record, this.receiver?.missingPages ?? 0);
+    if (!this.missesPages) return;
+    this.promised();
+    this.machine?.setPostcopy(true);
   }
 
   private async resume(epoch: number): Promise<void> {
@@ -310,7 +303,7 @@ export class MessageHandlers {
     this.comparison.refuseMismatch();
     this.owned = true;
     const link = this.conversation.link();
-    record.grantedBytes = record.receivedBytes(link.channel);
+    record.grantedBytes = record.receivedBytes(link);
     const recorded = takeOver.own();
     // While the disk writes; nothing of it runs the guest.
     machine.resetHeartbeats();

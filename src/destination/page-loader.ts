@@ -3,12 +3,11 @@ import type { ApplyOutcome, ApplyResult, GuestMemory, RamBlock } from '../guestm
 import { FRAME_HEADER_BYTES, type FrameHeader } from '../protocol/index.ts';
 
 /**
- * Frames are applied as they come, so one slot of each block is enough, and it stays in the
- * processor's cache.
+ * Frames are applied as they come, so one slot of each block is enough for a connection, and it
+ * stays in the processor's cache. Those of another one may come in the middle, and have a slot of
+ * their own.
  */
 const STAGING_SLOT = 0;
-/** Frames of a second connection may come in the middle of one of the first. */
-const SECOND_STAGING_SLOT = 2;
 
 const FAILURES: Readonly<
   Record<Exclude<ApplyOutcome, 'ok'>, readonly [SternaError['code'], string]>
@@ -29,7 +28,7 @@ export class PageLoader {
   }
 
   /** Where the body of a frame that carries pages or hashes goes: beside the RAM that it is for. */
-  place(header: FrameHeader, isSecond = false): Uint8Array | SternaError {
+  place(header: FrameHeader, slot = STAGING_SLOT): Uint8Array | SternaError {
     const block = this.memory.blocks[header.block];
     if (block === undefined) {
       return new SternaError(
@@ -40,17 +39,17 @@ export class PageLoader {
         },
       );
     }
-    return block.slot(slotOf(isSecond)).subarray(FRAME_HEADER_BYTES);
+    return block.slot(slot).subarray(FRAME_HEADER_BYTES);
   }
 
   /**
    * Applies a PAGE_BATCH that lies where `place` said; with `keepReceived`, no page that is here
    * already. Throws what is wrong with it.
    */
-  apply(header: FrameHeader, isSecond = false, keepReceived = false): ApplyResult {
+  apply(header: FrameHeader, slot = STAGING_SLOT, keepReceived = false): ApplyResult {
     const block = this.blockOf(header);
     const result = block.apply(
-      bodyAddress(block, isSecond),
+      bodyAddress(block, slot),
       header.bodyBytes,
       header.checkedBytes,
       header.checkedCrc,
@@ -75,7 +74,7 @@ export class PageLoader {
   ): { pages: number; differences: string[] } {
     const block = this.blockOf(header);
     const { layout, kernels } = block;
-    const address = bodyAddress(block, false);
+    const address = bodyAddress(block, STAGING_SLOT);
     const body = block
       .slot(STAGING_SLOT)
       .subarray(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + header.bodyBytes);
@@ -101,12 +100,8 @@ export class PageLoader {
   }
 }
 
-function bodyAddress(block: RamBlock, isSecond: boolean): number {
-  return block.slotAddress(slotOf(isSecond)) + FRAME_HEADER_BYTES;
-}
-
-function slotOf(isSecond: boolean): number {
-  return isSecond ? SECOND_STAGING_SLOT : STAGING_SLOT;
+function bodyAddress(block: RamBlock, slot: number): number {
+  return block.slotAddress(slot) + FRAME_HEADER_BYTES;
 }
 
 function badHashes(what: string): SternaError {

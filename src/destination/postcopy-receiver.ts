@@ -185,7 +185,7 @@ export class PostcopyReceiver {
     machine.setPostcopy(false);
     if (!this.endSeen || !this.link?.maySend('ALL_RECEIVED')) return;
     void this.stop();
-    record.completeBytes = record.receivedBytes(this.link.channel);
+    record.completeBytes = record.receivedBytes(this.link);
     record.postcopy?.end(this.options.clock.nowMs());
     const { vcpus, allBlockedMs } = machine.faults.statistics();
     const faults = vcpus.reduce((sum, vcpu) => sum + vcpu.faults, 0);

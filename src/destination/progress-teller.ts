@@ -35,7 +35,7 @@ export class ProgressTeller {
 
   /** Between two frames: everything that was received has been applied. */
   tell(): void {
-    this.tellBytes(this.link().channel.receivedBytes);
+    this.tellBytes(this.link().receivedBytes);
   }
 
   /** After a frame of a pass. */
@@ -51,7 +51,7 @@ export class ProgressTeller {
    */
   acknowledge(): void {
     if (this.untoldBytes >= TELL_BYTES) return this.tell();
-    this.appliedBytes = this.link().channel.receivedBytes;
+    this.appliedBytes = this.link().receivedBytes;
     if (this.isTurnAwaited || this.untoldBytes < UNTOLD_BYTES_MAX) return;
     this.isTurnAwaited = true;
     const link = this.link();
@@ -75,6 +75,6 @@ export class ProgressTeller {
   private get untoldBytes(): number {
     const link = this.link();
     // Each connection counts anew.
-    return link.channel.receivedBytes - (link === this.toldLink ? this.toldBytes : 0);
+    return link.receivedBytes - (link === this.toldLink ? this.toldBytes : 0);
   }
 }

@@ -9,6 +9,7 @@ import type {
 import type { Channel } from '../channel/index.ts';
 import type { Machine } from '../guestmem/index.ts';
 import type { Codec } from './codec/codec.ts';
+import type { PageChannels } from './further/page-channels.ts';
 import type { Interrupt } from './interrupt.ts';
 import type { LinkMeter } from './link-meter.ts';
 import type { OutgoingRecord } from './outgoing-record.ts';
@@ -23,6 +24,8 @@ import type { Journal } from './postcopy/journal/journal.ts';
 export interface OutgoingContext {
   readonly machine: Machine;
   readonly channel: Channel;
+  /** Where page frames go. */
+  readonly pageChannels: PageChannels;
   readonly clock: Clock;
   readonly ledger: OwnershipLedger;
   readonly log: Logger;

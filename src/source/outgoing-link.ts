@@ -1,4 +1,5 @@
 import type { Channel } from '../channel/index.ts';
+import { PageChannels } from './further/page-channels.ts';
 import { Interrupt } from './interrupt.ts';
 import { LinkMeter } from './link-meter.ts';
 import type { OutgoingContext } from './outgoing-context.ts';
@@ -6,12 +7,12 @@ import { PageSender } from './page-sender.ts';
 import { Peer } from './peer.ts';
 
 /**
- * What belongs to one connection. A migration whose connection was lost after the guest was handed
- * over goes on with another one.
+ * What belongs to one connection, and to those for pages beside it. A migration whose connection
+ * was lost after the guest was handed over goes on with another one.
  */
 export type OutgoingLink = Pick<
   OutgoingContext,
-  'channel' | 'interrupt' | 'meter' | 'peer' | 'sender' | 'sentBytes'
+  'channel' | 'pageChannels' | 'interrupt' | 'meter' | 'peer' | 'sender' | 'sentBytes'
 >;
 
 /** `before`: what the migration had until now; `sentBytes` goes on counting. */
@@ -23,14 +24,16 @@ export function openLink(
   const { clock, machine, parameters, codec } = before;
   const interrupt = new Interrupt(clock);
   const meter = new LinkMeter();
+  const pageChannels = new PageChannels(channel, meter);
   const limit = parameters.maxBandwidthBytesPerSecond;
   const sentBefore = before.sentBytes?.() ?? 0;
   return {
     channel,
+    pageChannels,
     interrupt,
     meter,
     peer: new Peer(channel, clock, interrupt, meter),
-    sender: new PageSender(machine.memory, channel, clock, interrupt, meter, codec, limit),
-    sentBytes: () => sentBefore + channel.sentBytes,
+    sender: new PageSender(machine.memory, pageChannels, clock, interrupt, meter, codec, limit),
+    sentBytes: () => sentBefore + pageChannels.sentBytes,
   };
 }

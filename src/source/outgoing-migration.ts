@@ -9,6 +9,8 @@ import {
   toSternaError,
 } from '../base/index.ts';
 import { Codec } from './codec/codec.ts';
+import { FurtherLink } from './further/further-link.ts';
+import { openLinks } from './further/open-links.ts';
 import { startLinkTimers } from './link-timers.ts';
 import type { OutgoingContext } from './outgoing-context.ts';
 import type { Connect, MigrationOutcome, OutgoingOptions } from './outgoing-contract.ts';
@@ -18,7 +20,6 @@ import { ChosenPolicy } from './policy/chosen-policy.ts';
 import { missingNeeds } from './policy/policy-table.ts';
 import { openJournal } from './postcopy/journal/open-journal.ts';
 import { PostcopyPhase } from './postcopy/postcopy-phase.ts';
-import { PreemptLink } from './postcopy/preempt-link.ts';
 import type { Spill } from './postcopy/spill/spill.ts';
 import { advisePostcopy, precopy } from './precopy/precopy.ts';
 import { prepareCache, resizeCache } from './precopy/prepare-cache.ts';
@@ -45,7 +46,7 @@ export class OutgoingMigration {
   private readonly connect: Connect | undefined;
   private readonly spill: Spill | undefined;
   private postcopy: PostcopyPhase | undefined;
-  private preempt: PreemptLink | undefined;
+  private preempt: FurtherLink | undefined;
   private postcopyWanted = false;
   private readonly taken: Deferred<number> = deferred();
 
@@ -99,6 +100,7 @@ export class OutgoingMigration {
     });
     record.policy = this.policy;
     record.codec = codec;
+    record.multifd = this.context.pageChannels;
     this.handOver = new HandOver(this.context, options.reached);
   }
 
@@ -223,7 +225,8 @@ export class OutgoingMigration {
     await setUp(context);
     // While the guest runs here there is no need to do without it.
     if (context.capabilities['postcopy-preempt'] && this.connect !== undefined)
-      this.preempt = await PreemptLink.open(context, this.connect);
+      this.preempt = await FurtherLink.open(context, this.connect, 'preempt');
+    context.pageChannels.add(await openLinks(context, this.connect));
     record.setupTimeMs = clock.nowMs() - startMs;
     context.interrupt.throwIfRaised();
     const rest = await this.goBeforeTheSwitch();
@@ -239,6 +242,7 @@ export class OutgoingMigration {
       downtime.mark('verify');
     }
     const isLinked = await this.grant(downtime);
+    context.pageChannels.close();
     const link =
       this.postcopy === undefined ? isLinked && context : await this.serve(this.postcopy);
     if (promised === undefined) this.preempt?.destroy();
@@ -336,6 +340,7 @@ export class OutgoingMigration {
     record.status = cause.code === 'E_CANCELLED' ? 'cancelled' : 'failed';
     skipVerify(link, error.message);
     this.preempt?.destroy();
+    this.context.pageChannels.destroy();
     peer.finish();
     channel.destroy(cause);
     log.warn({

@@ -76,6 +76,8 @@ export class OutgoingRecord {
   lastSyncMs: number;
   /** What is compressed. */
   codec: { info(): CodecInfo } | undefined;
+  /** Further connections for pages. */
+  multifd: { readonly furtherBytes: number } | undefined;
   /** Since pre-copy began. */
   throttle: { info(): ThrottleInfo | undefined } | undefined;
   /** Of the last round. */
@@ -196,6 +198,7 @@ export class OutgoingRecord {
       dirtySyncCount: this.dirtySyncCount,
       bitsPerSecond: spanMs > 0 ? (wireBytes * 8 * 1000) / spanMs : 0,
       pagesPerSecond: spanMs > 0 ? (pages * 1000) / spanMs : (record?.sentPages ?? 0),
+      multifdBytes: this.multifd?.furtherBytes ?? 0,
       precopyBytes: this.precopyBytes ?? sentBytes,
       downtimeBytes:
         this.precopyBytes === undefined ? 0 : (this.grantedBytes ?? sentBytes) - this.precopyBytes,

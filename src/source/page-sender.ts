@@ -12,6 +12,7 @@ import { FrameOrder } from './codec/frame-order.ts';
 import type { LinkState } from './codec/link-use.ts';
 import { StagingSlots } from './codec/staging-slots.ts';
 import { addCompressed, addFrame, type PageTotals } from './counters.ts';
+import type { PageChannels } from './further/page-channels.ts';
 import type { Interrupt } from './interrupt.ts';
 import type { LinkMeter } from './link-meter.ts';
 import type { BatchOptions, PageSupply } from './precopy/page-supply.ts';
@@ -21,13 +22,13 @@ import { SendPace } from './send-pace.ts';
 const EMPTY_RUN_ENTRIES_MAX = BATCH_PAGES_MAX;
 
 /**
- * Writes pages to the channel: one kernel call and one write a frame, straight from the staging
+ * Writes pages to the channels: one kernel call and one write a frame, straight from the staging
  * slot in shared memory. Between frames it yields to the event loop once, or a peer that keeps up
  * would never be heard (docs/adr/0003).
  */
 export class PageSender {
   private readonly memory: GuestMemory;
-  private readonly channel: Channel;
+  private readonly channels: PageChannels;
   private readonly clock: Clock;
   private readonly interrupt: Interrupt;
   private readonly meter: LinkMeter;
@@ -44,7 +45,7 @@ export class PageSender {
 
   constructor(
     memory: GuestMemory,
-    channel: Channel,
+    channels: PageChannels,
     clock: Clock,
     interrupt: Interrupt,
     meter: LinkMeter,
@@ -52,7 +53,7 @@ export class PageSender {
     limitBytesPerSecond: number,
   ) {
     this.memory = memory;
-    this.channel = channel;
+    this.channels = channels;
     this.clock = clock;
     this.interrupt = interrupt;
     this.meter = meter;
@@ -69,7 +70,7 @@ export class PageSender {
 
   /** Bytes sent and not yet acknowledged. */
   get inFlightBytes(): number {
-    return Math.max(0, this.channel.sentBytes - this.meter.acknowledgedBytes);
+    return Math.max(0, this.channels.sentBytes - this.meter.acknowledgedBytes);
   }
 
   /**
@@ -271,11 +272,11 @@ export class PageSender {
   }
 
   private hasSlot(block: RamBlock): boolean {
-    return this.slots.hasFree(block, this.codec.isAhead);
+    return this.slots.hasFree(block, this.codec.isAhead || this.channels.isShared);
   }
 
   private windowIsFull(): boolean {
-    return this.channel.duplex && this.inFlightBytes >= this.pace.windowBytes;
+    return this.channels.duplex && this.inFlightBytes >= this.pace.windowBytes;
   }
 
   /** One frame of the pages on the list of the block. */
@@ -333,7 +334,7 @@ export class PageSender {
   }
 
   private linkState(limited: boolean): LinkState {
-    return this.pace.linkState(limited, this.channel.sentBytes);
+    return this.pace.linkState(limited, this.channels.sentBytes);
   }
 
   /** Waits until every frame has been given to the channel. */
@@ -365,15 +366,16 @@ export class PageSender {
     frame: { bodyBytes: number; checkedBytes: number; checkedCrc: number },
   ): void {
     this.pace.take(FRAME_HEADER_BYTES + frame.bodyBytes);
-    const sent = this.channel.sendSlot(block.slot(slot), {
+    const sent = this.channels.sendSlot(block.slot(slot), {
       type,
       block: block.layout.index,
       ...frame,
     });
-    this.meter.sent(this.channel.sentBytes, this.clock.nowMs());
+    this.meter.sent(this.channels.sentBytes, this.clock.nowMs());
     sent.then(
       () => {
-        if (!this.channel.duplex) this.meter.delivered(this.channel.sentBytes, this.clock.nowMs());
+        if (!this.channels.duplex)
+          this.meter.delivered(this.channels.sentBytes, this.clock.nowMs());
         this.release(block, slot);
       },
       (error) => this.interrupt.raise(error),

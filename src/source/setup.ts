@@ -3,6 +3,11 @@ import { encodeHello, PROTOCOL_VERSION, rehearseSwitch } from '../protocol/index
 import type { OutgoingContext } from './outgoing-context.ts';
 
 export const SOFTWARE = 'sterna';
+/** Capabilities that a user switches on and the destination must have. */
+const ON_WIRE = [
+  ...(['xbzrle', 'validate-uuid', 'postcopy-ram', 'postcopy-preempt'] as const),
+  ...(['multifd', 'x-postcopy-journal'] as const),
+] as const;
 /** A capability of the wire alone: `x-codec` says whether a user wants it. */
 const LZ4 = 'x-lz4';
 /** Another one: deltas of missing pages. QEMU has none in post-copy. */
@@ -83,8 +88,7 @@ async function measureRoundTrip(context: OutgoingContext): Promise<void> {
 
 /** Those that the destination must have. */
 function wantedCapabilities({ capabilities, parameters }: OutgoingContext): readonly string[] {
-  const onWire = ['xbzrle', 'validate-uuid', 'postcopy-ram', 'postcopy-preempt'] as const;
-  const names = [...onWire, 'x-postcopy-journal' as const].filter((name) => capabilities[name]);
+  const names = ON_WIRE.filter((name) => capabilities[name]);
   return isLz4Forced(parameters) ? [...names, LZ4] : names;
 }
 
@@ -136,6 +140,10 @@ function journalParameters(parameters: OutgoingContext['parameters']): Record<st
 
 /** Throws E_CONFIG_INVALID for settings that cannot be kept together. */
 export function refuseCombination({ parameters, capabilities, channel }: OutgoingContext): void {
+  if (capabilities.multifd && !channel.duplex) {
+    const text = 'A file has one stream: multifd needs a destination';
+    throw new SternaError('E_CONFIG_INVALID', text, { detail: { capability: 'multifd' } });
+  }
   if (!capabilities['postcopy-ram']) {
     if (parameters.mode !== 'precopy' || parameters.timeoutAction !== 'postcopy') return;
     throw new SternaError('E_CONFIG_INVALID', 'Post-copy at the timeout needs postcopy-ram', {

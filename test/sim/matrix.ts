@@ -27,6 +27,23 @@ export const MODES: readonly (readonly [string, Options])[] = [
   // A downtime limit that takes a few passes to meet.
   ['precopy', { parameters: { mode: 'precopy', downtimeLimitMs: 5, timeoutMs: 20 } }],
   ['stop', { parameters: { mode: 'stop', verify: 'strict' } }],
+  // Enough pages for more than one frame, before the switch and in it.
+  [
+    'stop over several connections',
+    {
+      multifdChannels: 2,
+      guest: { ...SMALL_HISTORY.guest, touchedPages: 600 },
+      parameters: { mode: 'stop' },
+    },
+  ],
+  [
+    'precopy over several connections',
+    {
+      multifdChannels: 2,
+      guest: { ...SMALL_HISTORY.guest, touchedPages: 600, hotPages: 300 },
+      parameters: { mode: 'precopy', downtimeLimitMs: 5, timeoutMs: 20 },
+    },
+  ],
   // A guest that faults while pages are pushed, slowly.
   ['postcopy', { guest: busy, parameters: { mode: 'postcopy', ...slowly(4e6) } }],
   ['postcopy with a journal', journaled],

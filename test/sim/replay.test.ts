@@ -42,6 +42,7 @@ test('planHistory() draws every kind of fault, mode and verification', () => {
   expect(seen(({ breaks }) => breaks.length)).toEqual(new Set([0, 1, 2, 3]));
   expect(seen(({ preempt, recovery }) => `${preempt} ${recovery.connects}`).size).toBe(4);
   expect(seen(({ journal, operator }) => `${journal} ${operator}`).size).toBe(6);
+  expect(seen(({ multifdChannels }) => multifdChannels)).toEqual(new Set([0, 1, 2, 5]));
   expect(seen(({ guest }) => guest.blockPages.length)).toEqual(new Set([1, 2, 3]));
   for (const { guest } of plans) {
     expect(guest.blockPages.reduce((sum, pages) => sum + pages, 0)).toBe(4096);

@@ -53,4 +53,5 @@ export const SMALL_HISTORY = {
   hops: 0,
   journal: false,
   operator: 'resumes',
+  multifdChannels: 0,
 } as const satisfies HistoryOptions;

@@ -52,6 +52,8 @@ export interface PairOptions {
   /** Where the parameter `policy` is a path. */
   readonly policyModule?: PolicyModule;
   readonly link?: Omit<MemoryPairOptions, 'clock' | 'faults'>;
+  /** Where further connections differ from the first. */
+  readonly furtherLink?: Omit<MemoryPairOptions, 'clock' | 'faults'>;
   /**
    * Called for each frame; what it returns happens to it. A place for whatever a test does at that
    * moment.
@@ -205,6 +207,7 @@ export class EnginePair {
     const channels = memoryChannelPair({
       latencyMs: 0.1,
       ...options.link,
+      ...(connection > 0 ? options.furtherLink : {}),
       clock,
       faults: (direction, _index, header) => {
         const name = messageName(header.type);

@@ -16,6 +16,11 @@ import { outcomeOf } from '../migration/outcome.ts';
 import { runMigration, runResumed } from '../migration/run-migration.ts';
 import { compMethodsOption, compressionRequest } from '../options/compression-options.ts';
 import {
+  type ParallelOptions,
+  parallelRequest,
+  withParallelOptions,
+} from '../options/parallel-options.ts';
+import {
   MODES,
   modeOf,
   postcopyRequest,
@@ -33,7 +38,7 @@ import { closingReport } from '../report/closing-report.ts';
 import { scoreReport, shortPlanReport } from '../report/plan-report.ts';
 import type { AddCommand } from './command.ts';
 
-interface MigrateOptions extends QmpOption, PlannableOptions {
+interface MigrateOptions extends QmpOption, PlannableOptions, ParallelOptions {
   readonly plan?: true;
   readonly verbose?: true;
   readonly autoConverge?: true;
@@ -57,7 +62,7 @@ export const addMigrate: AddCommand = (program, context, run) => {
       'Moves the guest of the agent behind --qmp to the destination that listens at URI.',
     )
     .argument('[uri]', 'tcp:HOST:PORT, or file:PATH', parseMigrationUri);
-  withPostcopyOptions(withQmpOption(command))
+  withPostcopyOptions(withParallelOptions(withQmpOption(command)))
     .addOption(new Option('--mode <mode>', 'how the RAM moves').choices(MODES).default('precopy'))
     .addOption(
       new Option('--plan', 'measure the link and the guest first, and do what is best').conflicts(
@@ -122,6 +127,7 @@ function requestOf(uri: string, options: MigrateOptions): MigrationRequest {
     policy: options.policy,
     autoConverge: options.autoConverge,
     ...postcopyRequest(uri, options),
+    ...parallelRequest(uri, options),
     postcopySpill: options.postcopySpill,
     postcopyJournal: options.postcopyJournal,
     postcopyJournalMebibytes: options.postcopyJournalBandwidth,

@@ -18,6 +18,9 @@ export interface MigrationRequest {
   readonly codec?: CodecChoice | undefined;
   /** Whether post-copy may follow; `preempt`: with a connection for what vCPUs wait for. */
   readonly postcopy?: 'off' | 'on' | 'preempt' | undefined;
+  /** Several connections for pages, and how many. */
+  readonly parallel?: boolean | undefined;
+  readonly parallelConnections?: number | undefined;
   readonly postcopyBandwidthMebibytes?: number | undefined;
   /** In mode `hybrid`. */
   readonly postcopyAfterPasses?: number | undefined;
@@ -57,7 +60,7 @@ interface CapabilityState {
 
 /** The argument of `migrate-set-capabilities`. */
 export function capabilitiesOf(request: MigrationRequest): readonly CapabilityState[] {
-  const { compression, postcopy, postcopyJournal, autoConverge } = request;
+  const { compression, postcopy, postcopyJournal, autoConverge, parallel } = request;
   const states: CapabilityState[] = [{ capability: 'events', state: true }];
   if (compression !== undefined) {
     states.push({ capability: 'xbzrle', state: compression === 'xbzrle' });
@@ -70,6 +73,7 @@ export function capabilitiesOf(request: MigrationRequest): readonly CapabilitySt
     states.push({ capability: 'postcopy-preempt', state: postcopy === 'preempt' });
   }
   if (autoConverge) states.push({ capability: 'auto-converge', state: true });
+  if (parallel !== undefined) states.push({ capability: 'multifd', state: parallel });
   if (postcopyJournal !== undefined) {
     states.push({ capability: 'x-postcopy-journal', state: postcopyJournal });
   }
@@ -80,6 +84,7 @@ export function capabilitiesOf(request: MigrationRequest): readonly CapabilitySt
 export function parametersOf(request: MigrationRequest): Readonly<Record<string, number | string>> {
   const { bandwidthMebibytes, downtimeMs, xbzrleCacheBytes, codec, verify } = request;
   const { postcopyBandwidthMebibytes, postcopyAfterPasses, postcopySpill } = request;
+  const { parallelConnections } = request;
   return {
     // Mode and timeout belong to one migration: a retry must not inherit those of the last one
     // unseen.
@@ -95,6 +100,7 @@ export function parametersOf(request: MigrationRequest): Readonly<Record<string,
     ...(postcopyAfterPasses === undefined
       ? {}
       : { 'x-postcopy-after-passes': postcopyAfterPasses }),
+    ...(parallelConnections === undefined ? {} : { 'multifd-channels': parallelConnections }),
     ...(downtimeMs === undefined ? {} : { 'downtime-limit': downtimeMs }),
     ...(xbzrleCacheBytes === undefined ? {} : { 'xbzrle-cache-size': xbzrleCacheBytes }),
     ...(request.policy === undefined ? {} : { 'x-policy': request.policy }),

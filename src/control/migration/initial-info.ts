@@ -52,6 +52,7 @@ export function initialInfo(start: InfoStart): MigrationInfo {
       dirtySyncCount: 0,
       bitsPerSecond: 0,
       pagesPerSecond: 0,
+      multifdBytes: 0,
       precopyBytes: 0,
       downtimeBytes: 0,
       postcopyBytes: 0,

@@ -77,7 +77,7 @@ function ramReply(info: MigrationInfo): Json {
     'dirty-sync-count': ram.dirtySyncCount,
     'postcopy-requests': info.postcopy?.requests ?? 0,
     'page-size': ram.pageBytes,
-    'multifd-bytes': 0,
+    'multifd-bytes': ram.multifdBytes,
     'pages-per-second': Math.round(ram.pagesPerSecond),
     'precopy-bytes': ram.precopyBytes,
     'downtime-bytes': ram.downtimeBytes,

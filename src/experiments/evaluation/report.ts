@@ -11,7 +11,6 @@ export type RowResult =
 
 /** What RECORDS, all of one batch, say of the scenario. Pure. */
 export function judgeRecords(scenario: Scenario, records: readonly RunRecord[]): RowResult {
-  if (scenario.notRun !== undefined) return { notRun: scenario.notRun };
   if (records.length === 0) return { notRun: 'not measured yet' };
   const failures = failuresOf(records);
   const hasRuns = records.some(({ result }) => !('failure' in result));
@@ -129,7 +128,6 @@ function mark(holds: Verdict['direction']): string {
 
 function settingsText(scenario: Scenario, records: readonly RunRecord[]): string[] {
   const { number, name, settings, criterion } = scenario;
-  if (scenario.notRun !== undefined) return [];
   const runs = Math.max(0, ...records.map(({ repetition }) => repetition));
   const smoke = records.some((record) => record.smoke) ? ' (smoke sizes)' : '';
   return [

@@ -30,7 +30,6 @@ export class Runner {
 
   /** All variants by turns, so that whatever else the machine does hits all of them. */
   async run(scenario: Scenario): Promise<readonly RunRecord[]> {
-    if (scenario.notRun !== undefined) return [];
     const { smoke, batch, machine, repetitions, onRecord } = this.options;
     const variants = Object.entries(scenario.variants({ smoke }));
     const records: RunRecord[] = [];

@@ -66,8 +66,6 @@ export interface Scenario {
   readonly settings: string;
   /** How often each variant runs, unless the command line says otherwise. */
   readonly repetitions: number;
-  /** Why it cannot be run by this version at all. */
-  readonly notRun?: string;
   /** Each variant in the order in which they run, by turns in each repetition. */
   variants(size: ScenarioSize): Readonly<Record<string, MigrationSpec>>;
   judge(runs: RunsOf): Verdict;

@@ -44,6 +44,8 @@ export interface HistoryPlan {
   /** In post-copy the destination sends back what its guest changes. */
   readonly journal: boolean;
   readonly operator: OperatorKind;
+  /** Connections for pages before the switch; 0: the one of the migration. */
+  readonly multifdChannels: number;
 }
 
 /** How a lost link comes back. */
@@ -114,6 +116,7 @@ export function planHistory(seed: number): HistoryPlan {
     // Behind all others: what a seed was before there were these, it still is.
     journal: dice.chance(0.5),
     operator: dice.pick(OPERATORS),
+    multifdChannels: dice.pick([0, 0, 1, 2, 5]),
   };
 }
 

@@ -30,6 +30,7 @@ export interface HistoryOptions {
   readonly hops?: number;
   readonly journal?: boolean;
   readonly operator?: OperatorKind;
+  readonly multifdChannels?: number;
   /** Broken parts, for tests of the checkers. */
   readonly parts?: SimulationParts;
 }

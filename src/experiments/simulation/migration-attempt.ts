@@ -196,12 +196,13 @@ export class MigrationAttempt {
       log: silentLogger(),
       migrationId: migrationIdOf(secret),
       peer: destination.name,
-      parameters: plan.parameters,
+      parameters: { ...plan.parameters, multifdChannels: Math.max(1, plan.multifdChannels) },
       capabilities: {
         ...defaultCapabilities(),
         xbzrle: plan.xbzrle,
         'postcopy-preempt': plan.preempt && plan.recovery.connects,
         'x-postcopy-journal': plan.journal,
+        multifd: plan.multifdChannels > 0 && plan.recovery.connects,
       },
       observer: { info: (info) => this.noteStatus(source, info) },
     });

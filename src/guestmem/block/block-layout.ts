@@ -1,6 +1,7 @@
 import {
   assert,
   BATCH_PAGES_MAX,
+  MULTIFD_CHANNELS_MAX,
   PAGE_BYTES,
   RAM_BLOCK_BYTES_MAX,
   VCPU_COUNT_MAX,
@@ -93,9 +94,12 @@ export const PAGE_MAP_BYTES = 2 ** 20;
 /**
  * A sender has slots 0 and 1: two keep the socket busy while the next batch is made, more gain
  * nothing (docs/adr/0003); and slots 3 and 4 while helpers of the codec have some. A loader has
- * slot 0, and slot 2 for a second connection. Slot 5 is cut into the urgent slots.
+ * slot 0, slot 2 for a second connection, and those from 5 on for the connections of multifd. The
+ * last slot is cut into the urgent slots.
  */
-export const SLOT_COUNT = 6;
+export const SECOND_SLOT = 2;
+export const MULTIFD_SLOT = 5;
+export const SLOT_COUNT = MULTIFD_SLOT + MULTIFD_CHANNELS_MAX + 1;
 /**
  * Header in front, body behind, and room for the next frame's header, which the reader reads in the
  * same call.

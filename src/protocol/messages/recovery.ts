@@ -7,10 +7,11 @@ import { UUID } from './hello-machine.ts';
 
 /**
  * `recover` asks about a migration whose link was lost, and goes on with it; `preempt` is a second
- * way for the pages that a vCPU waits for.
+ * way for the pages that a vCPU waits for, `multifd` one of several for all pages before the
+ * switch.
  */
 export type JoinRole = (typeof JOIN_ROLES)[number];
-export const JOIN_ROLES = ['recover', 'preempt'] as const;
+export const JOIN_ROLES = ['recover', 'preempt', 'multifd'] as const;
 
 /** First message of a further connection of a migration that HELLO began. */
 export interface JoinBody {
@@ -117,7 +118,7 @@ export function decodeRecovered(bytes: Uint8Array): BodyResult<RecoveredBody> {
   }));
 }
 
-/** The answer to JOIN with the role `preempt`: the connection belongs to its migration now. */
+/** The answer to JOIN in another role than `recover`: the connection belongs to its migration. */
 export function encodeAttached(): Uint8Array {
   return packBody('ATTACHED', {});
 }

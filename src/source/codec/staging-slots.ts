@@ -5,7 +5,7 @@ import type { GuestMemory, RamBlock } from '../../guestmem/index.ts';
 const SLOTS = [4, 3, 1, 0];
 /**
  * Two slots keep the socket busy while the next batch is made; a ring of more gained nothing
- * (docs/adr/0003), unless helpers of the codec have some.
+ * (docs/adr/0003), unless helpers of the codec have some, or several sockets.
  */
 const IN_USE_MAX = 2;
 
@@ -17,9 +17,9 @@ export class StagingSlots {
     this.free = memory.blocks.map(() => [...SLOTS]);
   }
 
-  /** `isAhead`: helpers have some, so that all may be used. */
-  hasFree(block: RamBlock, isAhead: boolean): boolean {
-    const max = isAhead ? SLOTS.length : IN_USE_MAX;
+  /** `mayUseAll`: more than one thread or socket has some. */
+  hasFree(block: RamBlock, mayUseAll: boolean): boolean {
+    const max = mayUseAll ? SLOTS.length : IN_USE_MAX;
     return SLOTS.length - this.of(block).length < max;
   }
 

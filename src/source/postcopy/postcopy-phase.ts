@@ -1,5 +1,6 @@
 import { type OwnershipAnswer, SternaError, toSternaError } from '../../base/index.ts';
 import { encodePostcopyEnd, type RecoveryBody } from '../../protocol/index.ts';
+import { FurtherLink } from '../further/further-link.ts';
 import type { OutgoingContext } from '../outgoing-context.ts';
 import type { Connect } from '../outgoing-contract.ts';
 import { answered } from '../setup.ts';
@@ -9,7 +10,6 @@ import { noteGuestDowntime } from '../switch/proof.ts';
 import { linkJournal } from './journal/open-journal.ts';
 import { PageRequests } from './page-requests.ts';
 import { PostcopyRecord } from './postcopy-record.ts';
-import { PreemptLink } from './preempt-link.ts';
 import type { PromisedPages } from './promised-pages.ts';
 import { PushOrder } from './push-order.ts';
 import { Reconnection } from './reconnection.ts';
@@ -37,7 +37,7 @@ export class PostcopyPhase {
   private readonly record: PostcopyRecord;
   private readonly takenUp: TakenUpPhase | undefined;
   private context: OutgoingContext;
-  private preempt: PreemptLink | undefined;
+  private preempt: FurtherLink | undefined;
   /** A second connection is being made. */
   private opening: AbortController | undefined;
   /** On second connections that are gone. */
@@ -68,7 +68,7 @@ export class PostcopyPhase {
    * Called before GRANT is sent: requests may come right behind its answer. From here on `preempt`
    * is this phase's.
    */
-  prepare(preempt: PreemptLink | undefined): void {
+  prepare(preempt: FurtherLink | undefined): void {
     this.preempt = preempt;
     linkJournal(this.context);
     this.serveRequests();
@@ -269,7 +269,7 @@ export class PostcopyPhase {
     const opening = new AbortController();
     this.opening = opening;
     try {
-      const preempt = await PreemptLink.open(context, connect, opening);
+      const preempt = await FurtherLink.open(context, connect, 'preempt', opening);
       if (this.opening !== opening) return preempt.destroy();
       this.preempt = preempt;
       this.record.preemptError = undefined;

@@ -98,7 +98,10 @@ async function ask(context: OutgoingContext): Promise<RecoveryBody> {
   });
 }
 
-/** JOIN has two answers, one for each role. Throws when the one that came is not `expected`. */
+/**
+ * JOIN has two answers, one for `recover` and one for all other roles. Throws when the one that
+ * came is not `expected`.
+ */
 export function refuseRole({ state }: Peer, expected: 'RECOVERY' | 'ATTACHED'): void {
   if ((state === 'attached') === (expected === 'ATTACHED')) return;
   const came = expected === 'ATTACHED' ? 'RECOVERY' : 'ATTACHED';

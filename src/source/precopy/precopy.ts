@@ -180,12 +180,13 @@ async function sendPass(
   dirtyPages: number,
   passMsMax = Number.POSITIVE_INFINITY,
 ): Promise<PageTotals> {
-  const { record, peer, sender, capabilities, clock } = context;
+  const { record, peer, sender, capabilities, clock, pageChannels, parameters } = context;
   const endMs = clock.nowMs() + passMsMax;
   const { totals } = record.beginPass(pass, false, dirtyPages, clock.nowMs());
   if (sender.inFlightBytes === 0) context.meter.idle(clock.nowMs());
   await peer.send('PASS_BEGIN', encodePassBegin({ pass, dirtyPages }));
   order.beginPass(pass, dirtyPages);
+  pageChannels.beginPass(dirtyPages);
   if (pass === 1) await sender.sendEmptyRuns(totals);
   const options = {
     // Nothing can be a delta in the first pass: no page was sent before.
@@ -201,6 +202,7 @@ async function sendPass(
   };
   if (order.isNeeded) await sender.sendSupplied(order, totals, options, pagesSent);
   else await sender.sendDirty(totals, options, pagesSent);
+  await pageChannels.settle(parameters.stallTimeoutMs);
   return totals;
 }
 

@@ -200,7 +200,7 @@ export class HandOver {
     // A file has it already: it is granted by its name.
     if (!channel.duplex) return;
     const sent = peer.send('GRANT', encodeGrant({ epoch: this.nextEpoch }));
-    record.grantedBytes = channel.sentBytes;
+    record.grantedBytes = this.context.sentBytes();
     await sent;
   }
 

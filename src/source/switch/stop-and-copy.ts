@@ -61,7 +61,7 @@ export async function stopAndCopy(
   await machine.pause('migration');
   context.reached('source.paused');
   downtime.mark('pause');
-  record.precopyBytes = channel.sentBytes;
+  record.precopyBytes = context.sentBytes();
   await finalSync(context);
   downtime.mark('sync');
   sendStopped(context);
@@ -95,6 +95,7 @@ export async function stopAndCopy(
   } else {
     peer.assumeAnswer();
   }
+  context.pageChannels.rest();
   downtime.mark('load');
   return promised;
 }
@@ -143,11 +144,12 @@ function sendStopped(context: OutgoingContext): void {
 }
 
 async function sendLastPages(context: OutgoingContext): Promise<void> {
-  const { record, sender, peer, capabilities, parameters, clock } = context;
+  const { record, sender, peer, capabilities, parameters, clock, pageChannels } = context;
   const pass = record.dirtySyncCount;
   const dirtyPages = record.remainingPages;
   const { totals } = record.beginPass(pass, true, dirtyPages, clock.nowMs());
   peer.post('PASS_BEGIN', encodePassBegin({ pass, dirtyPages }));
+  pageChannels.beginPass(dirtyPages);
   if (parameters.mode === 'stop') await sender.sendEmptyRuns(totals);
   // Nothing is sent after these pages, so the cache is only read.
   const encode = capabilities.xbzrle && parameters.mode !== 'stop';

@@ -12,6 +12,10 @@ class CountingLink {
   readonly told: number[] = [];
   isOpen = true;
 
+  get receivedBytes(): number {
+    return this.channel.receivedBytes;
+  }
+
   maySend(): boolean {
     return this.isOpen;
   }

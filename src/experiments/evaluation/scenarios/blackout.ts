@@ -49,19 +49,3 @@ export const blackout: Scenario = {
     };
   },
 };
-
-export const parallelSenders: Scenario = {
-  number: 18,
-  name: 'parallel-senders',
-  title: 'Several connections for pages',
-  source: 'Song et al. (PMigrate), VEE 2013',
-  published: 'total time 2.49 to 9.88 times shorter',
-  criterion: 'no gain is required on two cores and one link; it must not lose',
-  baseline: 'one connection',
-  improved: 'several connections',
-  settings: '',
-  repetitions: 0,
-  notRun: 'needs several connections for pages (multifd), which this version does not have',
-  variants: () => ({}),
-  judge: () => ({ ours: '', direction: 'none', ratio: 'none' }),
-};

@@ -1,11 +1,12 @@
 import type { Scenario } from '../scenario.ts';
-import { blackout, parallelSenders } from './blackout.ts';
+import { blackout } from './blackout.ts';
 import { cacheSweep } from './cache.ts';
 import { zeroAware } from './codec.ts';
 import { loadGenerator, memoryWriteDelta, regions } from './delta.ts';
 import { linux } from './linux.ts';
 import { approaches, flatDowntime, prePaging } from './modes.ts';
 import { ablationOfBoth, skewedReorderDelta, streamingReorderDelta } from './order.ts';
+import { parallelSenders } from './parallel.ts';
 import { policies } from './policies.ts';
 import { interactive, rateAdaptive, sessions, streaming } from './services.ts';
 import { deadline, smartStop } from './stopping.ts';

@@ -4,7 +4,7 @@ import { checkParameter, MIGRATION_CAPABILITIES, parseBytes } from '../../../../
 import { SCENARIOS } from '../../../../src/experiments/evaluation/index.ts';
 import { checkWorkloadFits, parseWorkloadSpec } from '../../../../src/guest/index.ts';
 
-const runnable = SCENARIOS.filter(({ notRun }) => notRun === undefined);
+const runnable = SCENARIOS;
 
 const INIT_SCRIPTS = readdirSync(new URL('../../../../src/cli/image/init/', import.meta.url));
 

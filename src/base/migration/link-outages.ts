@@ -1,4 +1,4 @@
-import { errorReport, type SternaError } from './errors.ts';
+import { errorReport, type SternaError } from '../errors.ts';
 import type { PostcopyInfo } from './migration-info.ts';
 
 /** The times without a link in one migration's post-copy. Both sides keep it, each for its own. */

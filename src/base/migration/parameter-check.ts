@@ -1,4 +1,4 @@
-import { SternaError } from './errors.ts';
+import { SternaError } from '../errors.ts';
 import { MIGRATION_PARAMETERS, type MigrationParameters } from './migration-parameters.ts';
 
 /** What a row of the table of parameters says. */
@@ -10,7 +10,7 @@ interface NumberParameter {
   readonly default: number;
   readonly min: number;
   readonly max: number;
-  readonly unit: 'B/s' | 'B' | 'ms' | 'passes' | '%' | 'MB/s';
+  readonly unit: 'B/s' | 'B' | 'ms' | 'passes' | '%' | 'MB/s' | 'connections';
   readonly powerOfTwo?: true;
   /** May change while a migration runs. */
   readonly live: boolean;

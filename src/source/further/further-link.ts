@@ -1,22 +1,27 @@
 import { deadline, SternaError } from '../../base/index.ts';
 import type { Channel } from '../../channel/index.ts';
-import { encodeJoin } from '../../protocol/index.ts';
+import { encodeJoin, type JoinRole } from '../../protocol/index.ts';
 import { Interrupt } from '../interrupt.ts';
 import { LinkMeter } from '../link-meter.ts';
 import type { OutgoingContext } from '../outgoing-context.ts';
 import type { Connect } from '../outgoing-contract.ts';
 import { Peer } from '../peer.ts';
-import { joinBody, refuseRole } from './recovery.ts';
+import { joinBody, refuseRole } from '../postcopy/recovery.ts';
 
 const PING_MS = 500;
 
+/** What a connection for pages alone is for. */
+type FurtherRole = Exclude<JoinRole, 'recover'>;
+
 /**
- * The second connection of `postcopy-preempt`: pages that a vCPU waits for do not queue behind
- * those that nobody waits for.
+ * A further connection of a migration, for pages alone: those that a vCPU waits for
+ * (`postcopy-preempt`), so that they do not queue behind those that nobody waits for; or its share
+ * of all pages before the switch (`multifd`).
  */
-export class PreemptLink {
+export class FurtherLink {
   readonly channel: Channel;
   private readonly peer: Peer;
+  private readonly own: Interrupt;
   private readonly stopPinging: () => void;
 
   /** When the connection breaks, so does that of `context`: what was under way may be lost. */
@@ -28,6 +33,7 @@ export class PreemptLink {
   ) {
     this.channel = channel;
     this.peer = peer;
+    this.own = own;
     this.stopPinging = clock.every(PING_MS, () => {
       peer.ping();
       peer.checkAlive(parameters.stallTimeoutMs);
@@ -36,6 +42,8 @@ export class PreemptLink {
       this.stopPinging();
       main.raise(error);
     });
+    // Whoever waits for an answer here hears of it.
+    main.onRaise((error) => own.raise(error));
   }
 
   /**
@@ -45,15 +53,16 @@ export class PreemptLink {
   static async open(
     context: OutgoingContext,
     connect: Connect,
+    role: FurtherRole,
     giveUp = new AbortController(),
-  ): Promise<PreemptLink> {
+  ): Promise<FurtherLink> {
     const { clock, interrupt, parameters } = context;
     const { signal } = giveUp;
     const limitMs = parameters.stallTimeoutMs;
-    const stop = deadline(clock, limitMs, () => giveUp.abort(noneWithin(limitMs)));
+    const stop = deadline(clock, limitMs, () => giveUp.abort(noneWithin(role, limitMs)));
     interrupt.onRaise((error) => giveUp.abort(error));
     try {
-      return await PreemptLink.attach(context, await connect(signal), signal);
+      return await FurtherLink.attach(context, await connect(signal), role, signal);
     } catch (thrown) {
       throw signal.aborted ? signal.reason : thrown;
     } finally {
@@ -64,8 +73,9 @@ export class PreemptLink {
   private static async attach(
     context: OutgoingContext,
     channel: Channel,
+    role: FurtherRole,
     giveUp: AbortSignal,
-  ): Promise<PreemptLink> {
+  ): Promise<FurtherLink> {
     const { clock, parameters } = context;
     const own = new Interrupt(clock);
     const peer = new Peer(channel, clock, own, new LinkMeter());
@@ -74,7 +84,7 @@ export class PreemptLink {
     if (giveUp.aborted) leave();
     try {
       channel.start(peer);
-      await peer.send('JOIN', encodeJoin(joinBody(context, 'preempt')));
+      await peer.send('JOIN', encodeJoin(joinBody(context, role)));
       await own.until(() => peer.state !== 'joining', parameters.stallTimeoutMs, 'ATTACHED');
       own.throwIfRaised();
       refuseRole(peer, 'ATTACHED');
@@ -85,25 +95,36 @@ export class PreemptLink {
     } finally {
       giveUp.removeEventListener('abort', leave);
     }
-    return new PreemptLink(context, channel, peer, own);
+    return new FurtherLink(context, channel, peer, own);
+  }
+
+  /** Asks now; resolves when all that was sent on it before has been applied. */
+  async settle(limitMs: number): Promise<void> {
+    const { peer, own } = this;
+    const pongs = peer.pongCount + peer.pingsUnderWay + 1;
+    peer.ping();
+    await own.until(() => peer.pongCount >= pongs, limitMs, 'answer to PING');
+  }
+
+  /** Nothing is sent on it any more, and that it breaks means nothing. */
+  rest(): void {
+    this.stopPinging();
+    this.peer.finish();
   }
 
   /** Resolves when all that was sent is delivered. */
   async close(): Promise<void> {
-    this.stopPinging();
-    this.peer.finish();
+    this.rest();
     await this.channel.end();
   }
 
   destroy(): void {
-    this.stopPinging();
-    this.peer.finish();
+    this.rest();
     this.channel.destroy(new SternaError('E_CHANNEL_RESET', 'Connection is not needed any more'));
   }
 }
 
-function noneWithin(limitMs: number): SternaError {
-  return new SternaError('E_CHANNEL_TIMEOUT', `No second connection within ${limitMs} ms`, {
-    detail: { limitMs },
-  });
+function noneWithin(role: FurtherRole, limitMs: number): SternaError {
+  const text = `No further connection (${role}) within ${limitMs} ms`;
+  return new SternaError('E_CHANNEL_TIMEOUT', text, { detail: { role, limitMs } });
 }

@@ -1,4 +1,4 @@
-import { RAM_BYTES_MAX } from './limits.ts';
+import { MULTIFD_CHANNELS_MAX, RAM_BYTES_MAX } from '../limits.ts';
 import type { ParameterDefinition } from './parameter-check.ts';
 
 /**
@@ -84,6 +84,8 @@ export interface MigrationParameters {
   vcpuDirtyLimitMegabytesPerSecond: number;
   /** `x-vcpu-dirty-limit-period`: milliseconds from one look at that to the next. */
   vcpuDirtyLimitPeriodMs: number;
+  /** `multifd-channels`: connections for pages, with the capability `multifd`. */
+  multifdChannels: number;
   /**
    * `x-codec`: what becomes LZ4: whatever arrives sooner by it (`auto`), whole pages, deltas, both,
    * or nothing.
@@ -325,6 +327,16 @@ export const MIGRATION_PARAMETERS: Readonly<Record<string, ParameterDefinition>>
     unit: 'ms',
     live: true,
   },
+  // QEMU admits 255; more than these a receiver has no place for.
+  'multifd-channels': {
+    type: 'number',
+    key: 'multifdChannels',
+    default: 2,
+    min: 1,
+    max: MULTIFD_CHANNELS_MAX,
+    unit: 'connections',
+    live: false,
+  },
   'x-codec': {
     type: 'choice',
     key: 'codec',
@@ -334,57 +346,10 @@ export const MIGRATION_PARAMETERS: Readonly<Record<string, ParameterDefinition>>
   },
 };
 
-/**
- * Capabilities that this version has, with QEMU's names; all default to off but `x-` ones that say
- * otherwise.
- */
-export const MIGRATION_CAPABILITIES: Readonly<
-  Record<string, { readonly default: boolean; readonly fixed?: true }>
-> = {
-  xbzrle: { default: false },
-  // Slows the guest down when it dirties faster than pages leave.
-  'auto-converge': { default: false },
-  // The same, but only the vCPUs that dirty more than `vcpu-dirty-limit`.
-  'dirty-limit': { default: false },
-  events: { default: false },
-  'validate-uuid': { default: false },
-  // The destination always answers on the same socket; kept for clients that ask.
-  'return-path': { default: true, fixed: true },
-  'postcopy-ram': { default: false },
-  // A second connection for the pages that a vCPU waits for.
-  'postcopy-preempt': { default: false },
-  // The destination sends back what its guest changes while pages are missing.
-  'x-postcopy-journal': { default: false },
-  // What the guest waited for is always measured.
-  'postcopy-blocktime': { default: true, fixed: true },
-};
-
-export type CapabilityName =
-  | 'xbzrle'
-  | 'auto-converge'
-  | 'dirty-limit'
-  | 'events'
-  | 'validate-uuid'
-  | 'return-path'
-  | 'postcopy-ram'
-  | 'postcopy-preempt'
-  | 'x-postcopy-journal'
-  | 'postcopy-blocktime';
-export type MigrationCapabilities = Readonly<Record<CapabilityName, boolean>>;
-
 export function defaultParameters(): MigrationParameters {
   const values: Record<string, unknown> = {};
   for (const definition of Object.values(MIGRATION_PARAMETERS))
     values[definition.key] = definition.default;
   // The table has every key of the interface; test/unit/base checks it.
   return values as unknown as MigrationParameters;
-}
-
-export function defaultCapabilities(): MigrationCapabilities {
-  const entries = Object.entries(MIGRATION_CAPABILITIES).map(([name, { default: value }]) => [
-    name,
-    value,
-  ]);
-  // The keys of the table are exactly CapabilityName; test/unit/base checks it.
-  return Object.fromEntries(entries) as MigrationCapabilities;
 }

@@ -1,5 +1,5 @@
+import type { ErrorReport, GuestOwner } from '../errors.ts';
 import type { Diagnosis, PolicyInfo, ThrottleInfo } from './convergence-info.ts';
-import type { ErrorReport, GuestOwner } from './errors.ts';
 import type { CodecChoice, MigrationMode } from './migration-parameters.ts';
 
 /** QEMU's states (reference: qapi/migration.json), those that this version can be in. */
@@ -95,6 +95,8 @@ export interface RamCounters {
   readonly dirtySyncCount: number;
   readonly bitsPerSecond: number;
   readonly pagesPerSecond: number;
+  /** On the connections of `multifd`. */
+  readonly multifdBytes: number;
   readonly precopyBytes: number;
   readonly downtimeBytes: number;
   /** Since the guest runs at the destination. */
