@@ -42,7 +42,7 @@ test('IncomingMigration in post-copy tells a stranger nothing, and nothing chang
   const hostile = hostileFrames();
   const property = fc.asyncProperty(
     wrong,
-    fc.constantFrom('recover' as const, 'preempt' as const),
+    fc.constantFrom('recover' as const, 'preempt' as const, 'multifd' as const),
     fc.array(fc.nat(9999), { maxLength: 10 }),
     async (changes, role, choices) => {
       const target = new IncomingTarget();

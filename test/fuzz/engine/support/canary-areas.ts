@@ -1,4 +1,5 @@
 import {
+  MULTIFD_SLOT,
   type RamBlock,
   SLOT_BYTES,
   SLOT_COUNT,
@@ -6,7 +7,7 @@ import {
   URGENT_SLOT_COUNT,
 } from '../../../../src/guestmem/index.ts';
 
-const PATTERN = Buffer.alloc(SLOT_COUNT * SLOT_BYTES, 0xa5);
+const PATTERN = Buffer.alloc(MULTIFD_SLOT * SLOT_BYTES, 0xa5);
 const AREA_BYTES = 2 ** 16;
 
 /**
@@ -25,10 +26,15 @@ export class CanaryAreas {
     const behindUrgent = block.urgentSlotAddress(URGENT_SLOT_COUNT - 1) + URGENT_SLOT_BYTES;
     this.areas = [
       bytes.subarray(0, 0x1000),
-      // A source has slots 0 and 1 under way, and in slot 3 the small ones; a destination 0 and 2.
+      // A source has slots 0 and 1 under way, and in the last one the small ones; a destination 0
+      // and 2. Nobody has agreed on several connections.
       ...(side === 'source'
-        ? [slots(2, 3), bytes.subarray(behindUrgent, block.slotAddress(SLOT_COUNT))]
-        : [slots(1, 2), slots(3, SLOT_COUNT)]),
+        ? [
+            slots(2, 3),
+            ...headsOfFurtherSlots(block),
+            bytes.subarray(behindUrgent, block.slotAddress(SLOT_COUNT)),
+          ]
+        : [slots(1, 2), slots(3, MULTIFD_SLOT), ...headsOfFurtherSlots(block)]),
       ...(side === 'source'
         ? []
         : [
@@ -43,4 +49,12 @@ export class CanaryAreas {
   get areIntact(): boolean {
     return this.areas.every((area) => area.equals(PATTERN.subarray(0, area.length)));
   }
+}
+
+/** Where a frame would begin; to fill and compare all of it would take most of the time. */
+function headsOfFurtherSlots(block: RamBlock): Buffer[] {
+  return Array.from({ length: SLOT_COUNT - 1 - MULTIFD_SLOT }, (_, index) => {
+    const start = block.slotAddress(MULTIFD_SLOT + index);
+    return block.bytes.subarray(start, start + AREA_BYTES);
+  });
 }
