@@ -24,7 +24,8 @@ export function openLink(
   const { clock, machine, parameters, codec } = before;
   const interrupt = new Interrupt(clock);
   const meter = new LinkMeter();
-  const pageChannels = new PageChannels(channel, meter);
+  const peer = new Peer(channel, clock, interrupt, meter);
+  const pageChannels = new PageChannels(channel, peer, interrupt, meter);
   const limit = parameters.maxBandwidthBytesPerSecond;
   const sentBefore = before.sentBytes?.() ?? 0;
   return {
@@ -32,7 +33,7 @@ export function openLink(
     pageChannels,
     interrupt,
     meter,
-    peer: new Peer(channel, clock, interrupt, meter),
+    peer,
     sender: new PageSender(machine.memory, pageChannels, clock, interrupt, meter, codec, limit),
     sentBytes: () => sentBefore + pageChannels.sentBytes,
   };

@@ -48,6 +48,33 @@ const FOUND: readonly (readonly [string, Partial<HistoryOptions>])[] = [
     'hashes are damaged after the switch, and the rest of them was taken for all',
     { fault: { kind: 'frame', fate: 'corrupt', direction: 'to-destination', at: 'VERIFY_HASHES' } },
   ],
+  [
+    'a page of a short pass came behind its newer self, which took another connection',
+    {
+      seed: 1213,
+      multifdChannels: 5,
+      xbzrle: false,
+      recordMs: 0,
+      recovery: { connects: true, connectMs: 60, resumeMs: 200 },
+      guest: {
+        ...SMALL_HISTORY.guest,
+        blockPages: [3102, 994],
+        touchedPages: 767,
+        hotPages: 736,
+        pattern: 'skewed',
+        stepMs: 1,
+        strayEvery: 100_000,
+        safepointMs: 0.05,
+      },
+      link: { ...SMALL_HISTORY.link, latencyMs: 5, bandwidthBytesPerSecond: 2e6 },
+      parameters: {
+        ...SMALL_HISTORY.parameters,
+        downtimeLimitMs: 5,
+        timeoutMs: 1500,
+        stallTimeoutMs: 4623,
+      },
+    },
+  ],
 ];
 
 describe('runHistory() breaks no rule again when', () => {

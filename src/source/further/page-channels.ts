@@ -1,7 +1,9 @@
 import { BATCH_PAGES_MAX, PAGE_BYTES } from '../../base/index.ts';
 import type { Channel, SlotFrame } from '../../channel/index.ts';
 import { MESSAGE_TYPES } from '../../protocol/index.ts';
+import type { Interrupt } from '../interrupt.ts';
 import type { LinkMeter } from '../link-meter.ts';
+import type { Peer } from '../peer.ts';
 import type { FurtherLink } from './further-link.ts';
 
 /** A pass that fits into one frame has nothing to share out. */
@@ -21,19 +23,26 @@ interface Share {
  * where its window or its losses bound it, and not the link.
  *
  * Connections do not keep each other's order. A pass has each page once, so within it there is none
- * to keep; and whoever ends a pass waits (`settle`) until all that went over further ones has been
- * applied. So what goes later, on whichever connection, is applied later, and the base of a delta
- * is there: QEMU, which only has the destination wait, refuses `xbzrle` beside `multifd`.
+ * to keep; and whoever ends a pass that was shared out waits (`settle`) until all that went over
+ * further ones has been applied, as whoever begins one does (`beginPass`) for what went over the
+ * first one before. So what goes later, on whichever connection, is applied later, and the base of
+ * a delta is there: QEMU, which only has the destination wait, refuses `xbzrle` beside `multifd`.
  * SWITCHOVER tells how many frames there were, so behind the last pages nobody waits here.
  */
 export class PageChannels implements Pick<Channel, 'duplex' | 'sentBytes' | 'sendSlot'> {
   private readonly main: Channel;
+  private readonly peer: Peer;
+  private readonly interrupt: Interrupt;
   private readonly meter: LinkMeter;
   private shares: readonly Share[] = [];
   private isSharing = false;
+  /** Pages went over the first connection that may be under way. */
+  private isMainUsed = false;
 
-  constructor(main: Channel, meter: LinkMeter) {
+  constructor(main: Channel, peer: Peer, interrupt: Interrupt, meter: LinkMeter) {
     this.main = main;
+    this.peer = peer;
+    this.interrupt = interrupt;
     this.meter = meter;
   }
 
@@ -62,17 +71,38 @@ export class PageChannels implements Pick<Channel, 'duplex' | 'sentBytes' | 'sen
 
   /**
    * So many pages follow. They are shared out when they take longer than the round trip that
-   * `settle` does.
+   * `settle` does. Rejects as that does.
    */
-  beginPass(pages: number): void {
-    const { bytesPerMs = 0, roundTripMs } = this.meter;
-    const bytesMin = Math.max(SHARED_BYTES_MIN, bytesPerMs * roundTripMs);
-    this.isSharing = this.shares.length > 0 && pages * PAGE_BYTES > bytesMin;
+  async beginPass(pages: number, limitMs: number): Promise<void> {
+    const isWorthIt = this.isWorthSharing(pages);
+    if (isWorthIt && this.isMainUsed) await this.drain(limitMs);
+    this.isSharing = isWorthIt;
+  }
+
+  /** The same in the pause, where nothing is waited for. */
+  beginLastPages(pages: number): void {
+    this.isSharing = this.isWorthSharing(pages) && !this.isMainUsed;
+  }
+
+  /**
+   * Resolves when everything that went over the first connection has been applied: the destination
+   * answers a PING in its turn. Rejects with what was raised, or E_CHANNEL_TIMEOUT.
+   */
+  async drain(limitMs: number): Promise<void> {
+    const { peer, interrupt } = this;
+    const pongs = peer.pongCount + peer.pingsUnderWay + 1;
+    peer.ping();
+    await interrupt.until(() => peer.pongCount >= pongs, limitMs, 'answer to PING');
+    this.isMainUsed = false;
   }
 
   async sendSlot(slot: Uint8Array, frame: SlotFrame): Promise<void> {
-    const share = frame.type === MESSAGE_TYPES.PAGE_BATCH ? this.next() : undefined;
-    if (share === undefined) return this.main.sendSlot(slot, frame);
+    const isPages = frame.type === MESSAGE_TYPES.PAGE_BATCH;
+    const share = isPages ? this.next() : undefined;
+    if (share === undefined) {
+      this.isMainUsed ||= isPages;
+      return this.main.sendSlot(slot, frame);
+    }
     share.isUsed = true;
     share.untakenBytes += frame.bodyBytes;
     await share.link.channel.sendSlot(slot, frame);
@@ -102,6 +132,12 @@ export class PageChannels implements Pick<Channel, 'duplex' | 'sentBytes' | 'sen
 
   destroy(): void {
     for (const { link } of this.shares) link.destroy();
+  }
+
+  private isWorthSharing(pages: number): boolean {
+    const { bytesPerMs = 0, roundTripMs } = this.meter;
+    const bytesMin = Math.max(SHARED_BYTES_MIN, bytesPerMs * roundTripMs);
+    return this.shares.length > 0 && pages * PAGE_BYTES > bytesMin;
   }
 
   /** The one that has least to do, and of several the one that has done least. */

@@ -73,7 +73,7 @@ async function passes(
     let round = rounds.describe(pass, totals, pages.written);
     let decision = await policy.decide(round);
     if (decision.action === 'stop-and-copy' && channel.duplex && drainingPays(round)) {
-      await drain(context);
+      await context.pageChannels.drain(context.parameters.stallTimeoutMs);
       const more = await endPass(context, order);
       pages = { dirtied: pages.dirtied + more.dirtied, written: pages.written + more.written };
       round = rounds.describe(pass, totals, pages.written);
@@ -186,7 +186,7 @@ async function sendPass(
   if (sender.inFlightBytes === 0) context.meter.idle(clock.nowMs());
   await peer.send('PASS_BEGIN', encodePassBegin({ pass, dirtyPages }));
   order.beginPass(pass, dirtyPages);
-  pageChannels.beginPass(dirtyPages);
+  await pageChannels.beginPass(dirtyPages, parameters.stallTimeoutMs);
   if (pass === 1) await sender.sendEmptyRuns(totals);
   const options = {
     // Nothing can be a delta in the first pass: no page was sent before.
@@ -204,16 +204,6 @@ async function sendPass(
   else await sender.sendDirty(totals, options, pagesSent);
   await pageChannels.settle(parameters.stallTimeoutMs);
   return totals;
-}
-
-/**
- * Resolves when the destination has applied everything that was sent: it answers a PING in its
- * turn.
- */
-async function drain({ peer, interrupt, parameters }: OutgoingContext): Promise<void> {
-  const pongs = peer.pongCount + peer.pingsUnderWay + 1;
-  peer.ping();
-  await interrupt.until(() => peer.pongCount >= pongs, parameters.stallTimeoutMs, 'answer to PING');
 }
 
 /** A wait of the interrupt ends at each frame that was taken, so it is repeated. */

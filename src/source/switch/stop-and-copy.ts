@@ -149,7 +149,7 @@ async function sendLastPages(context: OutgoingContext): Promise<void> {
   const dirtyPages = record.remainingPages;
   const { totals } = record.beginPass(pass, true, dirtyPages, clock.nowMs());
   peer.post('PASS_BEGIN', encodePassBegin({ pass, dirtyPages }));
-  pageChannels.beginPass(dirtyPages);
+  pageChannels.beginLastPages(dirtyPages);
   if (parameters.mode === 'stop') await sender.sendEmptyRuns(totals);
   // Nothing is sent after these pages, so the cache is only read.
   const encode = capabilities.xbzrle && parameters.mode !== 'stop';

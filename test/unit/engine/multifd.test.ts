@@ -136,6 +136,26 @@ describe('multifd', () => {
     expect(ran.batches.slice(1).every((count) => count > 0)).toBe(true);
   });
 
+  test('shares nothing out before what went the other way has been applied', async () => {
+    let round = 0;
+    const ran = await run({
+      parameters: { downtimeLimitMs: 0.001, reorder: 'off' },
+      // Whatever goes over the first connection comes late.
+      link: { latencyMs: (nowMs) => (nowMs > 5001 ? 30 : 0.1) },
+      furtherLink: { latencyMs: 0.1 },
+      sourceHooks: {
+        beforeFlip: (machine) => {
+          round += 1;
+          // A short pass, and a long one of the same pages.
+          if (round === 2) dirtyWholly(machine, round, 50);
+          if (round === 3) dirtyWholly(machine, round, 550);
+        },
+      },
+    });
+    expectWhole(ran);
+    expect(ran.batches.every((count) => count > 0)).toBe(true);
+  });
+
   test.each([
     ['stop', 'strict'],
     ['stop', 'after'],
