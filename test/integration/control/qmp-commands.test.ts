@@ -156,6 +156,7 @@ describe('QMP commands', () => {
         { capability: 'return-path', state: true },
         { capability: 'postcopy-ram', state: false },
         { capability: 'postcopy-preempt', state: false },
+        { capability: 'multifd', state: false },
         { capability: 'x-postcopy-journal', state: false },
         { capability: 'postcopy-blocktime', state: true },
       ]);
