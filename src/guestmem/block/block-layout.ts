@@ -93,7 +93,8 @@ export const PAGE_MAP_BYTES = 2 ** 20;
 /**
  * A sender has slots 0 and 1: two keep the socket busy while the next batch is made, more gain
  * nothing (docs/adr/0003); and slots 3 and 4 while helpers of the codec have some. A loader has
- * slot 0, and slot 2 for a second connection. Slot 5 is cut into the urgent slots.
+ * slot 0, and slot 2 for a second connection. Slot 5 is cut into the urgent slots; before post-copy
+ * a `ChangeProbe` works there.
  */
 export const SLOT_COUNT = 6;
 /**
