@@ -285,6 +285,16 @@ test('hybrid sends the missing pages as deltas, where the cache has them', async
   expect(delta.wireBytes).toBeLessThan(plain.wireBytes - 3000 * PAGE_BYTES);
 });
 
+test('hybrid with LZ4 is recommended where pages pack well, and pre-copy does not end', async () => {
+  const trace = sweep({ ...PACKING, ramPages: RAM_PAGES, hotPages: 4096, pagesPerInterval: 400 });
+  const { recommendation } = await makePlan({
+    trace,
+    link: { bytesPerMs: PAGES_PER_MS * WIRE_PAGE_BYTES, roundTripMs: 0 },
+    parameters: { ...defaultPlanParameters(), downtimeLimitMs: 50 },
+  });
+  expect(recommendation).toMatchObject({ mode: 'hybrid', codec: 'lz4' });
+});
+
 test("a user's own policy decides, and gives way to auto when it is of no use", async () => {
   const trace = sweep({ ramPages: 4096, hotPages: 256, pagesPerInterval: 2 });
   const link = { bytesPerMs: 40_000, roundTripMs: 0 };
