@@ -1,6 +1,6 @@
-// npm run bench [-- NAME...] [--smoke] [--record [--force]]
+// npm run bench [-- NAME...] [--row=ROW] [--smoke] [--record [--force]]
 // Prints one JSON line for each result, with machine and commit; --record also appends it to bench/results/,
-// unless the tree has changes or the machine is busy.
+// unless the tree has changes or the machine is busy. --row: that row alone of a bench that has named ones.
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describeMachine, unfitToRecord } from '../dist/experiments/measuring/index.js';
@@ -50,6 +50,17 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 
+const row = options.find((option) => option.startsWith('--row='))?.slice('--row='.length);
+const chosen = BENCHES.filter(
+  ({ name, rows }) =>
+    (names.length === 0 || names.includes(name)) && (row === undefined || rows?.includes(row)),
+);
+if (chosen.length === 0) {
+  const rows = BENCHES.flatMap(({ name, rows = [] }) => rows.map((each) => `${name}: ${each}`));
+  process.stderr.write(`No such row: ${row}. There are: ${rows.join(', ')}\n`);
+  process.exit(2);
+}
+
 const machine = describeMachine();
 const results = fileURLToPath(new URL('results/', import.meta.url));
 const unfit = recording && !options.includes('--force') ? unfitToRecord(machine) : undefined;
@@ -59,10 +70,10 @@ if (unfit !== undefined) {
 }
 if (recording) mkdirSync(results, { recursive: true });
 
-for (const bench of BENCHES) {
-  if (names.length > 0 && !names.includes(bench.name)) continue;
+for (const bench of chosen) {
   await bench.run({
     smoke,
+    row,
     record(result) {
       const line = JSON.stringify({
         bench: bench.name,

@@ -19,48 +19,58 @@ const TARGETS = { total: 0.2, data: 0.15, downtimeFactor: 2 };
 
 /** A row of the table. `rateMib`: max-bandwidth, 0 for none. */
 const CASES = [
-  { guest: 'idle', workload: 'idle,fill=64M', flags: [] },
+  { row: 'idle', guest: 'idle', workload: 'idle,fill=64M', flags: [] },
   {
+    row: 'below',
     guest: '2,000 pages/s over 8 MiB (below the link)',
     workload: 'memwrite,fill=64M,hot=8M,rate=2000',
     flags: [],
   },
   {
+    row: 'near',
     guest: '8,000 pages/s over 16 MiB (near the link)',
     workload: 'memwrite,fill=64M,hot=16M,rate=8000',
     flags: [],
   },
   {
+    row: 'deltas',
     guest: '20,000 pages/s over 16 MiB (above the link)',
     workload: `memwrite,fill=64M,hot=16M,rate=20000,${SPARSE}`,
     flags: ['--comp-methods', 'xbzrle'],
   },
   {
+    row: 'hybrid',
     guest: '20,000 pages/s over 16 MiB (above the link)',
     workload: `memwrite,fill=64M,hot=16M,rate=20000,${SPARSE}`,
     flags: ['--mode', 'hybrid'],
   },
   {
+    row: 'hybrid-deltas',
     guest: '20,000 pages/s over 16 MiB (above the link)',
     workload: `memwrite,fill=64M,hot=16M,rate=20000,${SPARSE}`,
     flags: ['--mode', 'hybrid', '--comp-methods', 'xbzrle'],
   },
   {
+    row: 'zipf',
     guest: '8,000 pages/s, zipf over 32 MiB',
     workload: 'memwrite,fill=64M,hot=32M,rate=8000,pattern=zipf',
     flags: [],
   },
   {
-    guest: '16,000 pages/s over 32 MiB, slowed',
-    workload: 'memwrite,fill=64M,hot=32M,rate=16000',
+    row: 'auto-converge',
+    // A guest that waits between its writes is not slowed before it sleeps longer than it waits.
+    guest: 'all of a core, 3 % of it writes, over 24 MiB, slowed',
+    workload: 'memwrite,fill=48M,hot=24M,read=97,words=1024,step=4',
     flags: ['--auto-converge'],
   },
   {
+    row: 'text',
     guest: '1,000 pages/s over 8 MiB, text',
     workload: 'memwrite,fill=64M,hot=8M,rate=1000,content=text',
     flags: ['--codec', 'auto'],
   },
   {
+    row: 'postcopy',
     guest: '8,000 pages/s over 16 MiB',
     workload: 'memwrite,fill=64M,hot=16M,rate=8000',
     flags: ['--mode', 'postcopy'],
@@ -92,6 +102,11 @@ async function scored({ workload, flags, rateMib = RATE_MIB }, seconds, saved) {
   }
 }
 
+function chosenCases(smoke, only) {
+  if (only !== undefined) return CASES.filter(({ row }) => row === only);
+  return smoke ? CASES.slice(0, 1) : CASES;
+}
+
 function errorsOf(runs) {
   return {
     totalError: summary(runs.map(({ score }) => score.total.error)),
@@ -111,16 +126,18 @@ function errorsOf(runs) {
 
 export const plan = {
   name: 'plan',
-  async run({ smoke, record }) {
+  rows: CASES.map(({ row }) => row),
+  async run({ smoke, row: only, record }) {
     const directory = mkdtempSync(join(tmpdir(), 'sterna-bench-plan-'));
     try {
-      for (const row of smoke ? CASES.slice(0, 1) : CASES) {
+      for (const row of chosenCases(smoke, only)) {
         const runs = [];
         for (let count = 0; count < (smoke ? 1 : RUNS); count += 1) {
           runs.push(await scored(row, smoke ? 0.5 : SECONDS, join(directory, 'plan.json')));
         }
         const [{ plan: first, score }] = runs;
         record({
+          row: row.row,
           guest: row.guest,
           workload: row.workload,
           mode: score.row.mode,

@@ -11,6 +11,7 @@ export {
   URGENT_SLOT_BYTES,
   URGENT_SLOT_COUNT,
 } from './block/block-layout.ts';
+export { type ChangedPages, ChangeProbe } from './block/change-probe.ts';
 export {
   type CompressRequest,
   compressBody,

@@ -54,11 +54,20 @@ export type LimitingFactor = 'none' | 'working-set' | 'dirty-rate' | 'max-bandwi
 
 export interface Advice {
   /** What to do, by the name of what one sets: a parameter, a capability, `wait`. */
-  readonly action: 'wait' | 'max-bandwidth' | 'auto-converge' | 'postcopy-ram' | 'downtime-limit';
+  readonly action: AdviceAction;
   readonly predictedDowntimeMs: number;
-  /** Of the whole migration, from its begin. */
+  /** Of the whole migration, from its begin; of `xbzrle` and `x-codec`, of one begun anew. */
   readonly predictedTotalMs: number;
 }
+
+export type AdviceAction =
+  | 'wait'
+  | 'max-bandwidth'
+  | 'xbzrle'
+  | 'x-codec'
+  | 'auto-converge'
+  | 'postcopy-ram'
+  | 'downtime-limit';
 
 /** A dirty limit of one vCPU, and what it does. */
 export interface VcpuDirtyLimit {

@@ -6,6 +6,8 @@ import { formatDuration, formatMs, formatRate } from './format.ts';
 const ADVICE: Readonly<Record<string, string>> = {
   wait: 'wait',
   'max-bandwidth': 'a higher max-bandwidth',
+  xbzrle: '--comp-methods xbzrle from the beginning',
+  'x-codec': '--codec auto from the beginning',
   'auto-converge': '--auto-converge',
   'postcopy-ram': 'post-copy',
   'downtime-limit': 'a pause now',

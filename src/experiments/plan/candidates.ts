@@ -10,7 +10,9 @@ const CANDIDATES: readonly PlanCandidate[] = [
   { mode: 'precopy', codec: 'raw', slowing: 'auto-converge' },
   { mode: 'precopy', codec: 'raw', slowing: 'dirty-limit' },
   { mode: 'hybrid', codec: 'raw' },
+  { mode: 'hybrid', codec: 'lz4' },
   { mode: 'hybrid', codec: 'xbzrle' },
+  { mode: 'hybrid', codec: 'xbzrle+lz4' },
   { mode: 'postcopy', codec: 'raw' },
   { mode: 'postcopy', codec: 'lz4' },
 ];

@@ -3,13 +3,13 @@ import type { Trace } from '../../guestmem/index.ts';
 import type { PolicyModule } from '../../source/index.ts';
 import { candidates } from './candidates.ts';
 import { askedPolicy } from './model/asked-policy.ts';
+import { meterExcess } from './model/meter-excess.ts';
 import { PageCosts } from './model/page-costs.ts';
 import { TraceGuest } from './model/trace-guest.ts';
 import { planParametersOf } from './plan-parameters.ts';
 import {
   type Codec,
   DEFAULT_COSTS,
-  METER_EXCESSES,
   type PlanCandidate,
   type PlanCosts,
   type PlanLink,
@@ -18,6 +18,9 @@ import {
 } from './plan-setup.ts';
 import { recommend } from './recommendation.ts';
 import { type SimulatedMigration, simulateMigration } from './simulate.ts';
+
+/** Of each row, from as many points of the trace. */
+const SIMULATIONS = 5;
 
 /** The middle of several simulations that began at different points of the trace. */
 export interface Range {
@@ -112,9 +115,10 @@ export async function makePlan(options: PlanOptions): Promise<Plan> {
   const rows: PlanRow[] = [];
   for (const candidate of candidates({ xbzrleCacheBytes, isCacheFixed, ...figures })) {
     const runs: SimulatedMigration[] = [];
-    for (const [index, meterExcess] of METER_EXCESSES.entries()) {
-      const startMs = (guest.spanMs * index) / METER_EXCESSES.length;
-      const run = await simulateMigration({ ...common, candidate, meterExcess, startMs });
+    for (let part = 0; part < SIMULATIONS; part += 1) {
+      const startMs = (guest.spanMs * part) / SIMULATIONS;
+      const excess = meterExcess(trace, part, SIMULATIONS);
+      const run = await simulateMigration({ ...common, candidate, meterExcess: excess, startMs });
       runs.push(run);
       // From elsewhere in the trace it would be as long, and no better.
       if (run.outcome === 'endless') break;
@@ -141,7 +145,10 @@ function rowOf(
 ): PlanRow {
   const worst = runs.find(({ outcome }) => outcome !== 'completed')?.outcome ?? 'completed';
   const range = (of: (run: SimulatedMigration) => number) => rangeOf(runs.map(of));
-  const downtimeMs = range((run) => run.downtimeMs);
+  const downtimeMs = byFactors(
+    range((run) => run.downtimeMs),
+    runs,
+  );
   return {
     mode,
     codec,
@@ -165,6 +172,18 @@ function rangeOf(values: readonly number[]): Range {
     expected: at(Math.floor(sorted.length / 2)),
     high: at(sorted.length - 1),
   };
+}
+
+/**
+ * A downtime is off by a factor. Near its limit it is chance whether a round stops or goes on, and
+ * then there are two, of which the middle of the factors is the best guess.
+ */
+function byFactors(range: Range, runs: readonly SimulatedMigration[]): Range {
+  if (range.low <= 0) return range;
+  const logs = runs.reduce((sum, { downtimeMs }) => sum + Math.log(downtimeMs), 0);
+  // Of equal ones the mean may be off by a rounding.
+  const expected = Math.min(range.high, Math.max(range.low, Math.exp(logs / runs.length)));
+  return { ...range, expected };
 }
 
 function figuresOf(trace: Trace, guest: TraceGuest, pages: PageCosts): GuestFigures {

@@ -54,20 +54,14 @@ export interface PlanCosts {
 
 export const DEFAULT_COSTS: PlanCosts = {
   setupMs: 160,
-  switchMs: 10,
-  pageMs: 0.005,
+  switchMs: 8,
+  pageMs: 0.006,
   deltaMs: 0.005,
   lz4Ms: 0.012,
   lz4Helpers: 1,
   pushMsPerPage: 0.015,
   faultMs: 0.3,
 };
-
-/**
- * The link meter takes the highest rate of the last two seconds, and a rate limiter lets up to half
- * as much more through when it was woken late: how far the one sees beyond the other is chance.
- */
-export const METER_EXCESSES: readonly number[] = [1, 1.15, 1.3, 1.4, 1.5];
 
 /** One way to migrate. */
 export interface PlanCandidate {

@@ -88,6 +88,8 @@ class Simulation {
   private slowedMs = 0;
   private wireBytes = 0;
   private lastPassMs = 0;
+  /** As it was when the throttle was last changed. */
+  private steady = { passes: 0, elapsedMs: 0, wireBytes: 0 };
 
   constructor(setup: SimulationSetup) {
     const { guest, candidate, parameters, startMs, pages, costs, ramBlocks } = setup;
@@ -146,17 +148,28 @@ class Simulation {
       }
       this.link.paceBytesPerMs = (decision.bytesPerSecond ?? 0) / 1000;
       passMsMax = decision.passMsMax;
-      this.throttlePercent =
-        this.vcpuLimits?.next(round) ?? decision.throttlePercent ?? this.throttlePercent;
+      this.throttle(
+        this.vcpuLimits?.next(round) ?? decision.throttlePercent ?? this.throttlePercent,
+      );
     }
   }
 
-  /** It would go on like that. */
+  private throttle(percent: number): void {
+    if (percent === this.throttlePercent) return;
+    const { passCount: passes, elapsedMs, wireBytes } = this;
+    this.throttlePercent = percent;
+    this.steady = { passes, elapsedMs, wireBytes };
+  }
+
+  /** It would go on like that: a guest that is slowed further from time to time does not. */
   private get isInVain(): boolean {
+    const { steady } = this;
     const { guest } = this.setup;
-    const sentPages = this.wireBytes / PAGE_BYTES;
+    const sentPages = (this.wireBytes - steady.wireBytes) / PAGE_BYTES;
+    const spanMs = this.elapsedMs - steady.elapsedMs;
     // Short passes that leave too much, and nothing will come that has not come.
-    const isOften = this.passCount >= PASSES_MAX && this.elapsedMs > TRACE_TIMES * guest.spanMs;
+    const isOften =
+      this.passCount - steady.passes >= PASSES_MAX && spanMs > TRACE_TIMES * guest.spanMs;
     const isMuch = sentPages > SENT_TIMES_MAX * guest.populated.count;
     return isOften || isMuch || this.elapsedMs > ELAPSED_MS_MAX;
   }
@@ -229,7 +242,10 @@ class Simulation {
       pass: sent.pass,
       remainingPages,
       inFlightBytes: this.link.inFlightBytes,
-      wireBytesPerPage: this.costOfRest().wireBytes / Math.max(1, remainingPages),
+      wireBytesPerPage:
+        sent.pass === 1
+          ? this.encoder.firstGuessBytes(this.link)
+          : this.costOfRest().wireBytes / Math.max(1, remainingPages),
       encodeMsPerPage: sent.encodeMs / pages,
       linkBytesPerMs: assumed > 0 ? assumed : this.link.meteredBytesPerMs,
       windowBytesPerMs: Math.min(this.link.bytesPerMs, sent.wireBytes / sent.durationMs),

@@ -95,7 +95,7 @@ export const PAGE_MAP_BYTES = 2 ** 20;
  * A sender has slots 0 and 1: two keep the socket busy while the next batch is made, more gain
  * nothing (docs/adr/0003); and slots 3 and 4 while helpers of the codec have some. A loader has
  * slot 0, slot 2 for a second connection, and those from 5 on for the connections of multifd. The
- * last slot is cut into the urgent slots.
+ * last slot is cut into the urgent slots; before post-copy a `ChangeProbe` works there.
  */
 export const SECOND_SLOT = 2;
 export const MULTIFD_SLOT = 5;

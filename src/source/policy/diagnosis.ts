@@ -1,23 +1,39 @@
 import {
   type Advice,
+  type AdviceAction,
   type Diagnosis,
   type LimitingFactor,
   PAGE_BYTES,
   type Verdict,
 } from '../../base/index.ts';
 import { expectedDowntimeMs, pageMs } from './expected-downtime.ts';
-import { type ForecastTerms, forecast, forecastTerms } from './forecast.ts';
+import { type Forecast, type ForecastTerms, forecast, forecastTerms } from './forecast.ts';
 import type { PolicyRound } from './policy.ts';
-import { trendOf, workingSetPages } from './trend.ts';
+import { dirtiedIn, trendOf, workingSetPages } from './trend.ts';
 
 /** A pass that went at this share of the user's limit was held back by it. */
 const CAPPED_SHARE = 0.9;
 /** Advice aims at passes that each leave half of the one before. */
 const AIM = 0.5;
 const THROTTLE_MAX = 99;
+/** What takes no less of the time of a page is not worth to begin anew for. */
+const ENCODER_GAIN_MIN = 0.1;
+
+/** What a page that remains would take with another encoder. */
+export interface EncodedPage {
+  /** Table entry included. */
+  readonly wireBytesPerPage: number;
+  readonly encodeMsPerPage: number;
+}
+
+/** By the encoder; absent where it is on, or where nothing was sampled. */
+export interface CompressionProspects {
+  readonly xbzrle?: EncodedPage;
+  readonly lz4?: EncodedPage;
+}
 
 /** Why a migration converges or does not, from the same figures that its policy goes by. Pure. */
-export function diagnose(round: PolicyRound): Diagnosis {
+export function diagnose(round: PolicyRound, prospects: CompressionProspects = {}): Diagnosis {
   const { history } = round;
   const last = history.at(-1);
   const eachMs = pageMs(round);
@@ -37,7 +53,7 @@ export function diagnose(round: PolicyRound): Diagnosis {
     effectiveBytesPerSecond: eachMs ? (PAGE_BYTES * 1000) / eachMs : undefined,
     requiredDowntimeMs,
     etaMs,
-    advice: terms === undefined ? [] : adviceOf(round, terms, etaMs),
+    advice: terms === undefined ? [] : adviceOf(round, terms, etaMs, prospects),
   };
 }
 
@@ -70,12 +86,13 @@ function adviceOf(
   round: PolicyRound,
   terms: ForecastTerms,
   etaMs: number | undefined,
+  prospects: CompressionProspects,
 ): readonly Advice[] {
   const { elapsedMs, overheadMs, limits, remainingPages } = round;
   const advice: Advice[] = [];
-  const add = (action: Advice['action'], outlook: { etaMs: number; pagesMs: number }) => {
+  const add = (action: AdviceAction, outlook: Forecast, beganMs = elapsedMs) => {
     const predictedDowntimeMs = outlook.pagesMs + overheadMs;
-    const predictedTotalMs = elapsedMs + outlook.etaMs + predictedDowntimeMs;
+    const predictedTotalMs = beganMs + outlook.etaMs + predictedDowntimeMs;
     advice.push({ action, predictedDowntimeMs, predictedTotalMs });
   };
   const asItIs = forecast(terms);
@@ -89,6 +106,10 @@ function adviceOf(
     const faster = forecast({ ...terms, pageMs: terms.pageMs / excess });
     if (faster !== undefined) add('max-bandwidth', faster);
   }
+  for (const [action, page] of encodersOf(prospects)) {
+    const anew = begunAnew(round, terms, page);
+    if (anew !== undefined) add(action, anew.outlook, anew.firstPassMs);
+  }
   if (!limits.allows.throttle && excess > 1 && 100 - 100 / excess <= THROTTLE_MAX) {
     const slower = forecast({ ...terms, writesPerMs: terms.writesPerMs / excess });
     if (slower !== undefined) add('auto-converge', slower);
@@ -101,4 +122,31 @@ function adviceOf(
   });
   add('downtime-limit', { etaMs: 0, pagesMs: remainingPages * terms.pageMs });
   return advice;
+}
+
+function encodersOf({ xbzrle, lz4 }: CompressionProspects) {
+  const encoders: [AdviceAction, EncodedPage][] = [];
+  if (xbzrle !== undefined) encoders.push(['xbzrle', xbzrle]);
+  if (lz4 !== undefined) encoders.push(['x-codec', lz4]);
+  return encoders;
+}
+
+/**
+ * An encoder is chosen before a migration begins, so this is another one: its first pass as it was
+ * here, and then passes with the encoder. Undefined where that does not converge either.
+ */
+function begunAnew(
+  round: PolicyRound,
+  terms: ForecastTerms,
+  { wireBytesPerPage, encodeMsPerPage }: EncodedPage,
+): { readonly firstPassMs: number; readonly outlook: Forecast } | undefined {
+  const { history, ramPages } = round;
+  const eachMs = pageMs({ ...round, wireBytesPerPage, encodeMsPerPage });
+  if (eachMs === undefined || eachMs > terms.pageMs * (1 - ENCODER_GAIN_MIN)) return undefined;
+  const first = history.find(({ pass }) => pass === 1);
+  const firstPassMs = first?.durationMs ?? ramPages * terms.pageMs;
+  const { workingSetPages: hotPages, writesPerMs } = terms;
+  const remainingPages = dirtiedIn(firstPassMs, hotPages, writesPerMs);
+  const outlook = forecast({ ...terms, pageMs: eachMs, remainingPages });
+  return outlook && { firstPassMs, outlook };
 }

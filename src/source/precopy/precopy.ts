@@ -6,6 +6,7 @@ import type { ChosenPolicy } from '../policy/chosen-policy.ts';
 import { diagnose } from '../policy/diagnosis.ts';
 import { drainingPays, expectedDowntimeMs } from '../policy/expected-downtime.ts';
 import type { EndDecision, IterateDecision, PolicyRound } from '../policy/policy.ts';
+import { CompressionProbe } from './compression-probe.ts';
 import { GuestThrottle } from './guest-throttle.ts';
 import { PageOrder } from './page-order.ts';
 import { policyLimits, Rounds } from './rounds.ts';
@@ -58,6 +59,7 @@ async function passes(
 ): Promise<AfterPrecopy> {
   const { record, clock, channel, sender } = context;
   const limits = policyLimits(context);
+  const probe = new CompressionProbe(context);
   record.remainingPages = await markEverythingDirty(context);
   record.dirtySyncCount = 1;
   const begun = await policy.begin({ ramPages: record.remainingPages, limits });
@@ -81,7 +83,9 @@ async function passes(
     }
     rounds.endPass(round);
     record.expectedDowntimeMs = expectedDowntimeMs(round);
-    record.diagnosis = diagnose(round);
+    // Not before a pause, which must not wait for it.
+    if (decision.action === 'iterate') probe.sample();
+    record.diagnosis = diagnose(round, probe.prospects(round));
     record.endPass(clock.nowMs(), pages);
     logPass(context, round, decision);
     if (decision.action === 'iterate') {

@@ -77,7 +77,7 @@ describe('sterna plan', () => {
         expect(planned).toContain(`Recommended: --mode ${mode}`);
         const plan = JSON.parse(readFileSync(saved, 'utf8')) as Plan;
         expect(plan.recommendation).toMatchObject({ mode, codec });
-        expect(plan.rows).toHaveLength(11);
+        expect(plan.rows).toHaveLength(13);
         expect(plan.link.bytesPerMs).toBeGreaterThan(0);
         expect(plan.link.roundTripMs).toBeGreaterThan(0);
         const flags = codec === 'xbzrle' ? ['--comp-methods', 'xbzrle'] : [];

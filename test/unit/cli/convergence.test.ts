@@ -45,6 +45,17 @@ test.each([
   expect(diagnosisText(viewOf(diagnosis).convergence.diagnosis!)).toMatch(expected);
 });
 
+test('diagnosisText() says what to type for a compression that would help', () => {
+  const advice = ['xbzrle', 'x-codec'].map((action) => ({
+    ...{ action, 'predicted-downtime-ms': 34, 'predicted-total-ms': 5400 },
+  }));
+  const text = diagnosisText(viewOf({ ...PLATEAU, advice }).convergence.diagnosis!);
+  expect(text).toContain(
+    'what would help: --comp-methods xbzrle from the beginning (downtime 34.0 ms',
+  );
+  expect(text).toContain('or --codec auto from the beginning (downtime 34.0 ms');
+});
+
 test('jobInfoLines() has policy, what the guest paid, and the diagnosis', () => {
   const policy = { name: 'auto', 'fallback-reason': 'decide() threw' };
   const view = viewOf(PLATEAU, { policy, throttle: { percentage: 30, 'mean-percentage': 12.5 } });

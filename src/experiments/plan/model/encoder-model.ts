@@ -5,6 +5,7 @@ import { CacheModel } from './cache-model.ts';
 import type { LinkModel } from './link-model.ts';
 import type { PageBits } from './page-bits.ts';
 import { type PageCosts, RAW_BYTES } from './page-costs.ts';
+import { TrialModel } from './trial-model.ts';
 
 export interface EncoderSetup {
   readonly codec: Codec;
@@ -20,6 +21,13 @@ export interface PageCost {
   readonly encodeMs: number;
 }
 
+interface PassCosts {
+  readonly whole: PageCost;
+  readonly delta: PageCost;
+}
+
+const NONE: PageCost = { wireBytes: 0, encodeMs: 0 };
+
 /**
  * What the pages of a pass become: whole or deltas, as they are or as LZ4. Which of them LZ4 pays
  * for is decided by the code that decides it in a migration.
@@ -29,8 +37,11 @@ export class EncoderModel {
   private readonly cache: CacheModel | undefined;
   private decision: CodecDecision | undefined;
   private age = 0;
-  private whole: PageCost = { wireBytes: 0, encodeMs: 0 };
-  private delta: PageCost = { wireBytes: 0, encodeMs: 0 };
+  private costs: PassCosts = { whole: NONE, delta: NONE };
+  /** Without LZ4, where that is looked at now and then. */
+  private plainCosts: PassCosts | undefined;
+  private readonly trial = new TrialModel();
+  private bytesPerMs = 0;
 
   constructor(setup: EncoderSetup) {
     this.setup = setup;
@@ -52,16 +63,44 @@ export class EncoderModel {
     const share = Math.min(1, delta.wireBytes / RAW_BYTES);
     const packedDelta = { wireBytes: pages.deltaBytes(lag, true), encodeMs: lz4Ms * share };
     this.decide(link, [plain, packed], [delta, packedDelta]);
-    const { frameBytesPerPage } = link;
-    this.whole = this.cost(plain, packed, this.decision?.pages, frameBytesPerPage);
-    this.delta = this.cost(delta, packedDelta, this.decision?.deltas, frameBytesPerPage);
+    const { decision } = this;
+    const costsOf = (isPacked: Pick<CodecDecision, 'pages' | 'deltas'> | undefined): PassCosts => ({
+      whole: this.cost(plain, packed, isPacked?.pages, link.frameBytesPerPage),
+      delta: this.cost(delta, packedDelta, isPacked?.deltas, link.frameBytesPerPage),
+    });
+    this.bytesPerMs = link.bytesPerMs;
+    this.costs = costsOf(decision);
+    // An encoder that takes next to nothing is not tried (`shortest`).
+    const isTried = decision !== undefined && !decision.shortest;
+    this.plainCosts =
+      isTried && (decision.pages || decision.deltas) ? costsOf(undefined) : undefined;
   }
 
-  /** A page of the pass is sent; with `keep` the cache takes it in. */
+  /** A page of the pass is sent; with `keep` the cache takes it in, and time goes by. */
   costOf(pfn: number, keep: boolean): PageCost {
+    const { plainCosts, trial } = this;
+    const isPlain = plainCosts !== undefined && keep && trial.isLooking;
+    const { delta, whole } = isPlain ? plainCosts : this.costs;
+    const cost = this.isDelta(pfn, keep) ? delta : whole;
+    if (plainCosts !== undefined && keep) {
+      trial.spend(Math.max(cost.wireBytes / this.bytesPerMs, cost.encodeMs));
+    }
+    return cost;
+  }
+
+  private isDelta(pfn: number, keep: boolean): boolean {
     const { cache, age } = this;
-    if (cache === undefined || age === 1) return this.whole;
-    return (keep ? cache.look(pfn, age) : cache.holds(pfn)) ? this.delta : this.whole;
+    if (cache === undefined || age === 1) return false;
+    return keep ? cache.look(pfn, age) : cache.holds(pfn);
+  }
+
+  /**
+   * What the engine takes a page for that is left by the first pass (precopy/remaining-cost.ts): no
+   * delta was made yet, and zeros that were there before the guest wrote tell nothing.
+   */
+  firstGuessBytes(link: LinkModel): number {
+    const isPacked = this.decision?.pages ?? false;
+    return this.setup.pages.filledBytes(isPacked) + link.frameBytesPerPage;
   }
 
   /**

@@ -29,8 +29,12 @@ export class PageCosts {
 
   /** Of a page that was populated when the trace began. */
   contentBytes(lz4: boolean): number {
-    const whole = lz4 ? ENTRY_BYTES + this.contentLz4Bytes : RAW_BYTES;
-    return this.zeroShare * ENTRY_BYTES + (1 - this.zeroShare) * whole;
+    return this.zeroShare * ENTRY_BYTES + (1 - this.zeroShare) * this.filledBytes(lz4);
+  }
+
+  /** Of such a page that does not hold zeros. */
+  filledBytes(lz4: boolean): number {
+    return lz4 ? ENTRY_BYTES + this.contentLz4Bytes : RAW_BYTES;
   }
 
   /** Of a dirty page that is sent whole. */

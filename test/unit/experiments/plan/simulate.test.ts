@@ -161,6 +161,23 @@ test('zero pages cost an entry', async () => {
   expectNear(found.wireBytes, V_BYTES / 2, 2);
 });
 
+test('zeros of the first pass say nothing of what is left after it', async () => {
+  const told: number[] = [];
+  const policy: Policy = {
+    name: 'listening',
+    decide: ({ wireBytesPerPage }) => {
+      told.push(wireBytesPerPage);
+      return { action: 'stop-and-copy', reason: 'enough' };
+    },
+  };
+  const guest = { zeroShare: 0.9, pagesPerInterval: 10 };
+  for (const codec of ['raw', 'xbzrle'] as const) {
+    await simulate(guest, { mode: 'precopy', codec }, {}, policy);
+  }
+  expect(told.length).toBeGreaterThanOrEqual(2);
+  for (const bytes of told) expectNear(bytes, WIRE_PAGE_BYTES, 1);
+});
+
 test('a page that is dirtied before its turn goes once, where reordering looks at the log', async () => {
   // All hot pages are written anew several times within the first pass.
   const guest = { pagesPerInterval: 400, hotPages: 4096 };
@@ -202,6 +219,19 @@ test('LZ4 is left alone where the encoder is slower than the link', async () => 
   expect(lz4.wireBytes).toBe(raw.wireBytes);
 });
 
+test('LZ4 is left off for two spans, to see what the link brings without it', async () => {
+  // A third of what the link needs for a page: to be tried, and well worth it.
+  const tried: PlanCosts = { ...FREE, lz4Ms: 0.03 };
+  const auto = builtInPolicy('auto') as Policy;
+  const [free, found] = [
+    await simulate(PACKING, LZ4),
+    await simulate(PACKING, LZ4, {}, auto, tried),
+  ];
+  // 80 ms of the link, in which each page takes half a page more.
+  const more = (80 * PAGES_PER_MS * PAGE_BYTES) / 2;
+  expectNear(found.wireBytes - free.wireBytes, more, 2);
+});
+
 test('LZ4 of whole pages and deltas go together', async () => {
   const guest = { ...PACKING, pagesPerInterval: 400, hotPages: 4096, deltaBytes: 100 };
   const limit = { downtimeLimitMs: 100 };
@@ -220,6 +250,16 @@ test('auto-converge slows a guest until it converges, and tells what that costs 
   expect(found.downtimeMs).toBeLessThanOrEqual(20);
   expect(found.slowdown).toBeGreaterThan(0.1);
   expect(found.passes.at(-1)?.throttlePercent).toBeGreaterThan(20);
+});
+
+test('a guest that must be slowed much is not given up while it is slowed further', async () => {
+  const guest = { pagesPerInterval: 1000, hotPages: RAM_PAGES, intervals: 110 };
+  const slowed = { ...PRECOPY, slowing: 'auto-converge' } as const;
+  const found = await simulate(guest, slowed, { downtimeLimitMs: 20 });
+  expect(found.outcome).toBe('completed');
+  expect(found.passes.at(-1)?.throttlePercent).toBeGreaterThan(80);
+  // As often as a guest is given up that is not slowed.
+  expect(found.wireBytes).toBeGreaterThan(8 * V_BYTES);
 });
 
 test('a dirty limit slows a guest to it, and no further', async () => {
@@ -243,6 +283,16 @@ test('hybrid sends the missing pages as deltas, where the cache has them', async
   const delta = await simulate(guest, { mode: 'hybrid', codec: 'xbzrle' });
   expect(delta.decision?.action).toBe('postcopy');
   expect(delta.wireBytes).toBeLessThan(plain.wireBytes - 3000 * PAGE_BYTES);
+});
+
+test('hybrid with LZ4 is recommended where pages pack well, and pre-copy does not end', async () => {
+  const trace = sweep({ ...PACKING, ramPages: RAM_PAGES, hotPages: 4096, pagesPerInterval: 400 });
+  const { recommendation } = await makePlan({
+    trace,
+    link: { bytesPerMs: PAGES_PER_MS * WIRE_PAGE_BYTES, roundTripMs: 0 },
+    parameters: { ...defaultPlanParameters(), downtimeLimitMs: 50 },
+  });
+  expect(recommendation).toMatchObject({ mode: 'hybrid', codec: 'lz4' });
 });
 
 test("a user's own policy decides, and gives way to auto when it is of no use", async () => {

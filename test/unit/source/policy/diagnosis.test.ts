@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { PAGE_BYTES } from '../../../../src/base/index.ts';
 import { diagnose, type Policy, type PolicyLimits } from '../../../../src/source/index.ts';
 import { autoPolicy } from '../../../../src/source/policy/auto.ts';
+import type { CompressionProspects } from '../../../../src/source/policy/diagnosis.ts';
 import { type ModelGuest, policyPass, ROUND, runModel } from '../../../support/policy-model.ts';
 
 /** 64 MiB, a quarter of it hot, over 12.5 MB/s: 3 raw pages a millisecond. */
@@ -19,9 +20,10 @@ function diagnosisAfter(
   passes: number,
   guest: Partial<ModelGuest>,
   limits: Partial<PolicyLimits> = {},
+  prospects: CompressionProspects = {},
 ) {
   const { rounds } = runModel(patient, { ...GUEST, ...guest }, limits, passes);
-  return diagnose(rounds.at(-1)!);
+  return diagnose(rounds.at(-1)!, prospects);
 }
 
 describe('diagnose()', () => {
@@ -107,6 +109,46 @@ describe('diagnose()', () => {
     const { advice } = diagnosisAfter(6, { linkBytesPerMs: 125_000, writesPerMs: 4 }, limits);
     expect(advice[0]?.action).toBe('max-bandwidth');
     expect(advice[0]?.predictedDowntimeMs).toBeLessThanOrEqual(300);
+  });
+
+  /** All of its hot pages in each pass. */
+  const BUSY = { writesPerMs: 60 };
+  const OTHERS = ['auto-converge', 'postcopy-ram', 'downtime-limit'];
+  const page = (wireBytesPerPage: number, encodeMsPerPage = 0) => ({
+    wireBytesPerPage,
+    encodeMsPerPage,
+  });
+
+  test('advises deltas where they would fit, for a migration begun anew', () => {
+    const { advice } = diagnosisAfter(6, BUSY, {}, { xbzrle: page(96), lz4: page(2064) });
+    expect(advice.map(({ action }) => action)).toEqual(['xbzrle', ...OTHERS]);
+    // 4096 pages of 96 bytes, and the switch itself; after a pass of all RAM as it was.
+    const downtimeMs = (4096 * 96) / 12_500 + 3;
+    const firstMs = (16_384 * 4112) / 12_500;
+    expect(advice[0]!.predictedDowntimeMs / downtimeMs).toBeCloseTo(1, 2);
+    expect(advice[0]!.predictedTotalMs / (firstMs + downtimeMs)).toBeCloseTo(1, 2);
+  });
+
+  test('advises LZ4 where half of each page is enough', () => {
+    const limit = { downtimeLimitMs: 800 };
+    const { advice } = diagnosisAfter(6, BUSY, limit, { lz4: page(2064) });
+    expect(advice[0]?.action).toBe('x-codec');
+    expect(advice[0]!.predictedDowntimeMs / ((4096 * 2064) / 12_500 + 3)).toBeCloseTo(1, 2);
+  });
+
+  test.each<[string, CompressionProspects]>([
+    ['gain too little', { xbzrle: page(3900), lz4: page(3900) }],
+    ['do not converge either', { xbzrle: page(2064), lz4: page(2064) }],
+    ['take too long to make', { xbzrle: page(96, 0.4), lz4: page(96, 0.4) }],
+    ['were not sampled', {}],
+  ])('does not advise encoders that %s', (_, prospects) => {
+    const { advice } = diagnosisAfter(6, BUSY, {}, prospects);
+    expect(advice.map(({ action }) => action)).toEqual(OTHERS);
+  });
+
+  test('a guest that converges is only to be waited for', () => {
+    const { advice } = diagnosisAfter(1, { writesPerMs: 0.3 }, {}, { xbzrle: page(96) });
+    expect(advice.map(({ action }) => action)).toEqual(['wait']);
   });
 
   test('says nothing that it cannot know', () => {
