@@ -83,6 +83,11 @@ export class OutgoingJob {
     return this.engine !== undefined && this.engine.info().owner !== 'source';
   }
 
+  /** The guest is whole elsewhere. */
+  get isCompleted(): boolean {
+    return this.engine?.info().status === 'completed';
+  }
+
   cancel(): CancelOutcome {
     if (this.engine !== undefined) return this.engine.cancel();
     this.connecting.abort();
