@@ -129,6 +129,11 @@ export const ERROR_CODES = {
     'choice',
     'The message and its `remedy` say what the file is and what to use; then start the guest again.',
   ],
+  E_GUEST_ENDED: [
+    77,
+    'world',
+    'There is nothing left to migrate. Start the guest anew when you like.',
+  ],
   E_OWNERSHIP_UNKNOWN: [
     70,
     'world',

@@ -232,11 +232,15 @@ class LocalAgent implements Agent, AgentControl {
     this.service?.follow(isBoardHere ? undefined : resident);
   }
 
-  /** The guest ended itself: this agent with it, unless the guest is on its way somewhere. */
-  private guestEnded(end: GuestEnd): void {
+  /**
+   * The guest ended itself, and this agent with it: at once, or when no migration is about this
+   * guest any more. One that was being granted meanwhile ends with its new owner.
+   */
+  private async guestEnded(end: GuestEnd): Promise<void> {
     this.log.info({ event: 'guest.ended', ...end });
     this.emit('SHUTDOWN', { guest: true, reason: SHUTDOWN_REASONS[end.kind] });
-    if (this.migrations.isRunning) return;
+    await this.migrations.guestEnded();
+    if (this.guests.isAway) return;
     const code = end.kind === 'fail' ? 1 : 0;
     setImmediate(() => void this.end(code));
   }

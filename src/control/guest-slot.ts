@@ -55,6 +55,8 @@ export class GuestSlot {
   private resident: LocalMachine | undefined;
   private place: Place = 'none';
   private death: SternaError | undefined;
+  /** Its end was told. */
+  private saidEnded = false;
   /** What clients were told last. */
   private saidRunning = false;
   private startPaused: boolean;
@@ -201,6 +203,7 @@ export class GuestSlot {
   noteResumed(reason: PauseReason): void {
     if (reason === 'ownership' && this.place === 'arriving') this.place = 'here';
     this.changed();
+    this.tellEnd();
   }
 
   /** It does not run here any more. `certain`: it is whole elsewhere, without the RAM here. */
@@ -208,6 +211,7 @@ export class GuestSlot {
     const wasHere = this.place === 'here' || this.place === 'unknown';
     if (!wasHere && !(this.place === 'half' && certain)) return;
     this.place = certain ? 'gone' : 'unknown';
+    this.saidEnded = false;
     this.changed();
   }
 
@@ -216,6 +220,7 @@ export class GuestSlot {
     if (this.place !== 'unknown') return;
     this.place = 'here';
     this.changed();
+    this.tellEnd();
   }
 
   /** It did not leave after all: an operator says so. */
@@ -225,6 +230,7 @@ export class GuestSlot {
       this.need().resume(reason);
     }
     this.changed();
+    this.tellEnd();
   }
 
   /** `stop`. Where no guest is yet, it will not be started. */
@@ -282,14 +288,21 @@ export class GuestSlot {
     this.place = place;
     this.death = undefined;
     machine.onVcpuDeath((error) => this.died(machine, error));
-    if (isBoard(machine)) machine.onEvent((end) => this.ended(machine, end));
+    this.saidEnded = false;
+    if (isBoard(machine)) machine.onEvent(() => this.tellEnd());
     // A guest that starts is no RESUME: nobody has seen it stand.
     this.saidRunning = this.isRunning;
     this.tellResident();
   }
 
-  private ended(machine: LocalMachine, end: GuestEnd): void {
-    if (this.machine === machine && this.place === 'here') this.events.ended(end);
+  /** Once, and where it is: it may have ended before it was known to be here, or elsewhere. */
+  private tellEnd(): void {
+    const { machine } = this;
+    if (this.place !== 'here' || this.saidEnded || machine === undefined) return;
+    const end = isBoard(machine) ? machine.event : undefined;
+    if (end === undefined) return;
+    this.saidEnded = true;
+    this.events.ended(end);
   }
 
   private died(machine: LocalMachine, error: SternaError): void {

@@ -1,8 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import {
   assert,
-  type Deferred,
-  deferred,
   isOver,
   isPostcopy,
   type Logger,
@@ -24,6 +22,7 @@ import { initialInfo } from './migration/initial-info.ts';
 import { Listening } from './migration/listening.ts';
 import type { MigrationHost, ServiceNews } from './migration/migration-host.ts';
 import type { ListenRequest, OutgoingRequest } from './migration/migration-messages.ts';
+import { isArriving, Passages } from './migration/passages.ts';
 import type { Residence } from './migration/resident-guest.ts';
 import {
   refuseMigration,
@@ -57,12 +56,7 @@ export class Migrations {
   private readonly settlement: GuestSettlement;
   private readonly settings = new MigrationSettings();
   private info: MigrationInfo | undefined;
-  /**
-   * The way out that the worker has in hand; also after its end until the worker is through with
-   * it.
-   */
-  private outgoingId: string | undefined;
-  private departure: Deferred<void> | undefined;
+  private readonly passages = new Passages();
   private readonly listening: Listening;
 
   constructor(options: MigrationsOptions) {
@@ -106,8 +100,18 @@ export class Migrations {
   }
 
   /** Resolves when the worker has no way out in hand any more. */
-  async departed(): Promise<void> {
-    await this.departure?.promise;
+  departed(): Promise<void> {
+    return this.passages.departed();
+  }
+
+  /**
+   * The guest has ended itself. A migration out of here fails, unless it is too late for that.
+   * Resolves when none is about this guest any more: a destination has all pages of it, and its
+   * source knows what became of it.
+   */
+  async guestEnded(): Promise<void> {
+    if (this.outgoingId !== undefined) this.options.host.guestEnded();
+    await this.passages.over();
   }
 
   /** Throws E_CONFIG_INVALID for what does not go together. */
@@ -134,6 +138,7 @@ export class Migrations {
     if (info?.side === 'destination' && isPostcopy(info.status)) throw stillArriving(info);
     if (!guests.isOwned) throw state('There is no guest here to migrate');
     if (guests.runState === 'internal-error') throw state('The guest is dead');
+    if (guests.runState === 'shutdown') throw state('The guest has ended');
     refuseMigration(uri, this.parameters, this.capabilities);
     const secret = randomBytes(SECRET_BYTES).toString('hex');
     const migrationId = migrationIdOf(secret);
@@ -142,7 +147,6 @@ export class Migrations {
     // Nobody listens in a file.
     if (parseAddress(uri).kind === 'tcp')
       claims.begin({ uuid, uri, migrationId, secret, epoch: epoch + 1 });
-    this.departure ??= deferred();
     const { mode } = this.parameters;
     log.info({ event: 'migration.start', migrationId, uri, mode });
     this.begin({ uri, migrationId, secret, epoch }, { status: 'setup', mode });
@@ -170,7 +174,7 @@ export class Migrations {
     const machine = guests.need();
     const totalBytes = machine.memory.pageCount * PAGE_BYTES;
     const { status, mode } = known;
-    this.outgoingId = migrationId;
+    this.passages.departs(migrationId);
     const info = initialInfo({ side: 'source', status, migrationId, mode, epoch, totalBytes });
     this.publish({ ...info, ...known });
     host.startOutgoing({
@@ -278,6 +282,7 @@ export class Migrations {
         if (news.migrationId !== this.outgoingId) return;
         return this.departureEnded();
       case 'incoming-ended':
+        this.passages.arrivalEnded();
         // What was decided while it ran holds for the next one.
         if (!news.completed) this.tellResident();
     }
@@ -287,6 +292,7 @@ export class Migrations {
   async workerDied(error: SternaError): Promise<void> {
     if (this.outgoingId !== undefined) this.departureDied(error);
     else if (this.comesIn) this.fail(await this.settlement.arrivalDied(this.info, error));
+    this.passages.arrivalEnded();
     await this.listening.reopen((uri) => this.listenRequest(uri));
   }
 
@@ -311,14 +317,16 @@ export class Migrations {
     return { occupied, uuid: guests.residentUuid };
   }
 
+  private get outgoingId(): string | undefined {
+    return this.passages.outgoingId;
+  }
+
   private get goesOut(): boolean {
     return this.outgoingId !== undefined && !isOver(this.info?.status);
   }
 
   private get comesIn(): boolean {
-    const { side, status } = this.info ?? {};
-    if (side !== 'destination') return false;
-    return status === 'active' || status === 'device' || isPostcopy(status);
+    return this.info !== undefined && isArriving(this.info);
   }
 
   private listenRequest(uri: string): ListenRequest {
@@ -344,11 +352,9 @@ export class Migrations {
   }
 
   private departureEnded(): void {
-    this.outgoingId = undefined;
+    this.passages.departureEnded();
     this.settlement.afterDeparture(this.info);
     this.tellResident();
-    this.departure?.resolve();
-    this.departure = undefined;
   }
 
   private fail(error: SternaError): void {
@@ -356,6 +362,7 @@ export class Migrations {
   }
 
   private publish(info: MigrationInfo): void {
+    this.passages.note(info);
     // What is older may still be ending: the last attempt, or the proof of the guest's arrival
     // here.
     if (this.outgoingId !== undefined && info.migrationId !== this.outgoingId) return;

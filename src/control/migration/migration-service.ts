@@ -100,6 +100,8 @@ export class MigrationService {
         return this.start(message.request);
       case 'cancel':
         return this.answer(message.id, () => this.cancel());
+      case 'guest-ended':
+        return this.outgoing?.job.guestEnded();
       case 'start-postcopy':
         return this.answer(message.id, () => this.departing().startPostcopy());
       case 'pause-link':
