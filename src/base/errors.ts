@@ -42,6 +42,11 @@ export const ERROR_CODES = {
   ],
   E_STATE_DIRECTORY: [15, 'world', 'Make the state directory writable and free space on its disk.'],
   E_FILE: [16, 'world', 'Check the path, its permissions and the free space.'],
+  E_SERIAL_REFUSED: [
+    17,
+    'world',
+    'Start what shall listen there first, or have the agent listen for it: --serial with ,server=on behind the address.',
+  ],
   E_PROTOCOL_BAD_MAGIC: [30, 'peer', 'Check that the address is a Sterna migration port.'],
   E_PROTOCOL_VERSION: [31, 'peer', 'Run the same version of Sterna on both sides.'],
   E_PROTOCOL_BAD_HEADER: [32, 'peer', 'Check the link for corruption, then migrate again.'],

@@ -152,7 +152,7 @@ class LocalAgent implements Agent, AgentControl {
     if (isProtected(security)) loadSecurity(security, needed);
     this.host.prepare();
     await this.startService();
-    this.serial = await SerialHost.open(this.devices.serial, this.log);
+    this.serial = await SerialHost.open(this.devices.serial, this.log, security);
     const { resumeSpill } = this.options;
     const builds = role === 'source' && resumeSpill === undefined;
     const uuid = builds ? (machine?.uuid ?? randomUUID()) : undefined;

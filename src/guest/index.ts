@@ -4,7 +4,11 @@ export { type NamedFile, planBoot } from './riscv/board/boot/boot-plan.ts';
 export type { DriveSpec } from './riscv/board/drive/drive-spec.ts';
 export { parseDriveSpec } from './riscv/board/drive/drive-spec.ts';
 export type { SerialRing } from './riscv/board/serial/serial-ring.ts';
-export { parseSerialSpec, type SerialSpec } from './riscv/board/serial/serial-spec.ts';
+export {
+  parseSerialSpec,
+  type SerialSocket,
+  type SerialSpec,
+} from './riscv/board/serial/serial-spec.ts';
 export {
   boardConfig,
   type DriveConfig,
