@@ -47,6 +47,11 @@ export const ERROR_CODES = {
     'world',
     'Start what shall listen there first, or have the agent listen for it: --serial with ,server=on behind the address.',
   ],
+  E_DRIVE_LOCKED: [
+    18,
+    'world',
+    'End that process, or give the guest an image of its own. If its host or container is gone for good, remove the file that `lock` names.',
+  ],
   E_PROTOCOL_BAD_MAGIC: [30, 'peer', 'Check that the address is a Sterna migration port.'],
   E_PROTOCOL_VERSION: [31, 'peer', 'Run the same version of Sterna on both sides.'],
   E_PROTOCOL_BAD_HEADER: [32, 'peer', 'Check the link for corruption, then migrate again.'],

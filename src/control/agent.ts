@@ -100,7 +100,7 @@ class LocalAgent implements Agent, AgentControl {
     };
     this.devices = hostDevices(options);
     const { devices } = this;
-    this.guests = new GuestSlot(events, log, { startPaused, reserve, devices });
+    this.guests = new GuestSlot(events, log, { name: options.name, startPaused, reserve, devices });
     const settings = {
       name: options.name,
       logLevel: options.logLevel,

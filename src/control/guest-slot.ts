@@ -1,12 +1,14 @@
 import { type Logger, SternaError } from '../base/index.ts';
 import type { RiscvMachine } from '../guest/index.ts';
 import type { MachineDescription, MemoryReserve, PauseReason } from '../guestmem/index.ts';
+import type { DriveLocks } from './machine/drive-locks.ts';
 import type { HostDevices } from './machine/host-devices.ts';
 import {
   createMachine,
   type DescribedGuest,
   isBoard,
   type LocalMachine,
+  lockDrives,
   type MachineHandles,
 } from './machine/local-machine.ts';
 
@@ -41,6 +43,8 @@ export interface SlotEvents {
 export type GuestEnd = NonNullable<RiscvMachine['event']>;
 
 export interface SlotOptions {
+  /** Of the agent. */
+  readonly name: string;
   readonly startPaused: boolean;
   /** Memory for the first guest that comes. */
   readonly reserve: MemoryReserve | undefined;
@@ -65,8 +69,13 @@ export class GuestSlot {
   /** For the first guest that comes. */
   private readonly reserve: MemoryReserve | undefined;
   private readonly devices: HostDevices;
+  private readonly name: string;
+  /** From before the guest is here until it is another side's for certain. */
+  private locks: DriveLocks | undefined;
 
-  constructor(events: SlotEvents, log: Logger, { startPaused, reserve, devices }: SlotOptions) {
+  constructor(events: SlotEvents, log: Logger, options: SlotOptions) {
+    const { name, startPaused, reserve, devices } = options;
+    this.name = name;
     this.reserve = reserve;
     this.devices = devices;
     this.events = events;
@@ -150,7 +159,7 @@ export class GuestSlot {
 
   /** A guest of our own. Runs at once unless it was asked not to. */
   async build({ description, furnish }: DescribedGuest): Promise<void> {
-    const machine = await createMachine(description, this.devices);
+    const machine = await this.create(description, false);
     furnish?.(machine);
     if (this.startPaused) await machine.pause('operator');
     machine.resume('ownership');
@@ -168,7 +177,7 @@ export class GuestSlot {
   async receive(description: MachineDescription): Promise<MachineHandles> {
     // The RAM of a guest that was given away makes room first.
     await this.clear();
-    const machine = await createMachine(description, this.devices, this.reserve);
+    const machine = await this.create(description, true);
     if (this.startPaused) await machine.pause('operator');
     this.settle(machine, 'arriving');
     return machine.handles();
@@ -212,6 +221,7 @@ export class GuestSlot {
     if (!wasHere && !(this.place === 'half' && certain)) return;
     this.place = certain ? 'gone' : 'unknown';
     this.saidEnded = false;
+    if (certain) this.unlock();
     this.changed();
   }
 
@@ -269,6 +279,25 @@ export class GuestSlot {
     await this.clear();
   }
 
+  private async create(
+    description: MachineDescription,
+    isArriving: boolean,
+  ): Promise<LocalMachine> {
+    const { name: agent, devices, log } = this;
+    this.locks = lockDrives(description, devices, { agent, isArriving }, log);
+    try {
+      return await createMachine(description, devices, isArriving ? this.reserve : undefined);
+    } catch (thrown) {
+      this.unlock();
+      throw thrown;
+    }
+  }
+
+  private unlock(): void {
+    this.locks?.release();
+    this.locks = undefined;
+  }
+
   /** In the memory that every thread shares: what messages tell of it may be on their way. */
   private get reasons(): readonly PauseReason[] {
     return this.machine?.pauseReasons() ?? [];
@@ -320,6 +349,8 @@ export class GuestSlot {
     this.saidRunning = false;
     this.tellResident();
     if (machine !== undefined) await machine.destroy();
+    // Not before: what it has asked of its disks may be under way.
+    this.unlock();
   }
 
   private tellResident(): void {

@@ -1,3 +1,4 @@
+import type { Logger } from '../../base/index.ts';
 import {
   AttachedMachine,
   AttachedRiscv,
@@ -22,6 +23,7 @@ import {
 } from '../../guestmem/index.ts';
 import type { GuestOptions, WorkloadGuestOptions } from '../agent-options.ts';
 import { describeBoard } from './board-guest.ts';
+import { DriveLocks, type DriveUser } from './drive-locks.ts';
 import type { HostDevices } from './host-devices.ts';
 
 /**
@@ -69,6 +71,16 @@ export function machineRefusal(
 ): MachineRefusal | undefined {
   if (description.type === RISCV_MACHINE_TYPE) return refuseRiscv(description, drives);
   return refusal(description);
+}
+
+/** Before the machine is created. Throws E_DRIVE_LOCKED. */
+export function lockDrives(
+  { type, uuid }: MachineDescription,
+  { drives }: HostDevices,
+  user: Omit<DriveUser, 'uuid'>,
+  log: Logger,
+): DriveLocks {
+  return DriveLocks.take(type === RISCV_MACHINE_TYPE ? drives : [], { ...user, uuid }, log);
 }
 
 /**

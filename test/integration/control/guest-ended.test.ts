@@ -1,74 +1,29 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
-import { join } from 'node:path';
-import { afterEach, beforeEach, expect } from 'vitest';
-import type { GuestOptions } from '../../../src/control/index.ts';
-import { buildGuest, guestTest } from '../../support/riscv-compiler.ts';
-import { until } from '../../support/until.ts';
+import { createServer, type Socket } from 'node:net';
+import { afterEach, beforeEach, expect, onTestFinished } from 'vitest';
+import { guestTest } from '../../support/riscv-compiler.ts';
 import { AgentHarness, type Driven, type Fields, IDLE_GUEST, story } from './agent-harness.ts';
+import { type Line, serialLine, waitingGuest } from './board-stage.ts';
 
 /**
  * A guest that powers off while it is migrated, in each phase: it ends with the agent that owns it,
  * the other side is told, and nothing waits for it.
  */
 
-/** Waits for a byte of its serial line, and powers off. */
-const PROGRAM = { name: 'idle', variant: 1 };
 /** What a migration has to do: eight seconds of it at this rate. */
 const BALLAST_BYTES = 8 * 2 ** 20;
 const SLOW_BYTES_PER_SECOND = 2 ** 20;
 
 let harness: AgentHarness;
-let servers: Server[] = [];
 
 beforeEach(() => {
   harness = new AgentHarness();
-  servers = [];
 });
 
 afterEach(async () => {
   await harness.end();
-  for (const server of servers) server.close();
 });
-
-/** The other end of an agent's serial line. */
-interface Line {
-  readonly serial: string;
-  says(text: string): Promise<void>;
-  type(text: string): void;
-}
-
-async function line(name: string): Promise<Line> {
-  const path = join(harness.directory, `${name}.line`);
-  let said = '';
-  let peer: Socket | undefined;
-  const server = createServer((socket) => {
-    peer = socket;
-    socket.on('data', (bytes) => {
-      said += bytes.toString('latin1');
-    });
-    socket.on('error', () => {});
-  });
-  servers.push(server);
-  await once(server.listen(path), 'listening');
-  return {
-    serial: `unix:${path}`,
-    says: async (text) => {
-      await until(`${name} says ${text}`, () => said.includes(text) || undefined);
-    },
-    type: (text) => peer?.write(text),
-  };
-}
-
-function guest(): GuestOptions {
-  const [kernel, initrd] = ['kernel', 'initrd'].map((name) => join(harness.directory, name));
-  if (kernel === undefined || initrd === undefined) throw new Error('There is no path');
-  writeFileSync(kernel, buildGuest(PROGRAM));
-  writeFileSync(initrd, randomBytes(BALLAST_BYTES));
-  return { ramBytes: 32 * 2 ** 20, vcpuCount: 1, seed: 1, kernel, initrd };
-}
 
 interface Pair {
   readonly source: Driven;
@@ -78,9 +33,16 @@ interface Pair {
 }
 
 async function pair(): Promise<Pair> {
-  const [here, there] = [await line('here'), await line('there')];
+  const [here, there] = [
+    await serialLine(harness.directory, 'here'),
+    await serialLine(harness.directory, 'there'),
+  ];
   const agent = await harness.start({
-    ...{ name: 'source', role: 'source', machine: guest() },
+    ...{
+      name: 'source',
+      role: 'source',
+      machine: waitingGuest(harness.directory, randomBytes(BALLAST_BYTES)),
+    },
     serial: here.serial,
   });
   const source = await harness.driven(agent);
@@ -128,7 +90,7 @@ guestTest(
 guestTest('a guest that ends before its destination has answered ends its agent', async () => {
   const { source, here } = await pair();
   const deaf = createServer();
-  servers.push(deaf);
+  onTestFinished(() => void deaf.close());
   const port = await new Promise<number>((resolve) => {
     deaf.listen(0, '127.0.0.1', () => resolve((deaf.address() as { port: number }).port));
   });

@@ -33,6 +33,7 @@ describe('GuestSlot', () => {
     };
     const ended = (end: GuestEnd) => ends.push(end);
     slot = new GuestSlot({ emit, resides: () => {}, ended }, silentLogger(), {
+      name: 'agent',
       startPaused,
       reserve: undefined,
       devices: DEVICES,
