@@ -18,7 +18,7 @@ export {
   riscvDescription,
 } from './riscv/riscv-description.ts';
 export type { RiscvMachineHandles } from './riscv/riscv-handles.ts';
-export { RiscvMachine } from './riscv/riscv-machine.ts';
+export { RISCV_MACHINE_BYTES_MAX, RiscvMachine } from './riscv/riscv-machine.ts';
 export { Mailbox, SLOTS_PER_VCPU } from './service/mailbox.ts';
 export * from './service/service-message.ts';
 export { frameDamage } from './service/stream-frame.ts';

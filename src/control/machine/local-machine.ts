@@ -5,6 +5,7 @@ import {
   installTrace,
   machineDescription,
   parseWorkloadSpec,
+  RISCV_MACHINE_BYTES_MAX,
   RISCV_MACHINE_TYPE,
   RiscvMachine,
   type RiscvMachineHandles,
@@ -59,9 +60,9 @@ export function isBoard(machine: LocalMachine): machine is RiscvMachine {
   return machine instanceof RiscvMachine;
 }
 
-/** Memory for a guest of `ramBytes`, resident before it comes. Throws E_NO_MEMORY. */
+/** Memory for any guest of `ramBytes`, resident before it comes. Throws E_NO_MEMORY. */
 export function preallocate(ramBytes: number): MemoryReserve {
-  return new MemoryReserve(splitRam(ramBytes));
+  return new MemoryReserve(splitRam(ramBytes), RISCV_MACHINE_BYTES_MAX);
 }
 
 /** Why this machine cannot be built here, or undefined. `drives`: what is here for its disks. */
