@@ -1,5 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { createLogger, deferred, type Logger, SternaError } from '../base/index.ts';
+import {
+  createLogger,
+  deferred,
+  type Logger,
+  SternaError,
+  systemWallClock,
+} from '../base/index.ts';
 import { isProtected, loadSecurity } from '../channel/index.ts';
 import type { AgentControl } from './agent-control.ts';
 import type { AgentOptions, AgentReady } from './agent-options.ts';
@@ -24,7 +30,6 @@ import { FileLedger } from './state/file-ledger.ts';
 import { HandOverNotes } from './state/hand-over-note.ts';
 import { defaultStateDirectory, StateDirectory } from './state/state-directory.ts';
 import { type TakenGuest, takenGuest } from './taken-guest.ts';
-import { systemWallClock } from './wall-clock.ts';
 
 export interface Agent {
   readonly ready: AgentReady;

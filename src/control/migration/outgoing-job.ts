@@ -9,6 +9,7 @@ import {
   POLICY_NAMES,
   type ReachFault,
   SternaError,
+  systemWallClock,
   toSternaError,
 } from '../../base/index.ts';
 import {
@@ -22,7 +23,6 @@ import { guestEnded, OutgoingMigration, type Spill, TakenUpMigration } from '../
 import { CodecPool } from '../codec/codec-pool.ts';
 import { FileSpill, spillPath } from '../half-image/file-spill.ts';
 import { UserPolicy } from '../policy/user-policy.ts';
-import { systemWallClock } from '../wall-clock.ts';
 import { connectDestination } from './connect-destination.ts';
 import { initialInfo } from './initial-info.ts';
 import type { CancelOutcome, OutgoingRequest, TakeUpRequest } from './migration-messages.ts';

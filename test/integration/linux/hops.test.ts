@@ -25,6 +25,7 @@ const LANDMARKS = [
   /^SBI specification v2\.0 detected/,
   /^Kernel command line: console=ttyS0/,
   /^riscv-plic.*: mapped \d+ interrupts/,
+  /^goldfish_rtc 101000\.rtc: setting system clock to 20\d\d-/,
   /^Run \/init as init process/,
 ];
 
