@@ -50,3 +50,10 @@ export function systemClock(): Clock {
     },
   };
 }
+
+/**
+ * Microseconds since 1970: for people, and for guests. Everything that is measured uses `Clock`.
+ */
+export type WallClock = () => number;
+
+export const systemWallClock: WallClock = () => Date.now() * 1000;

@@ -42,6 +42,16 @@ export const ERROR_CODES = {
   ],
   E_STATE_DIRECTORY: [15, 'world', 'Make the state directory writable and free space on its disk.'],
   E_FILE: [16, 'world', 'Check the path, its permissions and the free space.'],
+  E_SERIAL_REFUSED: [
+    17,
+    'world',
+    'Start what shall listen there first, or have the agent listen for it: --serial with ,server=on behind the address.',
+  ],
+  E_DRIVE_LOCKED: [
+    18,
+    'world',
+    'End that process, or give the guest an image of its own. If its host or container is gone for good, remove the file that `lock` names.',
+  ],
   E_PROTOCOL_BAD_MAGIC: [30, 'peer', 'Check that the address is a Sterna migration port.'],
   E_PROTOCOL_VERSION: [31, 'peer', 'Run the same version of Sterna on both sides.'],
   E_PROTOCOL_BAD_HEADER: [32, 'peer', 'Check the link for corruption, then migrate again.'],
@@ -128,6 +138,11 @@ export const ERROR_CODES = {
     76,
     'choice',
     'The message and its `remedy` say what the file is and what to use; then start the guest again.',
+  ],
+  E_GUEST_ENDED: [
+    77,
+    'world',
+    'There is nothing left to migrate. Start the guest anew when you like.',
   ],
   E_OWNERSHIP_UNKNOWN: [
     70,

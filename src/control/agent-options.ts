@@ -71,7 +71,11 @@ export interface BoardGuestOptions extends CommonGuestOptions {
 
 /** What the guests of this agent find behind their devices here. */
 export interface DeviceOptions {
-  /** `stdio`, `unix:PATH`, `tcp:HOST:PORT`, `file:PATH` or `null`; the last is the default. */
+  /**
+   * `stdio`, `unix:PATH`, `tcp:HOST:PORT`, `file:PATH` or `null`; the last is the default. Behind
+   * the two sockets `,server=on[,wait=off]`: the agent listens there, and by default waits for its
+   * first client before its guest starts.
+   */
   readonly serial?: string;
   /** `file=PATH,format=raw[,readonly=on]` each, in the order of the guest's disks. */
   readonly drives?: readonly string[];

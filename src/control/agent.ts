@@ -1,5 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { createLogger, deferred, type Logger, SternaError } from '../base/index.ts';
+import {
+  createLogger,
+  deferred,
+  type Logger,
+  SternaError,
+  systemWallClock,
+} from '../base/index.ts';
 import { isProtected, loadSecurity } from '../channel/index.ts';
 import type { AgentControl } from './agent-control.ts';
 import type { AgentOptions, AgentReady } from './agent-options.ts';
@@ -24,7 +30,6 @@ import { FileLedger } from './state/file-ledger.ts';
 import { HandOverNotes } from './state/hand-over-note.ts';
 import { defaultStateDirectory, StateDirectory } from './state/state-directory.ts';
 import { type TakenGuest, takenGuest } from './taken-guest.ts';
-import { systemWallClock } from './wall-clock.ts';
 
 export interface Agent {
   readonly ready: AgentReady;
@@ -100,7 +105,7 @@ class LocalAgent implements Agent, AgentControl {
     };
     this.devices = hostDevices(options);
     const { devices } = this;
-    this.guests = new GuestSlot(events, log, { startPaused, reserve, devices });
+    this.guests = new GuestSlot(events, log, { name: options.name, startPaused, reserve, devices });
     const settings = {
       name: options.name,
       logLevel: options.logLevel,
@@ -152,7 +157,7 @@ class LocalAgent implements Agent, AgentControl {
     if (isProtected(security)) loadSecurity(security, needed);
     this.host.prepare();
     await this.startService();
-    this.serial = await SerialHost.open(this.devices.serial, this.log);
+    this.serial = await SerialHost.open(this.devices.serial, this.log, security);
     const { resumeSpill } = this.options;
     const builds = role === 'source' && resumeSpill === undefined;
     const uuid = builds ? (machine?.uuid ?? randomUUID()) : undefined;
@@ -232,11 +237,15 @@ class LocalAgent implements Agent, AgentControl {
     this.service?.follow(isBoardHere ? undefined : resident);
   }
 
-  /** The guest ended itself: this agent with it, unless the guest is on its way somewhere. */
-  private guestEnded(end: GuestEnd): void {
+  /**
+   * The guest ended itself, and this agent with it: at once, or when no migration is about this
+   * guest any more. One that was being granted meanwhile ends with its new owner.
+   */
+  private async guestEnded(end: GuestEnd): Promise<void> {
     this.log.info({ event: 'guest.ended', ...end });
     this.emit('SHUTDOWN', { guest: true, reason: SHUTDOWN_REASONS[end.kind] });
-    if (this.migrations.isRunning) return;
+    await this.migrations.guestEnded();
+    if (this.guests.isAway) return;
     const code = end.kind === 'fail' ? 1 : 0;
     setImmediate(() => void this.end(code));
   }

@@ -1,12 +1,14 @@
 import { type Logger, SternaError } from '../base/index.ts';
 import type { RiscvMachine } from '../guest/index.ts';
 import type { MachineDescription, MemoryReserve, PauseReason } from '../guestmem/index.ts';
+import type { DriveLocks } from './machine/drive-locks.ts';
 import type { HostDevices } from './machine/host-devices.ts';
 import {
   createMachine,
   type DescribedGuest,
   isBoard,
   type LocalMachine,
+  lockDrives,
   type MachineHandles,
 } from './machine/local-machine.ts';
 
@@ -41,6 +43,8 @@ export interface SlotEvents {
 export type GuestEnd = NonNullable<RiscvMachine['event']>;
 
 export interface SlotOptions {
+  /** Of the agent. */
+  readonly name: string;
   readonly startPaused: boolean;
   /** Memory for the first guest that comes. */
   readonly reserve: MemoryReserve | undefined;
@@ -55,6 +59,8 @@ export class GuestSlot {
   private resident: LocalMachine | undefined;
   private place: Place = 'none';
   private death: SternaError | undefined;
+  /** Its end was told. */
+  private saidEnded = false;
   /** What clients were told last. */
   private saidRunning = false;
   private startPaused: boolean;
@@ -63,8 +69,13 @@ export class GuestSlot {
   /** For the first guest that comes. */
   private readonly reserve: MemoryReserve | undefined;
   private readonly devices: HostDevices;
+  private readonly name: string;
+  /** From before the guest is here until it is another side's for certain. */
+  private locks: DriveLocks | undefined;
 
-  constructor(events: SlotEvents, log: Logger, { startPaused, reserve, devices }: SlotOptions) {
+  constructor(events: SlotEvents, log: Logger, options: SlotOptions) {
+    const { name, startPaused, reserve, devices } = options;
+    this.name = name;
     this.reserve = reserve;
     this.devices = devices;
     this.events = events;
@@ -148,7 +159,7 @@ export class GuestSlot {
 
   /** A guest of our own. Runs at once unless it was asked not to. */
   async build({ description, furnish }: DescribedGuest): Promise<void> {
-    const machine = await createMachine(description, this.devices);
+    const machine = await this.create(description, false);
     furnish?.(machine);
     if (this.startPaused) await machine.pause('operator');
     machine.resume('ownership');
@@ -166,7 +177,7 @@ export class GuestSlot {
   async receive(description: MachineDescription): Promise<MachineHandles> {
     // The RAM of a guest that was given away makes room first.
     await this.clear();
-    const machine = await createMachine(description, this.devices, this.reserve);
+    const machine = await this.create(description, true);
     if (this.startPaused) await machine.pause('operator');
     this.settle(machine, 'arriving');
     return machine.handles();
@@ -201,6 +212,7 @@ export class GuestSlot {
   noteResumed(reason: PauseReason): void {
     if (reason === 'ownership' && this.place === 'arriving') this.place = 'here';
     this.changed();
+    this.tellEnd();
   }
 
   /** It does not run here any more. `certain`: it is whole elsewhere, without the RAM here. */
@@ -208,6 +220,8 @@ export class GuestSlot {
     const wasHere = this.place === 'here' || this.place === 'unknown';
     if (!wasHere && !(this.place === 'half' && certain)) return;
     this.place = certain ? 'gone' : 'unknown';
+    this.saidEnded = false;
+    if (certain) this.unlock();
     this.changed();
   }
 
@@ -216,6 +230,7 @@ export class GuestSlot {
     if (this.place !== 'unknown') return;
     this.place = 'here';
     this.changed();
+    this.tellEnd();
   }
 
   /** It did not leave after all: an operator says so. */
@@ -225,6 +240,7 @@ export class GuestSlot {
       this.need().resume(reason);
     }
     this.changed();
+    this.tellEnd();
   }
 
   /** `stop`. Where no guest is yet, it will not be started. */
@@ -263,6 +279,25 @@ export class GuestSlot {
     await this.clear();
   }
 
+  private async create(
+    description: MachineDescription,
+    isArriving: boolean,
+  ): Promise<LocalMachine> {
+    const { name: agent, devices, log } = this;
+    this.locks = lockDrives(description, devices, { agent, isArriving }, log);
+    try {
+      return await createMachine(description, devices, isArriving ? this.reserve : undefined);
+    } catch (thrown) {
+      this.unlock();
+      throw thrown;
+    }
+  }
+
+  private unlock(): void {
+    this.locks?.release();
+    this.locks = undefined;
+  }
+
   /** In the memory that every thread shares: what messages tell of it may be on their way. */
   private get reasons(): readonly PauseReason[] {
     return this.machine?.pauseReasons() ?? [];
@@ -282,14 +317,21 @@ export class GuestSlot {
     this.place = place;
     this.death = undefined;
     machine.onVcpuDeath((error) => this.died(machine, error));
-    if (isBoard(machine)) machine.onEvent((end) => this.ended(machine, end));
+    this.saidEnded = false;
+    if (isBoard(machine)) machine.onEvent(() => this.tellEnd());
     // A guest that starts is no RESUME: nobody has seen it stand.
     this.saidRunning = this.isRunning;
     this.tellResident();
   }
 
-  private ended(machine: LocalMachine, end: GuestEnd): void {
-    if (this.machine === machine && this.place === 'here') this.events.ended(end);
+  /** Once, and where it is: it may have ended before it was known to be here, or elsewhere. */
+  private tellEnd(): void {
+    const { machine } = this;
+    if (this.place !== 'here' || this.saidEnded || machine === undefined) return;
+    const end = isBoard(machine) ? machine.event : undefined;
+    if (end === undefined) return;
+    this.saidEnded = true;
+    this.events.ended(end);
   }
 
   private died(machine: LocalMachine, error: SternaError): void {
@@ -307,6 +349,8 @@ export class GuestSlot {
     this.saidRunning = false;
     this.tellResident();
     if (machine !== undefined) await machine.destroy();
+    // Not before: what it has asked of its disks may be under way.
+    this.unlock();
   }
 
   private tellResident(): void {

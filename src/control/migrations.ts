@@ -1,10 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import {
   assert,
-  type Deferred,
-  defaultCapabilities,
-  defaultParameters,
-  deferred,
   isOver,
   isPostcopy,
   type Logger,
@@ -23,19 +19,20 @@ import type { GuestSlot } from './guest-slot.ts';
 import type { HalfImage } from './half-image/half-image.ts';
 import { listeningInfo } from './migration/incoming-port.ts';
 import { initialInfo } from './migration/initial-info.ts';
+import { Listening } from './migration/listening.ts';
 import type { MigrationHost, ServiceNews } from './migration/migration-host.ts';
 import type { ListenRequest, OutgoingRequest } from './migration/migration-messages.ts';
+import { isArriving, Passages } from './migration/passages.ts';
 import type { Residence } from './migration/resident-guest.ts';
 import {
-  refuseCapabilities,
   refuseMigration,
-  refuseParameters,
   refusePause,
   refuseRecover,
   stillArriving,
   tooLateToCancel,
 } from './migration-conflicts.ts';
 import { MigrationEvents } from './migration-events.ts';
+import { MigrationSettings } from './migration-settings.ts';
 
 const SECRET_BYTES = 16;
 
@@ -57,22 +54,16 @@ export class Migrations {
   private readonly options: MigrationsOptions;
   private readonly events: MigrationEvents;
   private readonly settlement: GuestSettlement;
-  private values: MigrationParameters = defaultParameters();
-  private switches: MigrationCapabilities = defaultCapabilities();
+  private readonly settings = new MigrationSettings();
   private info: MigrationInfo | undefined;
-  /**
-   * The way out that the worker has in hand; also after its end until the worker is through with
-   * it.
-   */
-  private outgoingId: string | undefined;
-  private departure: Deferred<void> | undefined;
-  /** Where this agent listens, and how it was asked to. */
-  private listening: { readonly address: Address; readonly uri: string } | undefined;
+  private readonly passages = new Passages();
+  private readonly listening: Listening;
 
   constructor(options: MigrationsOptions) {
     this.options = options;
-    this.events = new MigrationEvents(options.emit, () => this.switches.events);
+    this.events = new MigrationEvents(options.emit, () => this.capabilities.events);
     this.settlement = new GuestSettlement(options);
+    this.listening = new Listening(options.host, options.log);
   }
 
   /** The newest migration, whichever way it goes or went. */
@@ -81,15 +72,15 @@ export class Migrations {
   }
 
   get listenAddress(): Address | undefined {
-    return this.listening?.address;
+    return this.listening.address;
   }
 
   get parameters(): MigrationParameters {
-    return this.values;
+    return this.settings.parameters;
   }
 
   get capabilities(): MigrationCapabilities {
-    return this.switches;
+    return this.settings.capabilities;
   }
 
   /** Out of here or into here; settings that are not live cannot change meanwhile. */
@@ -103,28 +94,36 @@ export class Migrations {
    */
   get servesPages(): boolean {
     const { status } = this.info ?? {};
-    return this.goesOut && (isPostcopy(status) || (status === 'device' && this.mayPostcopy));
+    return (
+      this.goesOut && (isPostcopy(status) || (status === 'device' && this.settings.mayPostcopy))
+    );
   }
 
   /** Resolves when the worker has no way out in hand any more. */
-  async departed(): Promise<void> {
-    await this.departure?.promise;
+  departed(): Promise<void> {
+    return this.passages.departed();
+  }
+
+  /**
+   * The guest has ended itself. A migration out of here fails, unless it is too late for that.
+   * Resolves when none is about this guest any more: a destination has all pages of it, and its
+   * source knows what became of it.
+   */
+  async guestEnded(): Promise<void> {
+    if (this.outgoingId !== undefined) this.options.host.guestEnded();
+    await this.passages.over();
   }
 
   /** Throws E_CONFIG_INVALID for what does not go together. */
   setParameters(changes: Partial<MigrationParameters>): void {
-    const next = { ...this.values, ...changes };
-    refuseParameters(next);
-    this.values = next;
+    this.settings.change(changes);
     this.options.host.tell({ type: 'set-parameters', changes });
     this.tellIncoming();
   }
 
   /** Throws E_CONFIG_INVALID for what does not go together. */
   setCapabilities(changes: Partial<MigrationCapabilities>): void {
-    const next = { ...this.switches, ...changes };
-    refuseCapabilities(next);
-    this.switches = next;
+    this.settings.enable(changes);
   }
 
   /**
@@ -139,7 +138,8 @@ export class Migrations {
     if (info?.side === 'destination' && isPostcopy(info.status)) throw stillArriving(info);
     if (!guests.isOwned) throw state('There is no guest here to migrate');
     if (guests.runState === 'internal-error') throw state('The guest is dead');
-    refuseMigration(uri, this.values, this.switches);
+    if (guests.runState === 'shutdown') throw state('The guest has ended');
+    refuseMigration(uri, this.parameters, this.capabilities);
     const secret = randomBytes(SECRET_BYTES).toString('hex');
     const migrationId = migrationIdOf(secret);
     const { uuid } = guests.need().description;
@@ -147,8 +147,7 @@ export class Migrations {
     // Nobody listens in a file.
     if (parseAddress(uri).kind === 'tcp')
       claims.begin({ uuid, uri, migrationId, secret, epoch: epoch + 1 });
-    this.departure ??= deferred();
-    const { mode } = this.values;
+    const { mode } = this.parameters;
     log.info({ event: 'migration.start', migrationId, uri, mode });
     this.begin({ uri, migrationId, secret, epoch }, { status: 'setup', mode });
   }
@@ -175,14 +174,14 @@ export class Migrations {
     const machine = guests.need();
     const totalBytes = machine.memory.pageCount * PAGE_BYTES;
     const { status, mode } = known;
-    this.outgoingId = migrationId;
+    this.passages.departs(migrationId);
     const info = initialInfo({ side: 'source', status, migrationId, mode, epoch, totalBytes });
     this.publish({ ...info, ...known });
     host.startOutgoing({
       ...request,
       machine: machine.handles(),
-      parameters: this.values,
-      capabilities: this.switches,
+      parameters: this.parameters,
+      capabilities: this.capabilities,
     });
   }
 
@@ -201,7 +200,7 @@ export class Migrations {
 
   /** `migrate-start-postcopy`. Harmless when post-copy has begun. Rejects with E_STATE. */
   async startPostcopy(): Promise<void> {
-    if (!this.mayPostcopy) {
+    if (!this.settings.mayPostcopy) {
       throw state('Enable postcopy with migrate_set_capability before the start of migration');
     }
     if (!this.goesOut) {
@@ -229,9 +228,7 @@ export class Migrations {
   /** `migrate-recover`: where the source may come again. Resolves with the real address. */
   async recover(uri: string): Promise<string> {
     refuseRecover(this.info);
-    const real = await this.options.host.recover(uri);
-    this.listening = { address: parseAddress(real), uri: real };
-    return real;
+    return this.listening.recover(uri);
   }
 
   /**
@@ -249,14 +246,11 @@ export class Migrations {
 
   /** `migrate-incoming`, and the destination's beginning. Resolves with the real address. */
   async listen(uri: string): Promise<string> {
-    const { host, guests } = this.options;
+    const { guests } = this.options;
     if (!this.goesOut) await this.departed();
     if (!guests.isVacant || this.goesOut) throw state('There is a guest here already');
-    if (this.listening !== undefined) throw state('This agent listens for a guest already');
-    const real = await host.listen(this.listenRequest(uri));
-    const address = parseAddress(real);
-    // A file comes once; only a port stays open.
-    if (address.kind === 'tcp') this.listening = { address, uri: real };
+    if (this.listenAddress !== undefined) throw state('This agent listens for a guest already');
+    const real = await this.listening.open(this.listenRequest(uri));
     if (this.info === undefined) this.publish(listeningInfo());
     return real;
   }
@@ -288,6 +282,7 @@ export class Migrations {
         if (news.migrationId !== this.outgoingId) return;
         return this.departureEnded();
       case 'incoming-ended':
+        this.passages.arrivalEnded();
         // What was decided while it ran holds for the next one.
         if (!news.completed) this.tellResident();
     }
@@ -295,24 +290,17 @@ export class Migrations {
 
   /** The worker is gone. Whoever owned the guest by the ledger still does. */
   async workerDied(error: SternaError): Promise<void> {
-    const { log } = this.options;
     if (this.outgoingId !== undefined) this.departureDied(error);
     else if (this.comesIn) this.fail(await this.settlement.arrivalDied(this.info, error));
-    if (this.listening === undefined) return;
-    const { uri } = this.listening;
-    this.listening = undefined;
-    try {
-      await this.listenAgain(uri);
-    } catch (thrown) {
-      log.error({ event: 'migration.listen-failed', uri, error: String(thrown) });
-    }
+    this.passages.arrivalEnded();
+    await this.listening.reopen((uri) => this.listenRequest(uri));
   }
 
   private tellIncoming(): void {
     const { host, guests } = this.options;
     const settings = {
       startPaused: guests.startsPaused,
-      stallTimeoutMs: this.values.stallTimeoutMs,
+      stallTimeoutMs: this.parameters.stallTimeoutMs,
     };
     host.tell({ type: 'set-incoming', settings });
   }
@@ -329,30 +317,21 @@ export class Migrations {
     return { occupied, uuid: guests.residentUuid };
   }
 
+  private get outgoingId(): string | undefined {
+    return this.passages.outgoingId;
+  }
+
   private get goesOut(): boolean {
     return this.outgoingId !== undefined && !isOver(this.info?.status);
   }
 
   private get comesIn(): boolean {
-    const { side, status } = this.info ?? {};
-    if (side !== 'destination') return false;
-    return status === 'active' || status === 'device' || isPostcopy(status);
-  }
-
-  /** Neither changes while a migration runs. */
-  private get mayPostcopy(): boolean {
-    const { mode } = this.values;
-    return this.switches['postcopy-ram'] || mode === 'postcopy' || mode === 'hybrid';
-  }
-
-  private async listenAgain(uri: string): Promise<void> {
-    const real = await this.options.host.listen(this.listenRequest(uri));
-    this.listening = { address: parseAddress(real), uri: real };
+    return this.info !== undefined && isArriving(this.info);
   }
 
   private listenRequest(uri: string): ListenRequest {
     const { guests, expectedUuid } = this.options;
-    const { stallTimeoutMs } = this.values;
+    const { stallTimeoutMs } = this.parameters;
     const resident = this.residence();
     return { uri, expectedUuid, startPaused: guests.startsPaused, stallTimeoutMs, resident };
   }
@@ -373,11 +352,9 @@ export class Migrations {
   }
 
   private departureEnded(): void {
-    this.outgoingId = undefined;
+    this.passages.departureEnded();
     this.settlement.afterDeparture(this.info);
     this.tellResident();
-    this.departure?.resolve();
-    this.departure = undefined;
   }
 
   private fail(error: SternaError): void {
@@ -385,6 +362,7 @@ export class Migrations {
   }
 
   private publish(info: MigrationInfo): void {
+    this.passages.note(info);
     // What is older may still be ending: the last attempt, or the proof of the guest's arrival
     // here.
     if (this.outgoingId !== undefined && info.migrationId !== this.outgoingId) return;

@@ -4,7 +4,11 @@ export { type NamedFile, planBoot } from './riscv/board/boot/boot-plan.ts';
 export type { DriveSpec } from './riscv/board/drive/drive-spec.ts';
 export { parseDriveSpec } from './riscv/board/drive/drive-spec.ts';
 export type { SerialRing } from './riscv/board/serial/serial-ring.ts';
-export { parseSerialSpec, type SerialSpec } from './riscv/board/serial/serial-spec.ts';
+export {
+  parseSerialSpec,
+  type SerialSocket,
+  type SerialSpec,
+} from './riscv/board/serial/serial-spec.ts';
 export {
   boardConfig,
   type DriveConfig,
@@ -14,7 +18,7 @@ export {
   riscvDescription,
 } from './riscv/riscv-description.ts';
 export type { RiscvMachineHandles } from './riscv/riscv-handles.ts';
-export { RiscvMachine } from './riscv/riscv-machine.ts';
+export { RISCV_MACHINE_BYTES_MAX, RiscvMachine } from './riscv/riscv-machine.ts';
 export { Mailbox, SLOTS_PER_VCPU } from './service/mailbox.ts';
 export * from './service/service-message.ts';
 export { frameDamage } from './service/stream-frame.ts';

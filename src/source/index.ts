@@ -8,7 +8,7 @@ export type {
   MigrationOutcome,
   OutgoingOptions,
 } from './outgoing-contract.ts';
-export { OutgoingMigration } from './outgoing-migration.ts';
+export { guestEnded, OutgoingMigration } from './outgoing-migration.ts';
 export { checkBegin, checkDecision } from './policy/check-decision.ts';
 export { ChosenPolicy, type ChosenPolicyOptions } from './policy/chosen-policy.ts';
 export { diagnose } from './policy/diagnosis.ts';

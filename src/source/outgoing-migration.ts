@@ -131,12 +131,19 @@ export class OutgoingMigration {
   /** The guest goes on at the source. Too late once GRANT may have been sent. */
   cancel(): 'cancelling' | 'too-late' {
     const { record, interrupt } = this.context;
-    const isEnding = record.status === 'cancelling' || isOver(record.status);
-    if (this.handOver.isIrrevocable || isEnding) return 'too-late';
+    if (!this.canEnd) return 'too-late';
     record.status = 'cancelling';
     interrupt.raise(new SternaError('E_CANCELLED', 'Migration was cancelled'));
     this.context.publish();
     return 'cancelling';
+  }
+
+  /**
+   * The guest has ended itself, of which its owner sees to the rest: the migration fails. Once
+   * GRANT may have been sent it goes on, and the guest ends where it went.
+   */
+  guestEnded(): void {
+    if (this.canEnd) this.context.interrupt.raise(guestEnded());
   }
 
   /**
@@ -207,6 +214,12 @@ export class OutgoingMigration {
   info(): MigrationInfo {
     const { record, clock } = this.context;
     return record.info(clock.nowMs(), this.postcopy?.sentBytes ?? this.context.sentBytes());
+  }
+
+  /** From outside, with the guest at the source. */
+  private get canEnd(): boolean {
+    const { status } = this.context.record;
+    return !this.handOver.isIrrevocable && status !== 'cancelling' && !isOver(status);
   }
 
   /** The connection that there is now, or was last. */
@@ -364,6 +377,11 @@ export class OutgoingMigration {
     this.taken.reject(epoch);
     return this.handOver.unknown(epoch);
   }
+}
+
+/** What a migration fails with whose guest is no more. */
+export function guestEnded(): SternaError {
+  return new SternaError('E_GUEST_ENDED', 'The guest ended itself while it was being migrated');
 }
 
 const PAUSED_STATUSES: readonly MigrationInfo['status'][] = [

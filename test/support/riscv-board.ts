@@ -107,6 +107,8 @@ export class BoardBench {
   readonly woken: number[] = [];
   readonly events: BoardEvent[] = [];
   readonly board: Board;
+  /** Microseconds since 1970. */
+  wallUs = 1_700_000_000_000_000;
 
   constructor(
     config: Partial<BoardConfig> = {},
@@ -127,6 +129,7 @@ export class BoardBench {
       mips: Array.from(this.mips, (_, index) => ({ words: this.mips, index })),
       wake: (hart) => this.woken.push(hart),
       onEvent: (event) => this.events.push(event),
+      wallClock: () => this.wallUs,
     });
     this.board.reset();
   }

@@ -9,6 +9,8 @@ export interface ScriptedQmp {
   readonly address: string;
   /** Commands that came, without the negotiation. */
   readonly commands: readonly { readonly execute: string; readonly arguments?: unknown }[];
+  /** Tells all clients of it. */
+  emit(event: string, data: object): void;
   /** Cuts all connections, as when the agent dies. */
   cut(): void;
   close(): void;
@@ -48,6 +50,11 @@ export async function scriptedQmp(
   return {
     address: `unix:${path}`,
     commands,
+    emit(event, data) {
+      const timestamp = { seconds: 0, microseconds: 0 };
+      const line = `${JSON.stringify({ event, data, timestamp })}\r\n`;
+      for (const socket of sockets) socket.write(line);
+    },
     cut,
     close() {
       cut();

@@ -51,12 +51,17 @@ async function follow(
     last = update.view;
     progress.update(update);
   });
-  const lost = (cause: unknown) => agentLost(cause, isSwitched());
+  let hasEnded = false;
+  const stopListening = qmp.onEvent(({ event, data }) => {
+    if (event === 'SHUTDOWN' && data.guest === true) hasEnded = true;
+  });
+  const lost = (cause: unknown) => agentLost(cause, isSwitched(), hasEnded);
   try {
     return await Promise.race([following.catch(lost), interrupts.abandoned]);
   } finally {
     progress.close();
     interrupts.stop();
+    stopListening();
   }
 }
 
@@ -100,8 +105,13 @@ function isPostcopyRefusal(refusal: unknown): boolean {
 }
 
 /** The agent went away: before post-copy what it did last is not known, so neither is the owner. */
-function agentLost(cause: unknown, isSwitched: boolean): never {
+function agentLost(cause: unknown, isSwitched: boolean, hasEnded: boolean): never {
   if (cause instanceof QmpError) throw cause;
+  // An agent ends with the guest that it owns, before it can be asked once more.
+  if (hasEnded) {
+    const message = 'The guest ended itself at the source, and its agent with it';
+    throw new SternaError('E_GUEST_ENDED', message, { side: 'source', guestOwner: 'none' });
+  }
   if (isSwitched) throw LeftInPostcopy.agentLost();
   throw new SternaError('E_OWNERSHIP_UNKNOWN', 'The connection to the source agent was lost', {
     cause,

@@ -12,7 +12,7 @@ export function withDeviceOptions(command: Command): Command {
   return command
     .option(
       '--serial <where>',
-      'the console of a virt-riscv64 guest: stdio, unix:PATH, tcp:HOST:PORT, file:PATH or null (default: null)',
+      'the console of a virt-riscv64 guest: stdio, unix:PATH, tcp:HOST:PORT, file:PATH or null (default: null); behind a socket ,server=on to listen there and wait for the first client, ,server=on,wait=off not to wait',
     )
     .option(
       '--drive <spec>',

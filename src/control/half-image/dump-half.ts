@@ -1,9 +1,8 @@
-import { SternaError } from '../../base/index.ts';
+import { SternaError, type WallClock } from '../../base/index.ts';
 import type { GuestMemory } from '../../guestmem/index.ts';
 import { encodeMachineState } from '../../protocol/index.ts';
 import type { GuestSlot } from '../guest-slot.ts';
 import type { Migrations } from '../migrations.ts';
-import type { WallClock } from '../wall-clock.ts';
 import { addPage } from './half-layout.ts';
 import { writeHalf } from './half-writer.ts';
 

@@ -1,9 +1,9 @@
 import { unlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { WallClock } from '../../base/index.ts';
 import { fileError } from '../../channel/index.ts';
 import type { RamBlock } from '../../guestmem/index.ts';
 import type { SourceHalf, Spill } from '../../source/index.ts';
-import type { WallClock } from '../wall-clock.ts';
 import type { OpenHalfFile } from './half-file.ts';
 import { partialHalfPath, writeHalf } from './half-writer.ts';
 

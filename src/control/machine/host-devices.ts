@@ -1,3 +1,5 @@
+import { realpathSync } from 'node:fs';
+import { SternaError } from '../../base/index.ts';
 import type { DriveSpec, SerialSpec } from '../../guest/index.ts';
 import {
   type DriveConfig,
@@ -18,5 +20,21 @@ export interface HostDevices {
 /** Looks at each drive. Throws E_CONFIG_INVALID or E_FILE. */
 export function hostDevices({ serial = 'null', drives = [] }: DeviceOptions): HostDevices {
   const specs = drives.map(parseDriveSpec);
-  return { serial: parseSerialSpec(serial), drives: specs, shapes: specs.map(driveShape) };
+  const shapes = specs.map(driveShape);
+  refuseShared(specs);
+  return { serial: parseSerialSpec(serial), drives: specs, shapes };
+}
+
+/** What a guest writes to one of its disks must not change another one under it. */
+function refuseShared(specs: readonly DriveSpec[]): void {
+  const seen = new Map<string, DriveSpec>();
+  for (const spec of specs) {
+    const image = realpathSync(spec.file);
+    const other = seen.get(image);
+    seen.set(image, spec);
+    if (other === undefined || (other.isReadOnly && spec.isReadOnly)) continue;
+    throw new SternaError('E_CONFIG_INVALID', `Drive ${spec.file} is the image of another drive`, {
+      detail: { file: spec.file, expected: 'an image for each drive, or readonly=on for both' },
+    });
+  }
 }

@@ -1,9 +1,11 @@
+import type { Logger } from '../../base/index.ts';
 import {
   AttachedMachine,
   AttachedRiscv,
   installTrace,
   machineDescription,
   parseWorkloadSpec,
+  RISCV_MACHINE_BYTES_MAX,
   RISCV_MACHINE_TYPE,
   RiscvMachine,
   type RiscvMachineHandles,
@@ -22,6 +24,7 @@ import {
 } from '../../guestmem/index.ts';
 import type { GuestOptions, WorkloadGuestOptions } from '../agent-options.ts';
 import { describeBoard } from './board-guest.ts';
+import { DriveLocks, type DriveUser } from './drive-locks.ts';
 import type { HostDevices } from './host-devices.ts';
 
 /**
@@ -57,9 +60,9 @@ export function isBoard(machine: LocalMachine): machine is RiscvMachine {
   return machine instanceof RiscvMachine;
 }
 
-/** Memory for a guest of `ramBytes`, resident before it comes. Throws E_NO_MEMORY. */
+/** Memory for any guest of `ramBytes`, resident before it comes. Throws E_NO_MEMORY. */
 export function preallocate(ramBytes: number): MemoryReserve {
-  return new MemoryReserve(splitRam(ramBytes));
+  return new MemoryReserve(splitRam(ramBytes), RISCV_MACHINE_BYTES_MAX);
 }
 
 /** Why this machine cannot be built here, or undefined. `drives`: what is here for its disks. */
@@ -69,6 +72,16 @@ export function machineRefusal(
 ): MachineRefusal | undefined {
   if (description.type === RISCV_MACHINE_TYPE) return refuseRiscv(description, drives);
   return refusal(description);
+}
+
+/** Before the machine is created. Throws E_DRIVE_LOCKED. */
+export function lockDrives(
+  { type, uuid }: MachineDescription,
+  { drives }: HostDevices,
+  user: Omit<DriveUser, 'uuid'>,
+  log: Logger,
+): DriveLocks {
+  return DriveLocks.take(type === RISCV_MACHINE_TYPE ? drives : [], { ...user, uuid }, log);
 }
 
 /**

@@ -122,6 +122,11 @@ export class IncomingPort {
     this.resident.set(residence);
   }
 
+  /** A migration out of here is over; `hasLeft`: and the guest is another side's. */
+  departed(hasLeft: boolean): void {
+    this.resident.departed(hasLeft);
+  }
+
   /** Ends an arrival that was not granted yet; the place is free when the source was told. */
   cancel(): CancelOutcome {
     return this.active?.engine?.cancel() ?? 'nothing-runs';
@@ -182,8 +187,10 @@ export class IncomingPort {
 
   private async run(migration: ActiveMigration): Promise<void> {
     const { clock, log, ledger, reached, factory, ended } = this.options;
-    const { startPaused, stallTimeoutMs } = this.settings;
     const { channel } = migration;
+    // Who is told that the guest has gone may send one before its place here is free.
+    await this.resident.settled(clock);
+    const { startPaused, stallTimeoutMs } = this.settings;
     log.info({ event: 'migration.incoming', peer: channel.name });
     const engine = new IncomingMigration({
       channel,

@@ -86,6 +86,11 @@ export class MigrationHost {
     return (await this.ask((id) => ({ type: 'cancel', id }))) as CancelOutcome;
   }
 
+  /** Fails a migration out of here, unless its guest is another side's by now. */
+  guestEnded(): void {
+    this.worker?.postMessage({ type: 'guest-ended' } satisfies HostMessage);
+  }
+
   /** Rejects with E_STATE when there is nothing to switch. */
   async startPostcopy(): Promise<void> {
     await this.ask((id) => ({ type: 'start-postcopy', id }));

@@ -89,6 +89,8 @@ export type HostMessage =
   | { readonly type: 'listen'; readonly id: number; readonly request: ListenRequest }
   | { readonly type: 'outgoing'; readonly request: OutgoingRequest }
   | { readonly type: 'cancel'; readonly id: number }
+  /** The one that goes out has nothing to migrate any more. */
+  | { readonly type: 'guest-ended' }
   /** Which migration: the one that goes out. */
   | { readonly type: 'start-postcopy'; readonly id: number }
   | { readonly type: 'pause-link'; readonly id: number; readonly side: MigrationInfo['side'] }

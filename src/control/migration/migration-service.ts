@@ -83,6 +83,7 @@ export class MigrationService {
       factory: this.factory(),
       publish: (info) => post({ type: 'info', info }),
       resident: {
+        isLeaving: () => this.isLeaving,
         mayYield: () => this.endDeparture(),
         mustStand: () => post({ type: 'yield-guest' }),
         yielded: () => post({ type: 'guest-yielded' }),
@@ -99,6 +100,8 @@ export class MigrationService {
         return this.start(message.request);
       case 'cancel':
         return this.answer(message.id, () => this.cancel());
+      case 'guest-ended':
+        return this.outgoing?.job.guestEnded();
       case 'start-postcopy':
         return this.answer(message.id, () => this.departing().startPostcopy());
       case 'pause-link':
@@ -165,6 +168,7 @@ export class MigrationService {
     const settled = job.run(ready).finally(() => {
       if (this.outgoing?.job === job) this.outgoing = undefined;
       this.logTurns.endMigration(job.guestLeft);
+      this.incoming.departed(job.isCompleted);
       post({ type: 'outgoing-ended', migrationId: request.migrationId });
       this.learnOwner(job);
     });
@@ -195,6 +199,13 @@ export class MigrationService {
 
   private cancel(): CancelOutcome {
     return this.outgoing?.job.cancel() ?? this.incoming.cancel();
+  }
+
+  /** Soon over: in post-copy the guest has gone, but it takes as long as the rest of its RAM. */
+  private get isLeaving(): boolean {
+    if (this.outgoing === undefined) return false;
+    const { job } = this.outgoing;
+    return job.guestLeft && !job.servesPages;
   }
 
   /** Of a guest that another side claims. True when there is none. */

@@ -9,6 +9,7 @@ import {
   POLICY_NAMES,
   type ReachFault,
   SternaError,
+  systemWallClock,
   toSternaError,
 } from '../../base/index.ts';
 import {
@@ -18,11 +19,10 @@ import {
   type SecuritySettings,
 } from '../../channel/index.ts';
 import type { Machine } from '../../guestmem/index.ts';
-import { OutgoingMigration, type Spill, TakenUpMigration } from '../../source/index.ts';
+import { guestEnded, OutgoingMigration, type Spill, TakenUpMigration } from '../../source/index.ts';
+import { CodecPool } from '../codec/codec-pool.ts';
 import { FileSpill, spillPath } from '../half-image/file-spill.ts';
 import { UserPolicy } from '../policy/user-policy.ts';
-import { systemWallClock } from '../wall-clock.ts';
-import { CodecPool } from './codec-pool.ts';
 import { connectDestination } from './connect-destination.ts';
 import { initialInfo } from './initial-info.ts';
 import type { CancelOutcome, OutgoingRequest, TakeUpRequest } from './migration-messages.ts';
@@ -45,6 +45,8 @@ export interface OutgoingJobOptions {
 export class OutgoingJob {
   private readonly options: OutgoingJobOptions;
   private readonly connecting = new AbortController();
+  /** Why it does not even begin. */
+  private obstacle: SternaError | undefined;
   private readonly startMs: number;
   private parameters: MigrationParameters;
   private engine: OutgoingMigration | TakenUpMigration | undefined;
@@ -69,7 +71,8 @@ export class OutgoingJob {
       }
       await this.migrate(channel);
     } catch (thrown) {
-      this.neverBegan(toSternaError(thrown, 'E_CHANNEL_REFUSED', 'Migration could not begin'));
+      const error = toSternaError(thrown, 'E_CHANNEL_REFUSED', 'Migration could not begin');
+      this.neverBegan(this.obstacle ?? error);
     }
   }
 
@@ -83,10 +86,22 @@ export class OutgoingJob {
     return this.engine !== undefined && this.engine.info().owner !== 'source';
   }
 
+  /** The guest is whole elsewhere. */
+  get isCompleted(): boolean {
+    return this.engine?.info().status === 'completed';
+  }
+
   cancel(): CancelOutcome {
     if (this.engine !== undefined) return this.engine.cancel();
     this.connecting.abort();
     return 'cancelling';
+  }
+
+  /** There is nothing left to migrate, unless it is another side's by now. */
+  guestEnded(): void {
+    if (this.engine instanceof OutgoingMigration) return this.engine.guestEnded();
+    this.obstacle = guestEnded();
+    this.connecting.abort();
   }
 
   /** Also before there is a connection. Throws E_STATE when the two sides have not agreed on it. */

@@ -1,4 +1,11 @@
+import { type Clock, type Deferred, deferred } from '../../base/index.ts';
 import type { Machine } from '../../guestmem/index.ts';
+
+/**
+ * Whoever comes while a guest is on its way out waits this long at most: half of the patience that
+ * a source has by default.
+ */
+const DEPARTURE_LIMIT_MS = 5_000;
 
 /** What the main thread knows of its guest, and a new worker has to be told. */
 export interface Residence {
@@ -9,6 +16,8 @@ export interface Residence {
 }
 
 export interface ResidentGuestListener {
+  /** The guest is another side's, or may be, and its migration out of here needs its RAM yet. */
+  isLeaving(): boolean;
   /** Cancels a migration out of here. False while there is one. */
   mayYield(): boolean;
   /** For a guest that this worker has not seen come: it must stand still. */
@@ -23,6 +32,9 @@ export class ResidentGuest {
   private residence: Residence = { occupied: false, uuid: undefined };
   /** The guest that came last. */
   private arrived: Machine | undefined;
+  /** It was given away; of that the main thread does not know yet. */
+  private hasLeft = false;
+  private change: Deferred<void> = deferred();
 
   constructor(listener: ResidentGuestListener) {
     this.listener = listener;
@@ -35,13 +47,40 @@ export class ResidentGuest {
   /** What the main thread says. */
   set(residence: Residence): void {
     this.residence = residence;
-    if (!residence.occupied) this.arrived = undefined;
+    if (!residence.occupied) {
+      this.arrived = undefined;
+      this.hasLeft = false;
+    }
+    this.changed();
+  }
+
+  /** A migration out of here is over; `hasLeft`: and the guest is another side's. */
+  departed(hasLeft: boolean): void {
+    this.hasLeft = hasLeft;
+    this.changed();
+  }
+
+  /**
+   * Resolves at once, but for a guest that is on its way out: when its place is free, or it stays,
+   * or a limit has passed.
+   */
+  async settled(clock: Clock): Promise<void> {
+    if (!this.isOnItsWay) return;
+    const over = new AbortController();
+    const deadlineMs = clock.nowMs() + DEPARTURE_LIMIT_MS;
+    const late = clock.sleep(DEPARTURE_LIMIT_MS, over.signal);
+    while (this.isOnItsWay && clock.nowMs() < deadlineMs) {
+      await Promise.race([this.change.promise, late]);
+    }
+    over.abort();
   }
 
   /** It lives here from now on, not from when the main thread has heard of it. */
   came(machine: Machine): void {
     this.residence = { occupied: true, uuid: machine.description.uuid };
     this.arrived = machine;
+    this.hasLeft = false;
+    this.changed();
   }
 
   /** The guest lives in this process. */
@@ -65,5 +104,15 @@ export class ResidentGuest {
   /** Durable: whoever asks for the guest is told so. */
   yielded(uuid: string): void {
     if (this.isHere(uuid)) this.listener.yielded();
+  }
+
+  private get isOnItsWay(): boolean {
+    return this.isOccupied && (this.hasLeft || this.listener.isLeaving());
+  }
+
+  private changed(): void {
+    const { change } = this;
+    this.change = deferred();
+    change.resolve();
   }
 }

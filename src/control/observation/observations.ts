@@ -1,9 +1,8 @@
-import { type Logger, SternaError } from '../../base/index.ts';
+import { type Logger, SternaError, systemWallClock } from '../../base/index.ts';
 import type { RecordedTrace } from '../../guestmem/index.ts';
 import type { GuestSlot } from '../guest-slot.ts';
 import type { MigrationHost } from '../migration/migration-host.ts';
 import type { Migrations } from '../migrations.ts';
-import { systemWallClock } from '../wall-clock.ts';
 import type { DirtyRate, DirtyRateRequest } from './dirty-rate.ts';
 import { DirtyRateStatus } from './dirty-rate-status.ts';
 import type { Observation, ObservationRequest } from './observer.ts';

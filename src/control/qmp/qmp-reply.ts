@@ -1,5 +1,4 @@
-import { toSternaError } from '../../base/index.ts';
-import type { WallClock } from '../wall-clock.ts';
+import { toSternaError, type WallClock } from '../../base/index.ts';
 
 export type QmpErrorClass = 'GenericError' | 'CommandNotFound';
 

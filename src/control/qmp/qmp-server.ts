@@ -1,21 +1,11 @@
-import { lstatSync, unlinkSync } from 'node:fs';
-import { connect, createServer, type Server, type Socket } from 'node:net';
-import { isMainThread } from 'node:worker_threads';
-import { deferred, type Logger, SternaError } from '../../base/index.ts';
-import {
-  type Address,
-  formatAddress,
-  isLoopback,
-  parseAddress,
-  type TcpAddress,
-} from '../../channel/index.ts';
+import { createServer, type Server, type Socket } from 'node:net';
+import { type Logger, SternaError } from '../../base/index.ts';
+import { type Address, formatAddress, isLoopback, parseAddress } from '../../channel/index.ts';
 import type { AgentControl } from '../agent-control.ts';
+import { openServer } from '../sockets/open-server.ts';
 import type { QmpCommands } from './qmp-command.ts';
 import { QmpDispatcher } from './qmp-dispatcher.ts';
 import { QmpSession } from './qmp-session.ts';
-
-/** Only the owner of the agent may connect. */
-const SOCKET_UMASK = 0o177;
 
 /** QMP on Unix sockets and loopback TCP, for any number of clients. */
 export class QmpServer {
@@ -34,10 +24,16 @@ export class QmpServer {
   /** Listens there too. Resolves with the real address; rejects with E_CONFIG_INVALID. */
   async listen(text: string): Promise<string> {
     const address = parseAddress(text);
+    if (address.kind === 'file') {
+      throw new SternaError('E_CONFIG_INVALID', `QMP needs unix:PATH or tcp:HOST:PORT: ${text}`);
+    }
+    if (address.kind === 'tcp' && !isLoopback(address.host)) {
+      // Whoever reaches QMP can read the guest's memory and write files: it stays on this host.
+      const message = `QMP over TCP is for loopback only: ${address.host}`;
+      throw new SternaError('E_CONFIG_INVALID', message);
+    }
     const server = createServer({ allowHalfOpen: true }, (socket) => this.accept(socket));
-    if (address.kind === 'unix') await listenUnix(server, address.path);
-    else if (address.kind === 'tcp') await listenTcp(server, address);
-    else throw new SternaError('E_CONFIG_INVALID', `QMP needs unix:PATH or tcp:HOST:PORT: ${text}`);
+    await openServer(server, address, 'QMP');
     this.servers.push(server);
     return formatAddress(realAddress(server, address));
   }
@@ -59,59 +55,6 @@ export class QmpServer {
     this.sessions.add(session);
     socket.on('close', () => this.sessions.delete(session));
   }
-}
-
-async function listenUnix(server: Server, path: string): Promise<void> {
-  await removeStaleSocket(path);
-  const listening = whenListening(server, `unix:${path}`);
-  // bind(2) happens inside listen(): the socket is born with its mode, and there is no moment at
-  // which others may connect. Only the main thread may set the mask; elsewhere (a test in a worker)
-  // the directory has to protect it.
-  const previous = isMainThread ? process.umask(SOCKET_UMASK) : undefined;
-  try {
-    server.listen(path);
-  } finally {
-    if (previous !== undefined) process.umask(previous);
-  }
-  await listening;
-}
-
-async function listenTcp(server: Server, address: TcpAddress): Promise<void> {
-  if (!isLoopback(address.host)) {
-    // Whoever reaches QMP can read the guest's memory and write files: it stays on this host.
-    throw new SternaError('E_CONFIG_INVALID', `QMP over TCP is for loopback only: ${address.host}`);
-  }
-  const listening = whenListening(server, formatAddress(address));
-  server.listen({ host: address.host, port: address.port });
-  await listening;
-}
-
-function whenListening(server: Server, name: string): Promise<void> {
-  const opened = deferred<void>();
-  server.once('listening', () => opened.resolve());
-  server.once('error', (cause) => {
-    const detail = { cause: cause.message };
-    const text = `Cannot listen for QMP on ${name}`;
-    opened.reject(new SternaError('E_CONFIG_INVALID', text, { cause, detail }));
-  });
-  return opened.promise;
-}
-
-/**
- * A socket that a killed agent left behind is in the way; one that answers, or another file, stays.
- */
-async function removeStaleSocket(path: string): Promise<void> {
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  if (stat === undefined || !stat.isSocket()) return;
-  const answer = deferred<boolean>();
-  const probe = connect(path);
-  probe.once('connect', () => answer.resolve(true));
-  probe.once('error', (error: NodeJS.ErrnoException) => {
-    answer.resolve(error.code !== 'ECONNREFUSED');
-  });
-  const alive = await answer.promise;
-  probe.destroy();
-  if (!alive) unlinkSync(path);
 }
 
 function realAddress(server: Server, address: Address): Address {

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { type Readable, Writable } from 'node:stream';
 import { toSternaError } from '../../base/index.ts';
-import type { SerialSpec } from '../../guest/index.ts';
+import type { SerialSocket, SerialSpec } from '../../guest/index.ts';
 
 /** What the guest's serial line is connected with on this side. */
 export interface SerialEnd {
@@ -15,7 +15,7 @@ export interface SerialEnd {
   close(): void;
 }
 
-/** Rejects with E_FILE or E_CHANNEL_REFUSED. */
+/** Of a socket the client's. Rejects with E_FILE or E_SERIAL_REFUSED. */
 export async function openSerialEnd(spec: SerialSpec): Promise<SerialEnd> {
   switch (spec.kind) {
     case 'null':
@@ -25,7 +25,7 @@ export async function openSerialEnd(spec: SerialSpec): Promise<SerialEnd> {
     case 'file':
       return fileEnd(spec.path);
     default:
-      return socketEnd(spec);
+      return connectedEnd(spec);
   }
 }
 
@@ -59,17 +59,24 @@ async function fileEnd(path: string): Promise<SerialEnd> {
   return { input: undefined, output, isNowhere: false, close: () => output.end() };
 }
 
-async function socketEnd(
-  spec: Extract<SerialSpec, { readonly kind: 'unix' | 'tcp' | 'file' }>,
-): Promise<SerialEnd> {
-  const where = spec.kind === 'tcp' ? `${spec.host}:${spec.port}` : spec.path;
+async function connectedEnd(spec: SerialSocket): Promise<SerialEnd> {
   const socket =
     spec.kind === 'tcp'
       ? connect({ host: spec.host, port: spec.port, noDelay: true })
       : connect(spec.path);
   await once(socket, 'connect').catch((error: unknown) => {
-    const message = `Nobody listens for the serial line at ${where}`;
-    throw toSternaError(error, 'E_CHANNEL_REFUSED', message);
+    const message = `Nobody listens for the serial line at ${placeOf(spec)}`;
+    throw toSternaError(error, 'E_SERIAL_REFUSED', message);
   });
+  return socketEnd(socket);
+}
+
+/** Whoever made the connection. */
+export function socketEnd(socket: Socket): SerialEnd {
   return { input: socket, output: socket, isNowhere: false, close: () => socket.end() };
+}
+
+/** For errors and the log. */
+export function placeOf(spec: SerialSocket): string {
+  return spec.kind === 'tcp' ? `${spec.host}:${spec.port}` : spec.path;
 }

@@ -1,8 +1,11 @@
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import type { Logger } from '../../base/index.ts';
-import type { RiscvMachine, SerialSpec } from '../../guest/index.ts';
-import { nowhere, openSerialEnd, type SerialEnd } from './serial-end.ts';
+import type { SecuritySettings } from '../../channel/index.ts';
+import type { RiscvMachine, SerialSocket, SerialSpec } from '../../guest/index.ts';
+import { nowhere, openSerialEnd, type SerialEnd, socketEnd } from './serial-end.ts';
+import { SerialListener } from './serial-listener.ts';
 
 /** What it needs of a machine. */
 export type SerialGuest = Pick<RiscvMachine, 'serial' | 'wake'>;
@@ -19,25 +22,31 @@ const RECHECK_MS = 1000;
  */
 export class SerialHost {
   private readonly log: Logger;
-  private end: SerialEnd;
+  private end = nowhere();
+  private listener: SerialListener | undefined;
   private typed: Uint8Array = new Uint8Array(0);
   private machine: SerialGuest | undefined;
   /** Changes with whom it follows, so that who printed for another one ends. */
   private turn = 0;
   private isClosed = false;
 
-  private constructor(end: SerialEnd, log: Logger) {
-    this.end = end;
+  private constructor(log: Logger) {
     this.log = log;
-    end.input?.on('data', (bytes: Buffer) => this.type(bytes));
-    end.input?.on('error', (error) => this.lose(error));
-    end.output.on('error', (error) => this.lose(error));
-    end.output.on('close', () => this.lose('closed'));
   }
 
-  /** Rejects with E_FILE or E_CHANNEL_REFUSED. */
-  static async open(spec: SerialSpec, log: Logger): Promise<SerialHost> {
-    return new SerialHost(await openSerialEnd(spec), log);
+  /**
+   * Where this side listens and is to wait, resolves when the first client has come. Rejects with
+   * E_FILE, E_SERIAL_REFUSED or E_CONFIG_INVALID.
+   */
+  static async open(
+    spec: SerialSpec,
+    log: Logger,
+    security: SecuritySettings = {},
+  ): Promise<SerialHost> {
+    const host = new SerialHost(log);
+    if ('server' in spec) await host.listen(spec, security);
+    else host.attach(await openSerialEnd(spec));
+    return host;
   }
 
   /** The guest that lives here now, if one does. */
@@ -54,7 +63,26 @@ export class SerialHost {
     this.isClosed = true;
     this.turn += 1;
     this.machine = undefined;
+    this.listener?.close();
     this.end.close();
+  }
+
+  private async listen(spec: SerialSocket, security: SecuritySettings): Promise<void> {
+    const taken = (client: Socket): boolean => {
+      if (!this.end.isNowhere || this.isClosed) return false;
+      this.attach(socketEnd(client));
+      return true;
+    };
+    this.listener = await SerialListener.open(spec, security, this.log, taken);
+    if (spec.server?.waits) await this.listener.firstClient();
+  }
+
+  private attach(end: SerialEnd): void {
+    this.end = end;
+    end.input?.on('data', (bytes: Buffer) => this.type(bytes));
+    end.input?.on('error', (error) => this.lose(end, error));
+    end.output.on('error', (error) => this.lose(end, error));
+    end.output.on('close', () => this.lose(end, 'closed'));
   }
 
   /** Until another guest is followed, and then to the last byte. */
@@ -90,11 +118,14 @@ export class SerialHost {
     void Promise.resolve(room).then(() => this.feed());
   }
 
-  /** Nobody is at the other end any more. The guest's transmitter must not wait for that. */
-  private lose(reason: unknown): void {
-    if (this.isClosed || this.end.isNowhere) return;
+  /**
+   * Nobody is at the other end any more, until another client comes. The guest's transmitter must
+   * not wait for that.
+   */
+  private lose(end: SerialEnd, reason: unknown): void {
+    if (this.isClosed || end !== this.end) return;
     this.log.warn({ event: 'serial.lost', reason: String(reason) });
-    this.end.close();
+    end.close();
     this.end = nowhere();
   }
 }

@@ -1,13 +1,7 @@
 import { linkSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { SternaError } from '../../base/index.ts';
+import { asHolder, type LockHolder, lifeOf, thisProcess } from './lock-holder.ts';
 import { stateDirectoryError } from './state-directory-error.ts';
-
-/** A process, so that a number that was given to another one since is not mistaken for it. */
-interface Holder {
-  readonly pid: number;
-  /** When it started, in ticks since boot; null where the system does not tell. */
-  readonly startTicks: string | null;
-}
 
 /**
  * A file that exists while an agent lives and says which. Node has no flock(2), so a file left
@@ -26,8 +20,7 @@ export class AgentLock {
 
   /** Throws E_STATE_DIRECTORY when a living process has it, or the file cannot be written. */
   static acquire(path: string): AgentLock {
-    const holder: Holder = { pid: process.pid, startTicks: startTicks(process.pid) };
-    const content = `${JSON.stringify(holder)}\n`;
+    const content = `${JSON.stringify(thisProcess())}\n`;
     const draft = `${path}.${process.pid}`;
     try {
       // Linked into place, so that nobody ever reads a lock that is half written.
@@ -58,7 +51,7 @@ function takeOver(path: string): void {
   // Released in this very moment.
   if (stale === undefined) return;
   const holder = parseHolder(stale);
-  if (holder !== undefined && isAlive(holder)) throw heldError(path, holder.pid);
+  if (holder !== undefined && lifeOf(holder) !== 'dead') throw heldError(path, holder.pid);
   const moved = `${path}.${process.pid}.stale`;
   try {
     renameSync(path, moved);
@@ -79,37 +72,14 @@ function heldError(path: string, pid: number | undefined): SternaError {
   });
 }
 
-function isAlive(holder: Holder): boolean {
-  try {
-    process.kill(holder.pid, 0);
-  } catch (thrown) {
-    // EPERM: it lives, as another user.
-    if ((thrown as NodeJS.ErrnoException).code !== 'EPERM') return false;
-  }
-  const ticks = startTicks(holder.pid);
-  return ticks === null || holder.startTicks === null || ticks === holder.startTicks;
-}
-
-/** Field 22 of /proc/PID/stat; null where there is none. */
-function startTicks(pid: number): string | null {
-  const stat = read(`/proc/${pid}/stat`);
-  // The second field, the name, is in parentheses and may have spaces.
-  const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return fields?.[19] ?? null;
-}
-
-function readHolder(path: string): Holder | undefined {
+function readHolder(path: string): LockHolder | undefined {
   const text = read(path);
   return text === undefined ? undefined : parseHolder(text);
 }
 
-function parseHolder(text: string): Holder | undefined {
+function parseHolder(text: string): LockHolder | undefined {
   try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value !== 'object' || value === null) return undefined;
-    const { pid, startTicks: ticks } = value as Record<string, unknown>;
-    if (typeof pid !== 'number' || !Number.isSafeInteger(pid) || pid <= 0) return undefined;
-    return { pid, startTicks: typeof ticks === 'string' ? ticks : null };
+    return asHolder(JSON.parse(text));
   } catch {
     return undefined;
   }

@@ -31,6 +31,11 @@ export class ServiceClient {
     this.clock = clock;
   }
 
+  /** As far as this side knows. */
+  get isConnected(): boolean {
+    return this.socket?.destroyed === false;
+  }
+
   /** Undefined when `signal` ended it before there was an answer. */
   async ask(request: ServiceRequest, signal: AbortSignal): Promise<ServiceAnswer | undefined> {
     while (!signal.aborted) {
@@ -53,7 +58,7 @@ export class ServiceClient {
     signal: AbortSignal,
   ): Promise<ServiceAnswer | undefined> {
     // One that was closed while nobody asked: its `close` has been and gone.
-    if (this.socket?.destroyed) this.socket = undefined;
+    if (!this.isConnected) this.socket = undefined;
     this.socket ??= this.dial();
     const { socket } = this;
     const answered = deferred<ServiceAnswer | undefined>();

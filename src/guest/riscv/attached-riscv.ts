@@ -7,6 +7,7 @@ import { BoardBlock } from './board/board-block.ts';
 import { type BoardEvent, BoardEvents } from './board/board-event.ts';
 import { DmaFault } from './board/guest-ram.ts';
 import { SerialRing } from './board/serial/serial-ring.ts';
+import { boardWallClock } from './board-wall-clock.ts';
 import { HART_AREA_BYTES } from './hart/hart-layout.ts';
 import { HartState } from './hart-state.ts';
 import { boardConfig, riscvConfig } from './riscv-description.ts';
@@ -47,6 +48,7 @@ export class AttachedRiscv extends SharedMachine {
       mips: this.harts.map(({ pending }) => pending),
       drives: new Map(),
       ram: noRam(),
+      wallClock: boardWallClock(riscvConfig(description).deterministic),
       wake: () => this.control.wake(),
       onEvent: () => {},
     });

@@ -19,6 +19,8 @@ export interface HartDevices {
   poll(): void;
   /** Something was asked that `poll` has not done yet. */
   readonly hasPendingWork: boolean;
+  /** Until `poll` has something to do though nobody asks for it. */
+  readonly alarmInMs: number;
   /** The guest has powered off or asked for a reset: it never runs again. */
   readonly isOff: boolean;
 }
@@ -116,11 +118,11 @@ class HartLoop {
 
   /** The guest waits for an interrupt: until its timer is due, or something wakes it. */
   private rest(seen: number): void {
-    const { state, safepoint, deterministic } = this.parts;
+    const { state, safepoint, devices, deterministic } = this.parts;
     const deadline = state.timerDeadline;
     if (deterministic) return this.skip(deadline, seen);
     const nowMs = safepoint.guestClock.nowMs();
-    const dueMs = Number(deadline) / TICKS_PER_MS - nowMs;
+    const dueMs = Math.min(Number(deadline) / TICKS_PER_MS - nowMs, devices.alarmInMs);
     if (dueMs > 0) safepoint.rest(Math.min(dueMs, REST_MS_MAX), seen);
   }
 

@@ -19,6 +19,7 @@ import type { Drive } from './board/drive/drive.ts';
 import { FileDrive } from './board/drive/file-drive.ts';
 import type { SbiHart } from './board/sbi/sbi-call.ts';
 import { lossyOutput, SerialRing } from './board/serial/serial-ring.ts';
+import { boardWallClock } from './board-wall-clock.ts';
 import { HART_AREA_BYTES } from './hart/hart-layout.ts';
 import { runHart } from './hart-loop.ts';
 import { type HartModule, instantiateHart } from './hart-module.ts';
@@ -87,6 +88,7 @@ export function runRiscvHart(
     drives: vcpu === 0 ? openDrives(handles) : new Map(),
     ram,
     wake: () => steering.wake(),
+    wallClock: boardWallClock(deterministic),
     onEvent: (event) => {
       program.hartRequestStop();
       tell(event);
@@ -108,6 +110,9 @@ export function runRiscvHart(
     },
     get hasPendingWork() {
       return vcpu === 0 && board.hasPendingWork;
+    },
+    get alarmInMs() {
+      return vcpu === 0 ? board.alarmInMs : Number.POSITIVE_INFINITY;
     },
     get isOff() {
       return board.event !== undefined;

@@ -8,7 +8,7 @@ import {
 } from '../../guestmem/index.ts';
 import { VcpuWorkers } from '../vcpu-workers.ts';
 import { AttachedRiscv } from './attached-riscv.ts';
-import { RAM_BASE } from './board/address-map.ts';
+import { HARTS_MAX, RAM_BASE } from './board/address-map.ts';
 import { BoardBlock } from './board/board-block.ts';
 import type { BoardEvent } from './board/board-event.ts';
 import type { BootPlan } from './board/boot/boot-plan.ts';
@@ -19,6 +19,9 @@ import { type HartHost, type HartModule, instantiateHart } from './hart-module.t
 import type { HartWorkerData } from './hart-thread.ts';
 import { refuseRiscv, riscvConfig } from './riscv-description.ts';
 import type { RiscvMachineHandles } from './riscv-handles.ts';
+
+/** What such a machine has for itself beside its RAM, at most. */
+export const RISCV_MACHINE_BYTES_MAX = HARTS_MAX * HART_AREA_BYTES;
 
 /** A screen or two: who reads slowly makes the guest's transmitter busy. */
 const SERIAL_RING_BYTES = 2 ** 14;

@@ -44,12 +44,12 @@ export class AgentHarness {
   private readonly clients: QmpClient[] = [];
 
   async source(name: string, machine: GuestOptions = IDLE_GUEST): Promise<Driven> {
-    return this.drive(await this.start({ name, role: 'source', machine }));
+    return this.driven(await this.start({ name, role: 'source', machine }));
   }
 
   async destination(name: string, options: Partial<AgentOptions> = {}): Promise<Driven> {
     const listen = 'tcp:127.0.0.1:0';
-    return this.drive(await this.start({ name, role: 'destination', listen, ...options }));
+    return this.driven(await this.start({ name, role: 'destination', listen, ...options }));
   }
 
   async start(
@@ -73,7 +73,7 @@ export class AgentHarness {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
-  private async drive(agent: Agent): Promise<Driven> {
+  async driven(agent: Agent): Promise<Driven> {
     const qmp = await this.client(agent);
     const events: QmpEvent[] = [];
     const waiting = new Set<() => void>();

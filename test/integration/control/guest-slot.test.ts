@@ -1,8 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Deferred, deferred, silentLogger } from '../../../src/base/index.ts';
-import { GuestSlot } from '../../../src/control/guest-slot.ts';
+import { type GuestEnd, GuestSlot } from '../../../src/control/guest-slot.ts';
 import { hostDevices } from '../../../src/control/machine/host-devices.ts';
 import { describeGuest } from '../../../src/control/machine/local-machine.ts';
+import { guestTest } from '../../support/riscv-compiler.ts';
+import { RiscvGuest } from '../../support/riscv-guest.ts';
 import { IDLE_GUEST } from './agent-harness.ts';
 
 /**
@@ -15,6 +17,7 @@ const DESCRIPTION = GUEST.description;
 
 describe('GuestSlot', () => {
   let events: string[] = [];
+  let ends: GuestEnd[] = [];
   let next: Deferred<string> = deferred();
   let slot: GuestSlot | undefined;
 
@@ -22,12 +25,15 @@ describe('GuestSlot', () => {
 
   function newSlot(startPaused = false): GuestSlot {
     events = [];
+    ends = [];
     next = deferred();
     const emit = (event: string) => {
       events.push(event);
       next.resolve(event);
     };
-    slot = new GuestSlot({ emit, resides: () => {}, ended: () => {} }, silentLogger(), {
+    const ended = (end: GuestEnd) => ends.push(end);
+    slot = new GuestSlot({ emit, resides: () => {}, ended }, silentLogger(), {
+      name: 'agent',
       startPaused,
       reserve: undefined,
       devices: DEVICES,
@@ -191,5 +197,24 @@ describe('GuestSlot', () => {
     expect(() => guests.continue()).toThrowError(
       expect.objectContaining({ code: 'E_WORKER_DIED' }),
     );
+  });
+
+  guestTest('tells once of a guest that had ended before it came, where it is', async () => {
+    const elsewhere = await RiscvGuest.start({ name: 'finish', variant: 2 });
+    const end = await elsewhere.ends();
+    await elsewhere.machine.pause('migration');
+    const guests = newSlot();
+    await guests.receive(elsewhere.machine.description);
+    await guests.need().load(await elsewhere.machine.save());
+    expect(ends).toEqual([]);
+    guests.need().resume('ownership');
+    guests.noteResumed('ownership');
+    guests.noteResumed('ownership');
+    expect(guests.runState).toBe('shutdown');
+    expect(ends).toEqual([end]);
+    // It went on elsewhere, and an operator has it here again.
+    guests.leave(false);
+    guests.comeBack();
+    expect(ends).toEqual([end, end]);
   });
 });

@@ -154,3 +154,16 @@ test('sterna check resumes a guest that ran, also when the check fails', async (
     'cont',
   ]);
 });
+
+test('sterna migrate says that the guest ended when its agent ended with it', async () => {
+  const { fake, exitCode } = await migrate((command, count) => {
+    if (command === 'query-migrate' && count === 2) {
+      agent?.emit('SHUTDOWN', { guest: true, reason: 'guest-shutdown' });
+      agent?.cut();
+    }
+    return { return: command === 'query-migrate' ? activeReply() : {} };
+  });
+  expect(await exitCode).toBe(1);
+  expect(fake.stderr()).toContain('E_GUEST_ENDED');
+  expect(fake.stderr()).toContain('nothing left to migrate');
+});

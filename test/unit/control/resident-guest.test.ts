@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { SternaError } from '../../../src/base/index.ts';
+import { SimClock, SternaError } from '../../../src/base/index.ts';
 import { ResidentGuest } from '../../../src/control/migration/resident-guest.ts';
 import type { Machine } from '../../../src/guestmem/index.ts';
 
@@ -8,7 +8,9 @@ const OTHER = '0f0e0d0c-0000-4000-8000-00000000000b';
 
 function resident() {
   const calls: string[] = [];
+  const state = { isLeaving: false };
   const guest = new ResidentGuest({
+    isLeaving: () => state.isLeaving,
     mayYield: () => {
       calls.push('may-yield');
       return false;
@@ -16,7 +18,7 @@ function resident() {
     mustStand: () => calls.push('must-stand'),
     yielded: () => calls.push('yielded'),
   });
-  return { guest, calls };
+  return { guest, calls, state };
 }
 
 function machineThat(pause: (reason: string) => Promise<void>): Machine {
@@ -72,5 +74,39 @@ describe('ResidentGuest', () => {
     guest.pause(UUID);
     expect(caught).toHaveBeenCalledOnce();
     await expect(paused).rejects.toBe(refused);
+  });
+
+  it('settled() waits for a guest that is on its way out, but not for ever', async () => {
+    const { guest, state } = resident();
+    const clock = new SimClock();
+    const order: string[] = [];
+    await guest.settled(clock);
+    guest.set({ occupied: true, uuid: UUID });
+    await guest.settled(clock);
+    state.isLeaving = true;
+    void guest.settled(clock).then(() => order.push('settled'));
+    await clock.advance(4_999);
+    guest.set({ occupied: true, uuid: UUID });
+    await clock.advance(0);
+    expect(order).toEqual([]);
+    await clock.advance(1);
+    expect(order).toEqual(['settled']);
+  });
+
+  it('settled() waits on until the main thread has heard that the guest has left', async () => {
+    const { guest } = resident();
+    const order: string[] = [];
+    guest.set({ occupied: true, uuid: UUID });
+    guest.departed(true);
+    const settled = guest.settled(new SimClock()).then(() => order.push('settled'));
+    guest.set({ occupied: true, uuid: undefined });
+    await new Promise((resolve) => setImmediate(resolve));
+    order.push('vacant');
+    guest.set({ occupied: false, uuid: undefined });
+    await settled;
+    expect(order).toEqual(['vacant', 'settled']);
+    // And the next guest is one that stays.
+    guest.came(machineThat(async () => {}));
+    await guest.settled(new SimClock());
   });
 });

@@ -274,3 +274,43 @@ test('parameters of a migration are its own', async () => {
   pair.outgoing.setParameters({ downtimeLimitMs: 5 });
   expect(parameters.downtimeLimitMs).toBe(0);
 });
+
+/** The guest ends itself in the moment in which the frame departs. */
+async function endAt(name: MessageName, direction: 'a-to-b' | 'b-to-a', options: PairOptions = {}) {
+  const pair = new EnginePair({
+    link: LINK,
+    ...options,
+    onFrame: (frame, current) => {
+      if (frame.name === name && frame.direction === direction) current.outgoing.guestEnded();
+      return undefined;
+    },
+  });
+  fillGuest(pair.machine);
+  return { pair, result: await pair.run() };
+}
+
+test.each([
+  ['HELLO', 'a-to-b'],
+  ['HELLO_ACK', 'b-to-a'],
+  ['SWITCHOVER_ACK', 'b-to-a'],
+] as const)(
+  'a guest that ends at %s fails its migration on both sides',
+  async (name, direction) => {
+    const { pair, result } = await endAt(name, direction);
+    const ended = { code: 'E_GUEST_ENDED', guestOwner: 'source' };
+    expect(result.source).toMatchObject({ status: 'failed', error: ended });
+    expect(result.destination).toMatchObject({ status: 'failed', error: ended });
+    expect(result.destinationInfo.error?.detail).toMatchObject({ remote: true });
+    expect(pair.factory.destroyed).toEqual(pair.factory.created);
+  },
+);
+
+test.each(['precopy', 'postcopy'] as const)(
+  'a guest that has ended before GRANT (%s) is given away as it is: it ends there',
+  async (mode) => {
+    const { pair, result } = await endAt('GRANT', 'a-to-b', { parameters: { mode } });
+    expect(result.source.status).toBe('completed');
+    expect(result.destination.status).toBe('completed');
+    expect(pair.runningMachines()).toEqual(pair.factory.created);
+  },
+);

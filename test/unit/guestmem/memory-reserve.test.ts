@@ -31,4 +31,24 @@ describe('MemoryReserve', () => {
     expect(larger.pageCount).toBe(512);
     expect(reserve.take(layoutOf(2 ** 20))).toBeDefined();
   });
+
+  test.each([2 ** 20, 2 ** 31])(
+    'a machine of %i bytes of RAM needs no more than the one that has most or least beside it',
+    (bytes) => {
+      const [least = 0, some = 0, most = 0] = [0, 2 ** 16, 2 ** 24].map(
+        (machineBytes) => layoutOf(bytes, machineBytes).memoryBytes,
+      );
+      expect(some).toBeLessThanOrEqual(Math.max(least, most));
+    },
+  );
+
+  test.each([0, 2 ** 16, 2 ** 24])(
+    'allocate() takes it for a machine with %i bytes of its own',
+    (machineBytes) => {
+      const reserve = new MemoryReserve(BLOCKS, 2 ** 24);
+      const { memory, layout } = GuestMemory.allocate(BLOCKS, 1, reserve, machineBytes).blocks[0]!;
+      expect(memory.buffer.byteLength).toBeGreaterThanOrEqual(layout.machineArea + machineBytes);
+      expect(reserve.take(layoutOf(2 ** 20))).toBeUndefined();
+    },
+  );
 });

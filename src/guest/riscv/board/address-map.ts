@@ -13,6 +13,8 @@ export const RAM_BYTES_MAX = 2 ** 31;
 export const TIMEBASE_HZ = 10_000_000;
 
 export const FINISHER = { base: 0x0010_0000, bytes: 0x1000 } as const;
+/** The clock of the wall. */
+export const RTC = { base: 0x0010_1000, bytes: 0x1000, irq: 11 } as const;
 export const PLIC = { base: 0x0c00_0000, bytes: 0x0400_0000 } as const;
 export const UART = { base: 0x1000_0000, bytes: 0x100, irq: 10 } as const;
 /** Slot i lies at `base + i * slotBytes` and interrupts on line `firstIrq + i`. */

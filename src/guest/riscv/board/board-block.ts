@@ -11,6 +11,7 @@ import { HARTS_MAX, VIRTIO } from './address-map.ts';
  *          16  RANDOM         4 words of a generator; all zero: the host's randomness is used
  *          64  the UART, 128 bytes, see uart.ts
  *         256  the PLIC, 512 bytes, see plic.ts
+ *         768  the clock of the wall, 64 bytes, see rtc.ts
  *        1024  BACKLOG        input that came with the guest and waits for the UART's FIFO
  *        4096  virtio slots, 256 bytes each, see virtio/slot-state.ts
  */
@@ -51,6 +52,7 @@ export const QUEUE_PENDING = 3;
 export const RANDOM_REGION: BlockRegion = { byte: 16, bytes: 16 };
 export const UART_REGION: BlockRegion = { byte: 64, bytes: 128 };
 export const PLIC_REGION: BlockRegion = { byte: 256, bytes: 512 };
+export const RTC_REGION: BlockRegion = { byte: 768, bytes: 64 };
 export const BACKLOG_REGION: BlockRegion = { byte: 1024, bytes: 3072 };
 
 /** A slot has at most as many queues as it has bits in QUEUE_PENDING. */

@@ -1,5 +1,5 @@
 import type { MachineStateSection } from '../../../guestmem/index.ts';
-import { FINISHER, PLIC, UART, VIRTIO } from './address-map.ts';
+import { FINISHER, PLIC, RTC, UART, VIRTIO } from './address-map.ts';
 import { type BoardBlock, QUEUE_PENDING, RANDOM_REGION } from './board-block.ts';
 import { type BoardConfig, checkBoardConfig } from './board-config.ts';
 import { type BoardEvent, BoardEvents } from './board-event.ts';
@@ -65,6 +65,11 @@ export class Board {
     return Atomics.load(this.block.atomics, QUEUE_PENDING) !== 0;
   }
 
+  /** Until `poll` has something to do though nobody asks for it. */
+  get alarmInMs(): number {
+    return this.lock.run(() => this.devices.rtc.alarmInMs);
+  }
+
   /** False: the access faults. Accesses of 1, 2 or 4 bytes, aligned, inside one window exist. */
   mmioExists(address: number, bytes: number): boolean {
     const at = address >>> 0;
@@ -94,6 +99,7 @@ export class Board {
     this.lock.run(() => {
       try {
         this.devices.uart.pump();
+        this.devices.rtc.poll();
         if (!this.hasPendingWork) return;
         for (const transport of this.devices.transports) transport.poll(this.parts.ram);
       } finally {
@@ -142,9 +148,10 @@ export class Board {
   }
 
   private readWindow({ name, slot, offset }: Place, bytes: number): number {
-    const { uart, plic, transports } = this.devices;
+    const { uart, plic, rtc, transports } = this.devices;
     if (name === 'virtio') return transports[slot]?.read(offset, bytes) ?? 0;
     if (name === 'plic') return bytes === 4 ? plic.read(offset) : 0;
+    if (name === 'rtc') return bytes === 4 ? rtc.read(offset) : 0;
     if (name === 'finisher') return 0;
     // A wide access reaches the one byte register that it begins at.
     const value = uart.read(offset);
@@ -153,13 +160,16 @@ export class Board {
   }
 
   private writeWindow({ name, slot, offset }: Place, bytes: number, value: number): void {
-    const { uart, plic, transports } = this.devices;
+    const { uart, plic, rtc, transports } = this.devices;
     if (name === 'plic') {
       if (bytes === 4) plic.write(offset, value);
       return;
     }
     if (name === 'uart') uart.write(offset, value);
     else if (name === 'virtio') transports[slot]?.write(offset, bytes, value);
+    else if (name === 'rtc') {
+      if (bytes === 4) rtc.write(offset, value);
+    }
     // Two bytes are enough for what it knows; a failure's code is in the upper ones.
     else if (bytes >= 2) this.finisher.write(offset, value);
     this.devices.updateInterrupts();
@@ -167,7 +177,7 @@ export class Board {
 }
 
 interface Place {
-  readonly name: 'finisher' | 'plic' | 'uart' | 'virtio';
+  readonly name: 'finisher' | 'plic' | 'rtc' | 'uart' | 'virtio';
   readonly slot: number;
   readonly offset: number;
 }
@@ -182,6 +192,7 @@ function windowOf(address: number): Place | undefined {
   }
   if (within(UART.base, UART.bytes)) return { name: 'uart', slot: 0, offset: address - UART.base };
   if (within(PLIC.base, PLIC.bytes)) return { name: 'plic', slot: 0, offset: address - PLIC.base };
+  if (within(RTC.base, RTC.bytes)) return { name: 'rtc', slot: 0, offset: address - RTC.base };
   if (!within(FINISHER.base, FINISHER.bytes)) return undefined;
   return { name: 'finisher', slot: 0, offset: address - FINISHER.base };
 }

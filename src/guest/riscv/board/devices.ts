@@ -1,9 +1,10 @@
-import { SternaError } from '../../../base/index.ts';
-import { UART, VIRTIO } from './address-map.ts';
+import { SternaError, type WallClock } from '../../../base/index.ts';
+import { RTC, UART, VIRTIO } from './address-map.ts';
 import type { BoardBlock } from './board-block.ts';
 import type { BoardConfig, SlotConfig } from './board-config.ts';
 import type { Drive } from './drive/drive.ts';
 import { type MipWord, Plic } from './plic.ts';
+import { Rtc } from './rtc.ts';
 import type { SerialOutput, SerialRing } from './serial/serial-ring.ts';
 import { Uart } from './serial/uart.ts';
 import { BlockDevice } from './virtio/block-device.ts';
@@ -21,19 +22,24 @@ export interface DeviceParts {
   /** By slot. A worker that never polls needs none. */
   readonly drives: ReadonlyMap<number, Drive>;
   readonly wake: (hart: number) => void;
+  /** The host's; where a run is to be repeated, one that stands still. */
+  readonly wallClock: WallClock;
 }
 
 /** The devices of a board over its block, and their interrupt lines. */
 export class Devices {
   readonly uart: Uart;
   readonly plic: Plic;
+  readonly rtc: Rtc;
   /** One for each slot, also for those with nothing in them. */
   readonly transports: readonly VirtioTransport[];
 
   /** Throws E_CONFIG_INVALID when a drive is not what the configuration says. */
-  constructor({ block, config, input, output, mips, drives, wake }: DeviceParts) {
+  constructor(parts: DeviceParts) {
+    const { block, config, input, output, mips, drives, wake, wallClock } = parts;
     this.uart = new Uart(block, input, output);
     this.plic = new Plic(block, mips, wake);
+    this.rtc = new Rtc(block, wallClock);
     this.transports = Array.from({ length: VIRTIO.slotCount }, (_, slot) => {
       const device = deviceOf(block, slot, config.slots[slot], drives.get(slot));
       return new VirtioTransport(block, slot, config.ramBytes, device);
@@ -42,13 +48,15 @@ export class Devices {
 
   /** The lines that a device can raise, a bit each. */
   get lines(): number {
-    return this.mask((transport) => transport.device !== undefined) | (1 << UART.irq);
+    const others = (1 << UART.irq) | (1 << RTC.irq);
+    return this.mask((transport) => transport.device !== undefined) | others;
   }
 
   /** The lines that are high now. */
   get levels(): number {
     const uart = this.uart.isInterrupting ? 1 << UART.irq : 0;
-    return this.mask((transport) => transport.isInterrupting) | uart;
+    const rtc = this.rtc.isInterrupting ? 1 << RTC.irq : 0;
+    return this.mask((transport) => transport.isInterrupting) | uart | rtc;
   }
 
   /** Tells the PLIC, and so the harts, after anything that may have changed a line. */
@@ -58,6 +66,7 @@ export class Devices {
 
   reset(): void {
     this.uart.reset();
+    this.rtc.reset();
     for (const transport of this.transports) transport.reset();
     this.plic.reset();
   }

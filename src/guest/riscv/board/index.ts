@@ -21,5 +21,5 @@ export { DmaFault, type GuestRam } from './guest-ram.ts';
 export type { MipWord } from './plic.ts';
 export type { SbiHart, SbiOutcome } from './sbi/sbi-call.ts';
 export { SerialRing } from './serial/serial-ring.ts';
-export { parseSerialSpec, type SerialSpec } from './serial/serial-spec.ts';
+export { parseSerialSpec, type SerialSocket, type SerialSpec } from './serial/serial-spec.ts';
 export { SECTION_NAMES } from './state/state-sections.ts';

@@ -15,6 +15,7 @@ const POSTCOPY_BYTES_PER_SECOND = 32 * 2 ** 20;
 
 guestTest.each(['store', 'self-modify', 'page-walk'])('%s goes through ten moves', async (name) => {
   const guest = await RiscvGuest.start({ name });
+  let requests = 0;
   for (let hop = 0; hop < HOPS; hop += 1) {
     await guest.goRound(32);
     const mode = MODES[hop % MODES.length] ?? 'precopy';
@@ -30,8 +31,10 @@ guestTest.each(['store', 'self-modify', 'page-walk'])('%s goes through ten moves
       'destination',
       'identical',
     ]);
-    if (mode === 'postcopy') expect(info.postcopy?.requests).toBeGreaterThan(0);
+    requests += info.postcopy?.requests ?? 0;
   }
+  // Not of each move: on a busy host all pages of a small guest may be there before it runs.
+  expect(requests).toBeGreaterThan(0);
   await guest.goRound(32);
   guest.type('.');
   await guest.passes();

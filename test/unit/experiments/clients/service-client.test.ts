@@ -4,6 +4,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { systemClock } from '../../../../src/base/index.ts';
 import { ServiceClient } from '../../../../src/experiments/clients/service-client.ts';
 import { encodeAnswer } from '../../../../src/guest/index.ts';
+import { until } from '../../../support/until.ts';
 
 const ANSWER = { status: 'done', session: 1, number: 1, body: Buffer.alloc(0) } as const;
 
@@ -24,8 +25,7 @@ test('ask() dials anew when its connection was closed while nobody asked', async
   expect(await ask()).toMatchObject({ status: 'done' });
   sockets[0]?.destroy();
   await once(sockets[0] as Socket, 'close');
-  // The other end hears of it a turn or two later.
-  await systemClock().sleep(20);
+  await until('its other end is closed too', () => !client.isConnected || undefined);
   expect(await ask()).toMatchObject({ status: 'done' });
   expect(client.connections).toBe(2);
 });

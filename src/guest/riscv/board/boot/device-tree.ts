@@ -1,4 +1,4 @@
-import { FINISHER, PLIC, RAM_BASE, TIMEBASE_HZ, UART, VIRTIO } from '../address-map.ts';
+import { FINISHER, PLIC, RAM_BASE, RTC, TIMEBASE_HZ, UART, VIRTIO } from '../address-map.ts';
 import type { BoardConfig } from '../board-config.ts';
 import { flattenTree, type PropertyValue, type TreeNode } from './flattened-tree.ts';
 
@@ -55,7 +55,7 @@ export function deviceTree(config: BoardConfig, settings: BootSettings): Uint8Ar
           compatible: 'simple-bus',
           ranges: true,
         },
-        children: [finisher(), plic(config.hartCount), serial(), ...virtio(config)],
+        children: [finisher(), rtc(), plic(config.hartCount), serial(), ...virtio(config)],
       },
     ],
   };
@@ -125,6 +125,17 @@ function finisher(): TreeNode {
       compatible: ['sifive,test1', 'sifive,test0', 'syscon'],
       reg: range(FINISHER.base, FINISHER.bytes),
       phandle: [FINISHER_HANDLE],
+    },
+  };
+}
+
+function rtc(): TreeNode {
+  return {
+    name: `rtc@${RTC.base.toString(16)}`,
+    properties: {
+      compatible: 'google,goldfish-rtc',
+      reg: range(RTC.base, RTC.bytes),
+      ...interrupt(RTC.irq),
     },
   };
 }

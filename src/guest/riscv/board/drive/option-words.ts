@@ -24,7 +24,8 @@ export function parseWords(
   return words;
 }
 
-function splitAtSingleCommas(text: string): string[] {
+/** A comma that is written twice is one of the word. */
+export function splitAtSingleCommas(text: string): string[] {
   const words = [''];
   for (const [part] of text.matchAll(/,,|,|[^,]+/g)) {
     if (part === ',') words.push('');

@@ -9,6 +9,7 @@ import {
   QUEUE_PENDING,
   QUEUES_PER_SLOT,
   RANDOM_REGION,
+  RTC_REGION,
   SLOT_BYTES,
   slotRegion,
   UART_REGION,
@@ -17,6 +18,7 @@ import { type BoardConfig, boardLines } from '../board-config.ts';
 import { EVENT_KINDS } from '../board-event.ts';
 import { Devices } from '../devices.ts';
 import { plicDefect } from '../plic.ts';
+import { rtcDefect } from '../rtc.ts';
 import { SerialRing } from '../serial/serial-ring.ts';
 import { uartDefect } from '../serial/uart-state.ts';
 import { SlotState, slotWordsDefect } from '../virtio/slot-state.ts';
@@ -43,9 +45,11 @@ export function loadBoard(
   placeBoard(incoming, config, content('board'));
   const backlogBytes = placeUart(incoming, content('board-uart'));
   place(incoming, 'board-plic', PLIC_REGION.byte, content('board-plic'), PLIC_REGION.bytes);
+  place(incoming, 'board-rtc', RTC_REGION.byte, content('board-rtc'), RTC_REGION.bytes);
   const slotsBytes = config.slots.length * SLOT_BYTES;
   place(incoming, 'board-virtio', slotRegion(0).byte, content('board-virtio'), slotsBytes);
   complain('board-uart', uartDefect(incoming.region(UART_REGION), backlogBytes));
+  complain('board-rtc', rtcDefect(incoming.region(RTC_REGION)));
   checkDevices(incoming, config);
   // The lock is ours, and stays held.
   block.bytes.set(incoming.bytes.subarray((LOCK + 1) * 4), (LOCK + 1) * 4);
@@ -115,6 +119,7 @@ function checkDevices(incoming: BoardBlock, config: BoardConfig): void {
     mips: Array.from({ length: config.hartCount }, () => ({ words: new Int32Array(1), index: 0 })),
     drives: new Map(),
     wake: () => {},
+    wallClock: () => 0,
   });
   let queues = 0;
   for (const [slot, { device }] of devices.transports.entries()) {

@@ -6,6 +6,7 @@ import {
   PLIC_REGION,
   QUEUE_PENDING,
   RANDOM_REGION,
+  RTC_REGION,
   slotRegion,
   UART_REGION,
 } from '../board-block.ts';
@@ -28,6 +29,7 @@ export function saveBoard(
     sealSection('board', Buffer.concat([new Uint8Array(words.buffer), region(RANDOM_REGION)])),
     sealSection('board-uart', uartContent(block, input)),
     sealSection('board-plic', region(PLIC_REGION)),
+    sealSection('board-rtc', region(RTC_REGION)),
     sealSection(
       'board-virtio',
       Buffer.concat(config.slots.map((_, slot) => region(slotRegion(slot)))),

@@ -8,6 +8,7 @@ import type { MachineStateSection } from '../../../../guestmem/index.ts';
  *   board          event · its detail · pending queues · random, 4 words
  *   board-uart     its region of the block, then the input that waits
  *   board-plic     its region
+ *   board-rtc      its region
  *   board-virtio   the region of each slot that has a device, in order
  */
 export const SECTION_NAMES = [
@@ -15,6 +16,7 @@ export const SECTION_NAMES = [
   'board',
   'board-uart',
   'board-plic',
+  'board-rtc',
   'board-virtio',
 ] as const;
 export type SectionName = (typeof SECTION_NAMES)[number];

@@ -19,7 +19,8 @@ describe('Board', () => {
       [0x10_0000, 4, true],
       [0x10_0ffc, 4, true],
       [0x10_0fff, 1, true],
-      [0x10_1000, 4, false],
+      [0x10_1000, 4, true],
+      [0x10_2000, 4, false],
       [0x0c00_0000, 4, true],
       [0x0fff_fffc, 4, true],
       [0x0bff_fffc, 4, false],
@@ -104,6 +105,7 @@ describe('Board', () => {
       mips: [0, 1].map((index) => ({ words: bench.mips, index })),
       wake: () => {},
       onEvent: () => {},
+      wallClock: () => 0,
     });
     other.mmioWrite(0x1000_0000, 1, 0x58);
     expect(bench.printed()).toBe('X');
@@ -126,6 +128,7 @@ describe('Board', () => {
       mips: [{ words: bench.mips, index: 0 }],
       wake: () => {},
       onEvent: () => board.poll(),
+      wallClock: () => 0,
     });
     expect(() => board.mmioWrite(FINISHER, 4, 0x5555)).toThrow(AssertionError);
     bench.board.poll();

@@ -57,6 +57,7 @@ describe('deviceTree()', () => {
     const place = (node: ReadNode) => [node.name, cells(node, 'reg'), cells(node, 'interrupts')];
     expect(soc.map(place)).toEqual([
       ['test@100000', [0, 0x10_0000, 0, 0x1000], []],
+      ['rtc@101000', [0, 0x10_1000, 0, 0x1000], [11]],
       ['plic@c000000', [0, 0xc00_0000, 0, 0x400_0000], []],
       ['serial@10000000', [0, 0x1000_0000, 0, 0x100], [10]],
       ['virtio_mmio@10001000', [0, 0x1000_1000, 0, 0x1000], [1]],
@@ -79,7 +80,7 @@ describe('deviceTree()', () => {
       9,
     ]);
     expect(cells(plic, 'riscv,ndev')).toEqual([31]);
-    for (const path of ['/soc/serial@10000000', '/soc/virtio_mmio@10002000']) {
+    for (const path of ['/soc/rtc@101000', '/soc/serial@10000000', '/soc/virtio_mmio@10002000']) {
       expect(cells(at(path), 'interrupt-parent')).toEqual([handle('/soc/plic@c000000')]);
     }
     const finisher = handle('/soc/test@100000');

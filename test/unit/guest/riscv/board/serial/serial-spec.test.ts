@@ -8,6 +8,14 @@ test.each([
   ['file:out:put.log', { kind: 'file', path: 'out:put.log' }],
   ['tcp:localhost:4444', { kind: 'tcp', host: 'localhost', port: 4444 }],
   ['tcp:[::1]:65535', { kind: 'tcp', host: '::1', port: 65535 }],
+  ['unix:/a,,b', { kind: 'unix', path: '/a,b' }],
+  ['unix:/a,server=off', { kind: 'unix', path: '/a' }],
+  ['unix:/a,server=on', { kind: 'unix', path: '/a', server: { waits: true } }],
+  ['unix:/a,wait=off,server=on', { kind: 'unix', path: '/a', server: { waits: false } }],
+  [
+    'tcp:[::1]:4444,server=on,wait=on',
+    { kind: 'tcp', host: '::1', port: 4444, server: { waits: true } },
+  ],
 ])('parseSerialSpec() reads %s', (text, expected) => {
   expect(parseSerialSpec(text)).toEqual(expected);
 });
@@ -17,7 +25,16 @@ test.each([
   ['STDIO', /No serial line/],
   ['pty', /No serial line ends at "pty"/],
   ['unix:', /no path/],
-  ['unix:/a,server=on', /no options/],
+  ['file:/a,server=on', /to a file has no options/],
+  ['unix:,server=on', /no path/],
+  ['unix:/a,server', /no "server"/],
+  ['unix:/a,server=on,nowait', /no "nowait"/],
+  ['unix:/a,server=yes', /no "server=yes"/],
+  ['unix:/a,server=on,server=on', /server twice/],
+  ['unix:/a,wait=off', /wait without server=on/],
+  ['unix:/a,server=off,wait=on', /wait without server=on/],
+  ['tcp:host:1,delay=on', /no "delay=on"/],
+  ['tcp:host,server=on', /no host and port/],
   ['tcp:4444', /no host and port/],
   ['tcp::4444', /no host and port/],
   ['tcp:host', /no host and port/],

@@ -215,6 +215,16 @@ describe('a damaged state', () => {
     ['board-uart', [[31, 1]], /reserved/],
     ['board-uart', [[9, 0]], /board-plic has levels that the devices do not have/],
     ['board-plic', [[0, 1]], /reserved/],
+    ['board-rtc', [[6, 2]], /a flag that is neither on nor off/],
+    ['board-rtc', [[9, 1]], /reserved/],
+    [
+      'board-rtc',
+      [
+        [7, 1],
+        [8, 1],
+      ],
+      /board-plic has levels that the devices do not have/,
+    ],
     ['board-plic', [[5, 8]], /impossible priority/],
     ['board-plic', [[32, 1]], /a line that no device has/],
     ['board-plic', [[32, 8]], /a line that no device has/],
