@@ -3,20 +3,21 @@ import { until } from '../../support/until.ts';
 import { type Crossing, CrossingKeeper } from './crossing.ts';
 import { CONVERGES, expectEqualMemory, NEVER_CONVERGES, savedMemory } from './guest-memory-file.ts';
 import { listenUri, Stage } from './stage.ts';
+import { withEveryGuest } from './test-guest.ts';
 
 /**
  * A migration can be cancelled until GRANT, at any moment, and then it never was: the next one is
  * like the first.
  */
 
-const keeper = new CrossingKeeper();
-
-afterEach(({ task }) => keeper.afterEach(task.result?.state));
-afterAll(() => keeper.end());
-
 const CANCELLED = { source: ['E_CANCELLED'], status: 'cancelled' } as const;
 
-describe('migrate_cancel', () => {
+withEveryGuest('migrate_cancel', (guest) => {
+  const keeper = new CrossingKeeper(guest);
+
+  afterEach(({ task }) => keeper.afterEach(task.result?.state));
+  afterAll(() => keeper.end());
+
   it('in pass 1 leaves the guest at the source', async () => {
     const crossing = await keeper.get();
     const { here, there } = crossing;

@@ -1,18 +1,14 @@
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, expect, it } from 'vitest';
 import type { ErrorCode } from '../../../src/base/index.ts';
 import { FRAME_HEADER_BYTES } from '../../../src/protocol/index.ts';
 import { CrossingKeeper, type ExpectedFailure, LOST } from './crossing.ts';
 import type { CrossingFrame, Verdict } from './frame-link.ts';
+import { withEveryGuest } from './test-guest.ts';
 
 /**
  * The link breaks or damages what crosses it, at every stage before GRANT. The guest goes on where
  * it was.
  */
-
-const keeper = new CrossingKeeper();
-
-afterEach(({ task }) => keeper.afterEach(task.result?.state));
-afterAll(() => keeper.end());
 
 interface Fault extends ExpectedFailure {
   readonly name: string;
@@ -130,7 +126,12 @@ const FAULTS: readonly Fault[] = [
   },
 ];
 
-describe('a migration over a link that fails', () => {
+withEveryGuest('a migration over a link that fails', (guest) => {
+  const keeper = new CrossingKeeper(guest);
+
+  afterEach(({ task }) => keeper.afterEach(task.result?.state));
+  afterAll(() => keeper.end());
+
   it.each(FAULTS)('migrate() leaves the guest at the source when $name', async (fault) => {
     const crossing = await keeper.get();
     const link = await crossing.stage.link(await crossing.uri(), fault.judge);
