@@ -3,12 +3,10 @@ import type { MigrationMode } from '../../../src/base/index.ts';
 import type { QmpClient } from '../../../src/control/client/index.ts';
 import { LinuxPair } from '../../../src/experiments/index.ts';
 import { until } from '../../support/until.ts';
-import { hop, imageOrSkip, LINUX_LIMIT_MS, listens } from './linux-stage.ts';
+import { FAILURES, hop, imageOrSkip, LINUX_LIMIT_MS, listens } from './linux-stage.ts';
 
 export const MODES: readonly MigrationMode[] = ['precopy', 'postcopy', 'hybrid', 'stop'];
 
-/** What no console of a sound guest has. */
-const FAILURES = /BAD|Oops|BUG:|Call Trace|unhandled signal|segfault|rcu_.*stall|clocksource.*skew/;
 /** The time of a line of the kernel's log. */
 const STAMP = /^\[ *(\d+\.\d{6})\] /gm;
 

@@ -120,13 +120,19 @@ export function withEveryGuest(title: string, suite: (guest: TestGuest) => void)
 }
 
 /** Resolves when a computer has printed so many more of these lines there. */
-export async function prints(place: GuestPlace, line: RegExp, count: number): Promise<void> {
+export async function prints(
+  place: GuestPlace,
+  line: RegExp,
+  count: number,
+  limitMs?: number,
+): Promise<void> {
   const printed = () => [...readFileSync(place.consoleFile, 'latin1').matchAll(line)].length;
   const before = printed();
-  await until(`${count} lines like ${line}`, async () => {
+  const ask = async () => {
     await expectNoEnd(place);
     return printed() >= before + count || undefined;
-  });
+  };
+  await until(`${count} lines like ${line}`, ask, limitMs);
 }
 
 /** A computer that has found something wrong says so, and ends. */
