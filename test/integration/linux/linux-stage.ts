@@ -17,6 +17,8 @@ export interface Reply {
   readonly 'x-sterna'?: {
     readonly verify?: { readonly status: string };
     readonly postcopy?: { readonly recoveries: number };
+    /** Of `raw`, `zero`, `xbzrle`, `lz4` and so on. */
+    readonly 'page-kinds'?: Readonly<Record<string, { readonly pages: number }>>;
   };
 }
 

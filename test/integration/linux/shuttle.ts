@@ -20,6 +20,8 @@ export class Shuttle {
   readonly pair: LinuxPair;
   /** Hops from the first process to the second, and from the second to the first. */
   readonly ways = { there: 0, back: 0 };
+  /** How pages were sent, over all hops. */
+  readonly pageKinds = new Set<string>();
   private here: End;
   private there: End;
   private uri: string;
@@ -64,6 +66,15 @@ export class Shuttle {
     return this.here.line === this.pair.destination;
   }
 
+  /** Has both sides send differences and compress pages. */
+  async enableCodecs(): Promise<void> {
+    for (const { qmp } of [this.here, this.there]) {
+      const capabilities = [{ capability: 'xbzrle', state: true }];
+      await qmp.execute('migrate-set-capabilities', { capabilities });
+      await qmp.execute('migrate-set-parameters', { 'x-codec': 'all' });
+    }
+  }
+
   /** Moves it to the other side: nothing fails, nothing differs, and no time is seen twice. */
   async hop(mode: MigrationMode, policy: string): Promise<void> {
     const { here, there } = this;
@@ -75,6 +86,9 @@ export class Shuttle {
     expect(await timeOf(there.qmp), JSON.stringify(what)).toBeGreaterThanOrEqual(
       await timeOf(here.qmp),
     );
+    for (const [kind, { pages }] of Object.entries(more['x-sterna']?.['page-kinds'] ?? {})) {
+      if (pages > 0) this.pageKinds.add(kind);
+    }
     this.ways[this.isAway ? 'back' : 'there'] += 1;
     this.back ??= await listens(here.qmp);
     [this.here, this.there] = [there, here];

@@ -49,21 +49,23 @@ test(
 );
 
 const LOADS = [
-  ['sqlite-load', 'sqlite_batch=200', PATIENT_POLICIES],
-  ['redis-benchmark', 'benchmark_requests=100', POLICIES],
+  ['sqlite-load', 'sqlite_batch=200', PATIENT_POLICIES, []],
+  ['redis-benchmark', 'benchmark_requests=100', POLICIES, ['xbzrle', 'lz4']],
 ] as const;
 
 test.for(LOADS)(
   'ten hops there and ten back during %s',
   { timeout: LINUX_LIMIT_MS },
-  async ([load, settings, policies], { skip }) => {
+  async ([load, settings, policies, kinds], { skip }) => {
     const debian = await Shuttle.start(`sterna_init=${load} ${settings}`, skip);
+    if (kinds.length > 0) await debian.enableCodecs();
     await debian.says(/^load \d+ ok/m);
     while (debian.hops < HOPS) {
       await debian.hop(...planOf(debian.hops, policies));
       await debian.goesOn(/load \d+ ok/);
     }
     expect(debian.ways).toEqual({ there: HOPS_EACH_WAY, back: HOPS_EACH_WAY });
+    expect([...debian.pageKinds]).toEqual(expect.arrayContaining([...kinds]));
     debian.type('stop\n');
     await debian.says(new RegExp(`^sterna: ${load} ok`, 'm'));
     await debian.expectSound();

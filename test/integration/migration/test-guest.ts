@@ -85,7 +85,7 @@ export const WORKLOAD: TestGuest = {
 
 /**
  * A computer with a program on its own, which keeps a store, checks all of it again and again, and
- * ends when something is wrong. It has 2 MiB that it writes without rest, and 6 MiB that it seldom
+ * ends when something is wrong. It has 2 MiB that it writes all the time, and 6 MiB that it seldom
  * looks at.
  */
 export const RISCV_STORE: TestGuest = {
