@@ -12,8 +12,8 @@ import { debianGuest } from './debian-guest.ts';
 import { imageOrSkip, LINUX_LIMIT_MS } from './linux-stage.ts';
 
 /**
- * A Debian in which sqlite works is cancelled, and its link cut, stalled and damaged, at every stage
- * before GRANT and around it. Each time it goes on where it was, and crosses then.
+ * A Debian in which sqlite works is cancelled, and its link cut, stalled and damaged, at every
+ * stage before GRANT and around it. Each time it goes on where it was, and crosses then.
  */
 
 describe('Debian over a link that fails', { timeout: LINUX_LIMIT_MS }, () => {

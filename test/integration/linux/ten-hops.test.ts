@@ -3,9 +3,9 @@ import { LINUX_LIMIT_MS } from './linux-stage.ts';
 import { MODES, Shuttle } from './shuttle.ts';
 
 /**
- * Goal: ten hops in each direction leave a Debian as it was: while it boots, while sqlite works, and
- * while redis-benchmark runs. Method: each hop compares both RAMs and the guest's time; the loads
- * check what they have done; the kernel's log knows of nothing.
+ * Goal: ten hops in each direction leave a Debian as it was: while it boots, while sqlite works,
+ * and while redis-benchmark runs. Method: each hop compares both RAMs and the guest's time; the
+ * loads check what they have done; the kernel's log knows of nothing.
  */
 
 const HOPS_EACH_WAY = 10;
