@@ -3,7 +3,8 @@ import { parseAddress } from '../../../src/channel/index.ts';
 import { LinuxPair } from '../../../src/experiments/index.ts';
 import { FaultyProxy } from '../../support/faulty-proxy.ts';
 import { until } from '../../support/until.ts';
-import { begin, FAILURES, imageOrSkip, LINUX_LIMIT_MS, over, query } from './linux-stage.ts';
+import { FAILURES } from './debian-guest.ts';
+import { begin, imageOrSkip, LINUX_LIMIT_MS, over, query } from './linux-stage.ts';
 
 /** What goes wrong with a migration costs a Debian that works nothing. */
 

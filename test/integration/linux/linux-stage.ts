@@ -5,9 +5,6 @@ import { until } from '../../support/until.ts';
 
 /** Of a host that does other work meanwhile. */
 export const LINUX_LIMIT_MS = 240_000;
-/** What no console of a sound guest has. */
-export const FAILURES =
-  /BAD|Oops|BUG:|Call Trace|unhandled signal|segfault|rcu_.*stall|clocksource.*skew/;
 /** The other side is through with the guest that it gave away a moment later than it says so. */
 const BUSY = 'Destination is busy with another guest';
 

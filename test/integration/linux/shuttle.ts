@@ -3,7 +3,8 @@ import type { MigrationMode } from '../../../src/base/index.ts';
 import type { QmpClient } from '../../../src/control/client/index.ts';
 import { LinuxPair } from '../../../src/experiments/index.ts';
 import { until } from '../../support/until.ts';
-import { FAILURES, hop, imageOrSkip, LINUX_LIMIT_MS, listens } from './linux-stage.ts';
+import { FAILURES } from './debian-guest.ts';
+import { hop, imageOrSkip, LINUX_LIMIT_MS, listens } from './linux-stage.ts';
 
 export const MODES: readonly MigrationMode[] = ['precopy', 'postcopy', 'hybrid', 'stop'];
 
