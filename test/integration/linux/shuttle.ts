@@ -67,10 +67,10 @@ export class Shuttle {
     return this.here.line === this.pair.destination;
   }
 
-  /** Has both sides send differences and compress pages. */
-  async enableCodecs(): Promise<void> {
+  /** Has both sides send differences and compressed pages, over several connections. */
+  async enableEverything(): Promise<void> {
+    const capabilities = ['xbzrle', 'multifd'].map((capability) => ({ capability, state: true }));
     for (const { qmp } of [this.here, this.there]) {
-      const capabilities = [{ capability: 'xbzrle', state: true }];
       await qmp.execute('migrate-set-capabilities', { capabilities });
       await qmp.execute('migrate-set-parameters', { 'x-codec': 'all' });
     }

@@ -58,7 +58,7 @@ test.for(LOADS)(
   { timeout: LINUX_LIMIT_MS },
   async ([load, settings, policies, kinds], { skip }) => {
     const debian = await Shuttle.start(`sterna_init=${load} ${settings}`, skip);
-    if (kinds.length > 0) await debian.enableCodecs();
+    if (kinds.length > 0) await debian.enableEverything();
     await debian.says(/^load \d+ ok/m);
     while (debian.hops < HOPS) {
       await debian.hop(...planOf(debian.hops, policies));
