@@ -1,4 +1,4 @@
-import { expect, onTestFinished } from 'vitest';
+import { expect, onTestFailed, onTestFinished } from 'vitest';
 import type { MigrationMode } from '../../../src/base/index.ts';
 import type { QmpClient } from '../../../src/control/client/index.ts';
 import { LinuxPair } from '../../../src/experiments/index.ts';
@@ -46,6 +46,10 @@ export class Shuttle {
     const onBytes = (bytes: Buffer) => void heard.push(bytes);
     const pair = await LinuxPair.start({ image, ram: '256M', append, onBytes });
     onTestFinished(() => pair.close());
+    onTestFailed(() => {
+      const { source, destination } = pair.agents;
+      console.error([...source.logLines, '---', ...destination.logLines].join('\n'));
+    });
     return new Shuttle(pair, heard);
   }
 
