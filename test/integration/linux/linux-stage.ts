@@ -54,7 +54,8 @@ export async function begin(
     capabilities: [{ capability: 'postcopy-ram', state }],
   });
   await from.execute('migrate-set-parameters', {
-    ...{ 'x-mode': mode, 'downtime-limit': 30 },
+    // Policy qemu goes on for ever where the rest never fits into it; a loaded host moves little.
+    ...{ 'x-mode': mode, 'downtime-limit': 300 },
     'x-postcopy-after-passes': mode === 'hybrid' ? 1 : 0,
     ...parameters,
   });
