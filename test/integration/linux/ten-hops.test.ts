@@ -50,7 +50,7 @@ test(
 
 const LOADS = [
   ['sqlite-load', 'sqlite_batch=200', PATIENT_POLICIES, []],
-  ['redis-benchmark', 'benchmark_requests=100', POLICIES, ['xbzrle', 'lz4']],
+  ['redis-benchmark', 'benchmark_requests=50', POLICIES, ['xbzrle', 'lz4']],
 ] as const;
 
 test.for(LOADS)(
