@@ -125,7 +125,10 @@ export class Peer implements FrameSink {
 
   /** Notes that `name` goes out; throws when it must not. */
   sending(name: MessageName): void {
-    this.step(nextState(SOURCE_SENDS, this.conversation, name));
+    const next = nextState(SOURCE_SENDS, this.conversation, name);
+    // Nothing more goes to a peer that has failed; what counts is why it has.
+    if (next instanceof SternaError) this.interrupt.throwIfRaised();
+    this.step(next);
   }
 
   /**

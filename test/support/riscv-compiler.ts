@@ -37,11 +37,19 @@ if (compilerVersion === undefined && !isDemanded) {
   console.warn(`Tests with guests for RISC-V are skipped: ${REMEDY}`);
 }
 
+/** Where the compiler may be missing and is, tests that need it are skipped. */
+export const lacksCompiler = compilerVersion === undefined && !isDemanded;
+
 /** A test that needs the compiler: where it may be missing, the reason was printed. */
-export const guestTest = test.skipIf(compilerVersion === undefined && !isDemanded) as typeof test;
+export const guestTest = test.skipIf(lacksCompiler) as typeof test;
 
 /** The executable. Throws when there is no compiler, or the program is wrong. */
-export function buildGuest({ name, variant, isSupervisor = false }: GuestProgram): Buffer {
+export function buildGuest(program: GuestProgram): Buffer {
+  return readFileSync(guestFile(program));
+}
+
+/** The file of the executable. Throws as `buildGuest`. */
+export function guestFile({ name, variant, isSupervisor = false }: GuestProgram): string {
   if (compilerVersion === undefined) throw new Error(REMEDY);
   const folder = join(CACHE, sourcesHash(compilerVersion));
   const kind = `${variant === undefined ? '' : `-${variant}`}${isSupervisor ? '-s' : ''}`;
@@ -60,7 +68,7 @@ export function buildGuest({ name, variant, isSupervisor = false }: GuestProgram
     });
     renameSync(own, file);
   }
-  return readFileSync(file);
+  return file;
 }
 
 function sourcesHash(version: string): string {

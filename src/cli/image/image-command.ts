@@ -38,7 +38,7 @@ export const addImage: AddCommand = (program, context, run) => {
     )
     .option(
       '--init <name|file>',
-      'what the guest runs: console, redis-load, sqlite, self-test, sqlite-load, stream, idle, or a script of yours',
+      'what the guest runs: console, redis-load, redis-benchmark, sqlite, self-test, sqlite-load, stream, idle, or a script of yours',
       INIT,
     )
     .requiredOption('--out <directory>', 'where the image goes', parsePath)

@@ -3,11 +3,10 @@ import { parseAddress } from '../../../src/channel/index.ts';
 import { LinuxPair } from '../../../src/experiments/index.ts';
 import { FaultyProxy } from '../../support/faulty-proxy.ts';
 import { until } from '../../support/until.ts';
+import { FAILURES } from './debian-guest.ts';
 import { begin, imageOrSkip, LINUX_LIMIT_MS, over, query } from './linux-stage.ts';
 
 /** What goes wrong with a migration costs a Debian that works nothing. */
-
-const FAILURES = /BAD|Oops|BUG:|Call Trace|unhandled signal|segfault/;
 
 /** A Debian whose redis is written, and its pair. */
 async function loaded(skip: (why: string) => void): Promise<LinuxPair> {

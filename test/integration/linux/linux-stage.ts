@@ -12,6 +12,8 @@ export interface Reply {
   readonly 'x-sterna'?: {
     readonly verify?: { readonly status: string };
     readonly postcopy?: { readonly recoveries: number };
+    /** Of `raw`, `zero`, `xbzrle`, `lz4` and so on. */
+    readonly 'page-kinds'?: Readonly<Record<string, { readonly pages: number }>>;
   };
 }
 
@@ -47,7 +49,8 @@ export async function begin(
     capabilities: [{ capability: 'postcopy-ram', state }],
   });
   await from.execute('migrate-set-parameters', {
-    ...{ 'x-mode': mode, 'downtime-limit': 30 },
+    // Policy qemu goes on for ever where the rest never fits into it; a loaded host moves little.
+    ...{ 'x-mode': mode, 'downtime-limit': 300 },
     'x-postcopy-after-passes': mode === 'hybrid' ? 1 : 0,
     ...parameters,
   });

@@ -1,36 +1,31 @@
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { until } from '../../support/until.ts';
+import {
+  CANCELLED,
+  cancelInPass1,
+  cancelInTime,
+  cancelTooLate,
+  IN_TIME,
+  TOO_LATE,
+} from './cancels.ts';
 import { type Crossing, CrossingKeeper } from './crossing.ts';
 import { CONVERGES, expectEqualMemory, NEVER_CONVERGES, savedMemory } from './guest-memory-file.ts';
 import { listenUri, Stage } from './stage.ts';
+import { withEveryGuest } from './test-guest.ts';
 
 /**
  * A migration can be cancelled until GRANT, at any moment, and then it never was: the next one is
  * like the first.
  */
 
-const keeper = new CrossingKeeper();
+withEveryGuest('migrate_cancel', (guest) => {
+  const keeper = new CrossingKeeper(guest);
 
-afterEach(({ task }) => keeper.afterEach(task.result?.state));
-afterAll(() => keeper.end());
+  afterEach(({ task }) => keeper.afterEach(task.result?.state));
+  afterAll(() => keeper.end());
 
-const CANCELLED = { source: ['E_CANCELLED'], status: 'cancelled' } as const;
-
-describe('migrate_cancel', () => {
   it('in pass 1 leaves the guest at the source', async () => {
-    const crossing = await keeper.get();
-    const { here, there } = crossing;
-    await here.set({ 'max-bandwidth': 2 ** 21 });
-    await here.migrate(await crossing.uri());
-    await there.migration('pages', ({ status, ram }) => {
-      return status === 'active' && (ram.transferred ?? 0) > 2 ** 19;
-    });
-    await here.qmp.execute('migrate_cancel');
-    const reply = await crossing.fails({ ...CANCELLED, destination: ['E_CANCELLED'] });
-    expect(reply.ram.transferred).toBeGreaterThan(2 ** 19);
-    expect(here.events.filter(({ data }) => data.status === 'cancelled')).toHaveLength(1);
-    await here.set({ 'max-bandwidth': 0 });
-    await crossing.succeeds();
+    await cancelInPass1(await keeper.get());
   });
 
   it('at the moment of migrate, before anything else, leaves the guest at the source', async () => {
@@ -43,45 +38,13 @@ describe('migrate_cancel', () => {
     await crossing.succeeds();
   });
 
-  it.each(['HELLO_ACK', 'STOPPED', 'MACHINE_STATE', 'SWITCHOVER', 'SWITCHOVER_ACK'])(
-    'when %s is on its way leaves the guest at the source',
-    async (message) => {
-      const crossing = await keeper.get();
-      const { here } = crossing;
-      const link = await crossing.stage.link(await crossing.uri(), ({ name }) =>
-        name === message ? 'hold' : 'pass',
-      );
-      await here.migrate(link.uri);
-      await until(message, () => link.isHeld || undefined);
-      await here.qmp.execute('migrate_cancel');
-      link.release();
-      await crossing.fails({ ...CANCELLED, destination: ['E_CANCELLED'] });
-      expect(link.seen).not.toContain('source GRANT');
-      await crossing.succeeds();
-    },
-  );
+  it.each(IN_TIME)('when %s is on its way leaves the guest at the source', async (message) => {
+    await cancelInTime(await keeper.get(), message);
+  });
 
-  it.each(['GRANT', 'RESUMED'])(
+  it.each(TOO_LATE)(
     'when %s is on its way comes too late, says so, and changes nothing',
-    async (message) => {
-      const crossing = await keeper.get();
-      const { here, there } = crossing;
-      const link = await crossing.stage.link(await crossing.uri(), ({ name }) =>
-        name === message ? 'hold' : 'pass',
-      );
-      await here.migrate(link.uri);
-      await until(message, () => link.isHeld || undefined);
-      await expect(here.qmp.execute('migrate_cancel')).rejects.toMatchObject({
-        sternaError: { code: 'E_STATE', guestOwner: 'unknown' },
-      });
-      expect(await here.isRunning()).toBe(false);
-      link.release();
-      await here.proven();
-      await there.advances();
-      await there.checkGuest();
-      crossing.turn();
-      await crossing.succeeds();
-    },
+    async (message) => cancelTooLate(await keeper.get(), message),
   );
 
   it('at any moment of the switch leaves the guest with exactly one of the two', async () => {

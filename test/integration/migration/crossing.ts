@@ -3,6 +3,7 @@ import type { ErrorCode } from '../../../src/base/index.ts';
 import { until } from '../../support/until.ts';
 import type { MigrationReply, Site } from './site.ts';
 import { type GuestArguments, Stage } from './stage.ts';
+import type { TestGuest } from './test-guest.ts';
 
 /** A lost link, as the side sees it that was in the middle of reading or of writing. */
 export const LOST = ['E_CHANNEL_RESET', 'E_PROTOCOL_TRUNCATED'] as const;
@@ -34,12 +35,13 @@ export class Crossing {
     this.uris.set(there, String(there.agent.ready.listen));
   }
 
-  static async start(guest?: GuestArguments): Promise<Crossing> {
-    const stage = new Stage();
+  static async start(guest?: TestGuest, wishes?: GuestArguments): Promise<Crossing> {
+    const stage = new Stage(guest);
     const [here, there] = await Promise.all([
-      stage.source('east', guest),
+      stage.source('east', wishes),
       stage.destination('west'),
     ]);
+    await stage.guest.isAtWork(here);
     return new Crossing(stage, here, there);
   }
 
@@ -135,14 +137,16 @@ export function oneOf(codes: readonly ErrorCode[]): unknown {
  */
 export class CrossingKeeper {
   private crossing: Promise<Crossing> | undefined;
-  private readonly guest: GuestArguments | undefined;
+  private readonly guest: TestGuest | undefined;
+  private readonly wishes: GuestArguments | undefined;
 
-  constructor(guest?: GuestArguments) {
+  constructor(guest?: TestGuest, wishes?: GuestArguments) {
     this.guest = guest;
+    this.wishes = wishes;
   }
 
   get(): Promise<Crossing> {
-    this.crossing ??= Crossing.start(this.guest);
+    this.crossing ??= Crossing.start(this.guest, this.wishes);
     return this.crossing;
   }
 

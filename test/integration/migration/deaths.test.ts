@@ -1,19 +1,20 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { until } from '../../support/until.ts';
 import { LOST, oneOf } from './crossing.ts';
 import type { FrameLink, Judge } from './frame-link.ts';
 import type { Site } from './site.ts';
 import { listenUri, Stage } from './stage.ts';
+import { withEveryGuest } from './test-guest.ts';
 
 /** One side is killed, as by a crash or the kernel: the other one knows what to do, and says so. */
 
 const SLOW = { 'max-bandwidth': 4 * 2 ** 20 };
 
-describe('a migration whose other side is killed', () => {
+withEveryGuest('a migration whose other side is killed', (guest) => {
   let stage: Stage;
 
   beforeEach(() => {
-    stage = new Stage();
+    stage = new Stage(guest);
   });
 
   afterEach(() => stage.end());

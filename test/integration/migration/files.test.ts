@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { ErrorCode } from '../../../src/base/index.ts';
 import { oneOf } from './crossing.ts';
 import {
@@ -14,19 +14,20 @@ import type { Site } from './site.ts';
 import { Stage } from './stage.ts';
 import { runSterna } from './sterna-command.ts';
 import { tallyStream } from './stream-tally.ts';
+import { withEveryGuest } from './test-guest.ts';
 
 /** To a file and out of it, with the same stream as over a connection. */
 
 const RAM_BYTES = 16 * 2 ** 20;
 const WORKLOAD = 'memwrite,fill=6M,hot=2M,rate=20000,words=8,step=512';
 
-describe('migration to and from a file', () => {
+withEveryGuest('migration to and from a file', (guest) => {
   let stage: Stage;
   let path: string;
   let uri: string;
 
   beforeEach(() => {
-    stage = new Stage();
+    stage = new Stage(guest);
     path = join(stage.directory, 'guest.sterna');
     uri = `file:${path}`;
   });
@@ -134,8 +135,8 @@ describe('migration to and from a file', () => {
   });
 });
 
-describe('a damaged file', () => {
-  const stage = new Stage();
+withEveryGuest('a damaged file', (guest) => {
+  const stage = new Stage(guest);
   const whole = join(stage.directory, 'guest.sterna');
 
   beforeAll(async () => {

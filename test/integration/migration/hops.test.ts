@@ -1,18 +1,19 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { expectEqualMemory, savedMemory, throughPasses } from './guest-memory-file.ts';
 import type { Site } from './site.ts';
 import { listenUri, Stage } from './stage.ts';
+import { withEveryGuest } from './test-guest.ts';
 
 /** A guest that arrived can leave again, and what it wrote on the way is not lost. */
 
 const RAM_BYTES = 16 * 2 ** 20;
 const WORKLOAD = 'memwrite,fill=8M,hot=2M,rate=20000,words=8,step=512,pattern=random';
 
-describe('onward migration', () => {
+withEveryGuest('onward migration', (guest) => {
   let stage: Stage;
 
   beforeEach(() => {
-    stage = new Stage();
+    stage = new Stage(guest);
   });
 
   afterEach(() => stage.end());

@@ -1,8 +1,9 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { until } from '../../support/until.ts';
 import type { Site } from './site.ts';
 import { listenUri, Stage } from './stage.ts';
 import { runSterna } from './sterna-command.ts';
+import { withEveryGuest } from './test-guest.ts';
 
 /**
  * The destination of a post-copy is lost for good. With a journal the guest goes on at the source
@@ -14,13 +15,13 @@ interface JournalFields {
   readonly 'last-point-age-ms'?: number;
 }
 
-describe('a destination that is lost in post-copy', () => {
+withEveryGuest('a destination that is lost in post-copy', (guest) => {
   let stage: Stage;
   let source: Site;
   let destination: Site;
 
   beforeEach(() => {
-    stage = new Stage();
+    stage = new Stage(guest);
   });
 
   async function begin(faults: { source?: string; destination?: string } = {}): Promise<void> {

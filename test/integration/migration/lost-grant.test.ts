@@ -1,24 +1,25 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { until } from '../../support/until.ts';
 import type { FrameLink, Verdict } from './frame-link.ts';
 import type { Site } from './site.ts';
 import { listenUri, Stage } from './stage.ts';
 import { runSterna } from './sterna-command.ts';
+import { withEveryGuest } from './test-guest.ts';
 
 /**
  * The link dies around GRANT. Nobody guesses; at most one side runs; the command line says so and
  * says what decides.
  */
 
-describe('a link that is lost around GRANT', () => {
+withEveryGuest('a link that is lost around GRANT', (guest) => {
   let stage: Stage;
   let source: Site;
   let destination: Site;
 
   beforeEach(async () => {
-    stage = new Stage();
+    stage = new Stage(guest);
     [source, destination] = await Promise.all([
       stage.source('source'),
       stage.destination('destination'),

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import {
   CONVERGES,
   expectAbSweep,
@@ -8,6 +8,7 @@ import {
 } from './guest-memory-file.ts';
 import type { MigrationReply, Site } from './site.ts';
 import { listenUri, Stage } from './stage.ts';
+import { RISCV_STORE, type TestGuest, WORKLOAD } from './test-guest.ts';
 
 /**
  * The RAM that arrived is the RAM that was sent: compared byte by byte, and by nothing of the
@@ -19,6 +20,8 @@ const RAM_BYTES = 16 * MIB;
 
 interface Case {
   readonly name: string;
+  /** Else the workload. */
+  readonly guest?: TestGuest;
   readonly workload: string;
   readonly vcpus?: number;
   readonly xbzrle?: true;
@@ -71,51 +74,51 @@ const CASES: readonly Case[] = [
     xbzrle: true,
     parameters: { 'x-codec': 'all' },
   },
+  { name: 'a RISC-V computer', guest: RISCV_STORE, workload: '' },
+  { name: 'a RISC-V computer, cold', guest: RISCV_STORE, workload: '', mode: 'stop' },
   { name: 'memwrite, cold', workload: `memwrite,fill=8M,${HOT}`, vcpus: 2, mode: 'stop' },
 ];
 
 describe('memory after a migration', () => {
-  let stage: Stage;
+  it.each(CASES.filter(({ guest }) => !guest?.isMissing))(
+    'is the same on both sides, byte by byte: $name',
+    async (run) => {
+      const { workload, vcpus = 1, guest = WORKLOAD } = run;
+      const stage = new Stage(guest);
+      onTestFinished(() => stage.end());
+      const [source, destination] = await Promise.all([
+        stage.source('source', { workload, vcpus }),
+        stage.destination('destination', ['--paused']),
+      ]);
+      await source.set({ 'x-verify': 'off', ...run.parameters });
+      if (run.xbzrle) await source.enable('xbzrle');
+      await move(source, listenUri(destination), run);
+      const reply = await source.proven();
+      expectTelling(reply, run);
 
-  beforeEach(() => {
-    stage = new Stage();
-  });
+      const [sent, arrived] = await Promise.all([
+        savedMemory(source, stage.stateDirectory('sent.bin'), RAM_BYTES),
+        savedMemory(destination, stage.stateDirectory('arrived.bin'), RAM_BYTES),
+      ]);
+      expectEqualMemory(arrived, sent);
+      expect(arrived.some((byte) => byte !== 0)).toBe(true);
+      if (workload === 'ab') expectAbSweep(arrived, vcpus);
 
-  afterEach(() => stage.end());
-
-  it.each(CASES)('is the same on both sides, byte by byte: $name', async (run) => {
-    const { workload, vcpus = 1 } = run;
-    const [source, destination] = await Promise.all([
-      stage.source('source', { workload, vcpus }),
-      stage.destination('destination', ['--paused']),
-    ]);
-    await source.set({ 'x-verify': 'off', ...run.parameters });
-    if (run.xbzrle) await source.enable('xbzrle');
-    await move(source, listenUri(destination), run);
-    const reply = await source.proven();
-    expectTelling(reply, run);
-
-    const [sent, arrived] = await Promise.all([
-      savedMemory(source, stage.stateDirectory('sent.bin'), RAM_BYTES),
-      savedMemory(destination, stage.stateDirectory('arrived.bin'), RAM_BYTES),
-    ]);
-    expectEqualMemory(arrived, sent);
-    expect(arrived.some((byte) => byte !== 0)).toBe(true);
-    if (workload === 'ab') expectAbSweep(arrived, vcpus);
-
-    expect(await destination.runState()).toEqual({ running: false, status: 'paused' });
-    await destination.checkGuest();
-    await destination.qmp.execute('cont');
-    await destination.advances(100);
-    await destination.qmp.execute('stop');
-    // It really ran, and really stands still again.
-    const save = (name: string) => savedMemory(destination, stage.stateDirectory(name), RAM_BYTES);
-    const stopped = await save('stopped.bin');
-    expect(stopped.equals(arrived)).toBe(workload.startsWith('idle'));
-    expectEqualMemory(await save('later.bin'), stopped);
-    if (workload === 'ab') expectAbSweep(stopped, vcpus);
-    await destination.checkGuest();
-  });
+      expect(await destination.runState()).toEqual({ running: false, status: 'paused' });
+      await destination.checkGuest();
+      await destination.qmp.execute('cont');
+      await destination.advances(100);
+      await destination.qmp.execute('stop');
+      // It really ran, and really stands still again.
+      const save = (name: string) =>
+        savedMemory(destination, stage.stateDirectory(name), RAM_BYTES);
+      const stopped = await save('stopped.bin');
+      expect(stopped.equals(arrived)).toBe(workload.startsWith('idle'));
+      expectEqualMemory(await save('later.bin'), stopped);
+      if (workload === 'ab') expectAbSweep(stopped, vcpus);
+      await destination.checkGuest();
+    },
+  );
 });
 
 async function move(source: Site, uri: string, { workload, mode }: Case): Promise<void> {

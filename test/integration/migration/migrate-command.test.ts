@@ -2,10 +2,11 @@ import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { CrossingKeeper } from './crossing.ts';
 import { runSterna } from './sterna-command.ts';
 import { portOfNobody } from './strange-peers.ts';
+import { WORKLOAD } from './test-guest.ts';
 
 /** `sterna migrate` in a script: its exit code, its closing report, its JSON, and Ctrl-C. */
 
-const keeper = new CrossingKeeper({
+const keeper = new CrossingKeeper(WORKLOAD, {
   workload: 'memwrite,fill=8M,hot=2M,rate=20000,words=8,step=512',
 });
 

@@ -5,21 +5,18 @@ import { until } from '../../support/until.ts';
 import { CrossingKeeper } from './crossing.ts';
 import { listenUri, Stage } from './stage.ts';
 import { runSterna } from './sterna-command.ts';
+import { WORKLOAD, withEveryGuest } from './test-guest.ts';
 
 /** Several connections for pages, between processes: there, back, with keys, and lost. */
 
-const keeper = new CrossingKeeper({
+const keeper = new CrossingKeeper(WORKLOAD, {
   workload: 'memwrite,fill=8M,hot=2M,rate=20000,words=8,step=512',
-});
-const stage = new Stage();
-
-afterEach(({ task }) => keeper.afterEach(task.result?.state));
-afterAll(async () => {
-  await keeper.end();
-  await stage.end();
 });
 
 describe('sterna migrate --parallel', () => {
+  afterEach(({ task }) => keeper.afterEach(task.result?.state));
+  afterAll(() => keeper.end());
+
   it('moves a guest with deltas there, and by itself for a file it is off again', async () => {
     const crossing = await keeper.get();
     const { here, there } = crossing;
@@ -51,14 +48,17 @@ describe('sterna migrate --parallel', () => {
     const crossing = await keeper.get();
     const { here } = crossing;
     await here.enable('multifd');
-    const uri = `file:${join(stage.directory, 'parallel.sterna')}`;
+    const uri = `file:${join(crossing.stage.directory, 'parallel.sterna')}`;
     await expect(here.qmp.execute('migrate', { uri })).rejects.toThrow('A file has one stream');
     await here.enable('multifd', false);
     await here.advances();
   });
 });
 
-describe('multifd between processes', () => {
+withEveryGuest('multifd between processes', (guest) => {
+  const stage = new Stage(guest);
+  afterAll(() => stage.end());
+
   it('has its keys on every connection, and goes on into post-copy', async () => {
     const authority = await newAuthority();
     const keys = writeTlsDirectory(join(stage.directory, 'keys'), {

@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { until } from '../../support/until.ts';
-import { BUSY, listenUri, Stage } from './stage.ts';
+import { listenUri, Stage } from './stage.ts';
 import { runSterna } from './sterna-command.ts';
+import { BUSY } from './test-guest.ts';
 
 const EXAMPLE = fileURLToPath(new URL('../../../examples/policy.mjs', import.meta.url));
 /** Faster than the links below: 1000 pages written all over, again and again. */

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import {
   decodeJoin,
   encodeFrame,
@@ -12,6 +12,7 @@ import type { CrossingFrame } from './frame-link.ts';
 import { CREEPING, GUEST, postcopyOf, switched, UNLIMITED } from './postcopy-stage.ts';
 import type { Site } from './site.ts';
 import { listenUri, Stage } from './stage.ts';
+import { withEveryGuest } from './test-guest.ts';
 
 /** The link is lost while the guest runs at the destination and pages of it are at the source. */
 
@@ -22,11 +23,11 @@ function changed({ bytes }: CrossingFrame, changes: Partial<JoinBody>): Uint8Arr
   return encodeFrame(MESSAGE_TYPES.JOIN, 0, encodeJoin({ ...decoded.body, ...changes }));
 }
 
-describe('post-copy whose link is lost', () => {
+withEveryGuest('post-copy whose link is lost', (guest) => {
   let stage: Stage;
 
   beforeEach(() => {
-    stage = new Stage();
+    stage = new Stage(guest);
   });
 
   afterEach(() => stage.end());

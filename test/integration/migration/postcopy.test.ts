@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { expectEqualMemory, savedMemory } from './guest-memory-file.ts';
 import {
   CREEPING,
@@ -9,6 +9,7 @@ import {
   UNLIMITED,
 } from './postcopy-stage.ts';
 import { listenUri, Stage } from './stage.ts';
+import { withEveryGuest } from './test-guest.ts';
 
 /** The guest goes first, and its pages follow: what clients see, and what they may do meanwhile. */
 
@@ -19,11 +20,11 @@ function expectNear(bytes: number | undefined, expected: number | undefined): vo
   expect(Math.abs((bytes ?? 0) - (expected ?? Number.NaN))).toBeLessThan(512);
 }
 
-describe('post-copy', () => {
+withEveryGuest('post-copy', (guest) => {
   let stage: Stage;
 
   beforeEach(() => {
-    stage = new Stage();
+    stage = new Stage(guest);
   });
 
   afterEach(() => stage.end());

@@ -8,19 +8,13 @@ import { FaultyProxy } from '../../support/faulty-proxy.ts';
 import type { ProxyFaults } from '../../support/proxy-direction.ts';
 import { FrameLink, type Judge } from './frame-link.ts';
 import { Site } from './site.ts';
+import { type GuestWishes, type TestGuest, WORKLOAD } from './test-guest.ts';
 
-export interface GuestArguments {
-  /** As on the command line. */
-  readonly ram?: string;
-  readonly workload?: string;
-  readonly vcpus?: number;
+export interface GuestArguments extends GuestWishes {
   readonly more?: readonly string[];
   /** Where the process dies. */
   readonly fault?: string;
 }
-
-/** Small, and always writing: 8 MiB of noise, a quarter of it rewritten four times a second. */
-export const BUSY = 'memwrite,fill=8M,hot=2M,rate=2000,words=8,step=512';
 
 /** What no agent may ever log, whatever its peer does. */
 const DISASTER = /crashed|Internal error|AssertionError|Unhandled|"level":60/;
@@ -30,16 +24,20 @@ const DISASTER = /crashed|Internal error|AssertionError|Unhandled|"level":60/;
  * crashed.
  */
 export class Stage {
+  readonly guest: TestGuest;
   readonly directory = mkdtempSync(join(tmpdir(), 'sterna-migration-'));
   private readonly agents = new Map<AgentProcess, string>();
   private readonly sites: Site[] = [];
   private readonly cleanups: (() => Promise<void>)[] = [];
   private readonly disasters: string[] = [];
 
-  source(name: string, guest: GuestArguments = {}): Promise<Site> {
-    const { ram = '16M', workload = BUSY, vcpus = 1, more = [], fault } = guest;
-    const args = ['--ram', ram, '--workload', workload, '--vcpus', String(vcpus), ...more];
-    return this.start('source', name, args, fault);
+  constructor(guest: TestGuest = WORKLOAD) {
+    this.guest = guest;
+  }
+
+  source(name: string, wishes: GuestArguments = {}): Promise<Site> {
+    const { more = [], fault } = wishes;
+    return this.start('source', name, [...this.guest.sourceArguments(wishes), ...more], fault);
   }
 
   /** A source in the place of one that was lost, with the pages that it kept. */
@@ -134,16 +132,21 @@ export class Stage {
     const environment =
       fault === undefined ? {} : { environment: { PATH, HOME, STERNA_FAULT: fault } };
     const state = more.includes('--state-dir') ? [] : ['--state-dir', this.stateDirectory(name)];
+    const consoleFile = join(this.directory, `${name}-${this.sites.length}.console`);
     const agent = await AgentProcess.start({
       role,
-      arguments: ['--name', name, ...state, ...more],
+      arguments: ['--name', name, ...state, ...this.guest.hostArguments(consoleFile), ...more],
       ...environment,
       onLog: (line) => {
         if (DISASTER.test(line)) this.disasters.push(`${name}: ${line}`);
       },
     });
     this.agents.set(agent, name);
-    const site = await Site.of(name, agent, more.includes('--resume-spill'));
+    const { guest } = this;
+    const site = await Site.of(
+      { name, agent, guest, consoleFile },
+      more.includes('--resume-spill'),
+    );
     this.sites.push(site);
     return site;
   }

@@ -1,21 +1,22 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { until } from '../../support/until.ts';
 import type { Site } from './site.ts';
 import { listenUri, Stage } from './stage.ts';
+import { withEveryGuest } from './test-guest.ts';
 
 /**
  * Ownership cannot be recorded. Then it does not move: the guest goes on at the source, and the
  * error names the disk.
  */
 
-describe('a migration whose state directory fails', () => {
+withEveryGuest('a migration whose state directory fails', (guest) => {
   let stage: Stage;
 
   beforeEach(() => {
-    stage = new Stage();
+    stage = new Stage(guest);
   });
 
   afterEach(() => stage.end());

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, expect, it } from 'vitest';
 import {
   decodeHello,
   decodeHelloAck,
@@ -13,16 +13,12 @@ import { until } from '../../support/until.ts';
 import { CrossingKeeper, LOST } from './crossing.ts';
 import type { Judge } from './frame-link.ts';
 import { portOfNobody, strangePort } from './strange-peers.ts';
+import { withEveryGuest } from './test-guest.ts';
 
 /**
  * What answers is no destination, or one that will not have this guest. The guest goes on where it
  * is.
  */
-
-const keeper = new CrossingKeeper();
-
-afterEach(({ task }) => keeper.afterEach(task.result?.state));
-afterAll(() => keeper.end());
 
 const HTTP_REPLY =
   'HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n400 Bad Request';
@@ -38,7 +34,12 @@ function helloWith(change: (hello: HelloBody) => Partial<HelloBody>): Judge {
   };
 }
 
-describe('migrate() to a peer that is not the right one', () => {
+withEveryGuest('migrate() to a peer that is not the right one', (guest) => {
+  const keeper = new CrossingKeeper(guest);
+
+  afterEach(({ task }) => keeper.afterEach(task.result?.state));
+  afterAll(() => keeper.end());
+
   it('fails with E_CHANNEL_REFUSED when nobody listens', async () => {
     const crossing = await keeper.get();
     const reply = await crossing.fails({ source: ['E_CHANNEL_REFUSED'] }, await portOfNobody());

@@ -1,15 +1,16 @@
 import { existsSync } from 'node:fs';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { SternaError } from '../../../../src/base/index.ts';
+import { withEveryGuest } from '../test-guest.ts';
 import { KILL_LIMIT_MS } from './kill-case.ts';
 import { KillSite } from './kill-site.ts';
 
 /** A file holds the guest from the moment at which it has its name. */
-describe('kill -9 while a guest goes to a file', () => {
+withEveryGuest('kill -9 while a guest goes to a file', (guest) => {
   let site: KillSite;
 
   beforeEach(() => {
-    site = new KillSite();
+    site = new KillSite(guest);
   });
 
   afterEach(() => site.end());
@@ -47,8 +48,7 @@ describe('kill -9 while a guest goes to a file', () => {
       await site.start('destination', undefined, [], `file:${site.file}`);
       await site.settled('destination');
       expect(await site.runners()).toEqual(['destination']);
-      await site.ask('destination', 'stop');
-      expect(await site.ask('destination', 'x-check-guest')).toMatchObject({ ok: true });
+      await guest.check(site.place('destination'));
     },
     KILL_LIMIT_MS,
   );

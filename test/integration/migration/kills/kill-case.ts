@@ -3,9 +3,11 @@ import type { FaultPoint } from '../../../../src/base/index.ts';
 import { SternaError } from '../../../../src/base/index.ts';
 import { until } from '../../../support/until.ts';
 import type { Judge } from '../frame-link.ts';
+import type { TestGuest } from '../test-guest.ts';
 import { KillSite, type Side, sideOf } from './kill-site.ts';
 
 export interface KillCase {
+  readonly guest: TestGuest;
   readonly mode: 'precopy' | 'stop' | 'postcopy' | 'hybrid';
   /** Where the process dies, and the how manieth time it gets there. */
   readonly point: FaultPoint;
@@ -26,8 +28,8 @@ const WAITING = ['postcopy-paused', 'postcopy-recover-setup', 'postcopy-recover'
  * most one side runs the guest at any time; exactly one does in the end, by itself or because an
  * operator has decided; its memory, where all of it is there, is one that the guest can have left.
  */
-export async function kill({ mode, point, nth = 1, judge }: KillCase): Promise<void> {
-  const site = new KillSite();
+export async function kill({ guest, mode, point, nth = 1, judge }: KillCase): Promise<void> {
+  const site = new KillSite(guest);
   try {
     const dying = sideOf(point);
     const fault = `${point}@${nth}`;
@@ -101,11 +103,9 @@ async function expectExactlyOne(site: KillSite): Promise<void> {
   expect(others).toEqual([]);
   if (runner === undefined) throw new Error('Nobody runs the guest');
   expect(site.record(runner)).toMatch(/^owner /);
-  await site.ask(runner, 'stop');
-  const check = await site.ask(runner, 'x-check-guest').catch((thrown: unknown) => thrown);
-  if (!(check instanceof Error)) return expect(check).toMatchObject({ ok: true });
-  // Pages that only a dead source had are missing for good: nothing can be said of the whole RAM.
-  expect(check.message).toContain('with missing pages cannot be checked');
+  const place = site.place(runner);
+  if (!WAITING.includes(await site.status(runner))) return site.guest.check(place);
+  // Pages that only a dead source had are missing for good.
   expect(runner).toBe('destination');
-  expect(WAITING).toContain(await site.status(runner));
+  await site.guest.checkTorn(place);
 }

@@ -8,11 +8,12 @@ import { FileLedger } from '../../../../src/control/index.ts';
 import { AgentProcess } from '../../../../src/experiments/index.ts';
 import { until } from '../../../support/until.ts';
 import { FrameLink, type Judge } from '../frame-link.ts';
+import { type GuestPlace, type TestGuest, WORKLOAD } from '../test-guest.ts';
 
 export type Side = 'source' | 'destination';
 
 /** Small, and busy enough that pages are asked for in post-copy. */
-const GUEST = ['--ram', '16M', '--workload', 'memwrite,fill=4M,hot=2M,rate=4000,words=8,step=512'];
+const BUSY = { workload: 'memwrite,fill=4M,hot=2M,rate=4000,words=8,step=512' };
 const UUID = '0f0e0d0c-0000-4000-8000-00000000fa11';
 /** A link that is not back by then counts as lost, and nobody can be asked. */
 const STALL_MS = 1500;
@@ -24,12 +25,18 @@ interface Reply {
 
 /** A source and a destination whose processes die and start again from their state directories. */
 export class KillSite {
+  readonly guest: TestGuest;
   private readonly directory = mkdtempSync(join(tmpdir(), 'sterna-kill-'));
   private readonly agents = new Map<Side, AgentProcess>();
   private readonly clients = new Map<AgentProcess, QmpClient>();
+  private readonly consoleFiles = new Map<AgentProcess, string>();
   private readonly all: AgentProcess[] = [];
   private port = 'tcp:127.0.0.1:0';
   private link: FrameLink | undefined;
+
+  constructor(guest: TestGuest = WORKLOAD) {
+    this.guest = guest;
+  }
 
   /** Where a guest can be migrated to, or not be. */
   get file(): string {
@@ -43,15 +50,27 @@ export class KillSite {
     more: readonly string[] = [],
     listen = this.port,
   ): Promise<void> {
-    const own = side === 'source' ? [...GUEST, '--uuid', UUID] : ['--listen', listen];
+    const begins = [...this.guest.sourceArguments(BUSY), '--uuid', UUID];
+    const own = side === 'source' ? begins : ['--listen', listen];
+    const consoleFile = join(this.directory, `${this.all.length}.console`);
+    const host = this.guest.hostArguments(consoleFile);
     const { PATH = '', HOME = '' } = process.env;
     const agent = await AgentProcess.start({
       role: side,
-      arguments: ['--name', side, '--state-dir', join(this.directory, side), ...own, ...more],
+      arguments: [
+        '--name',
+        side,
+        '--state-dir',
+        join(this.directory, side),
+        ...own,
+        ...host,
+        ...more,
+      ],
       environment: { PATH, HOME, ...(fault === undefined ? {} : { STERNA_FAULT: fault }) },
     });
     this.all.push(agent);
     this.agents.set(side, agent);
+    this.consoleFiles.set(agent, consoleFile);
     if (agent.ready.listen !== null) this.port = agent.ready.listen;
   }
 
@@ -67,11 +86,16 @@ export class KillSite {
       'x-stall-timeout': STALL_MS,
       ...parameters,
     });
-    await until('the guest to be booted', async () => {
-      const { booted } = (await this.ask('source', 'x-guest-info')) as { booted: boolean };
-      return booted || undefined;
-    });
+    await this.guest.isAtWork(this.place('source'));
     await this.ask('source', 'migrate', { uri }).catch(() => {});
+  }
+
+  /** That side as the guest's checks see it. */
+  place(side: Side): GuestPlace {
+    const agent = this.agents.get(side);
+    const consoleFile = agent === undefined ? undefined : this.consoleFiles.get(agent);
+    if (consoleFile === undefined) throw new Error(`There is no ${side}`);
+    return { consoleFile, ask: (command) => this.ask(side, command) };
   }
 
   async hasDied(side: Side): Promise<void> {

@@ -1,11 +1,12 @@
-import { describe, it } from 'vitest';
+import { it } from 'vitest';
+import { withEveryGuest } from '../test-guest.ts';
 import { KILL_LIMIT_MS, kill } from './kill-case.ts';
 import { EVERY_MODE } from './kill-points.ts';
 
-describe('kill -9 in mode precopy', () => {
+withEveryGuest('kill -9 in mode precopy', (guest) => {
   it.each([...EVERY_MODE, 'source.first-pass-sent'] as const)(
     '%s leaves exactly one owner, and RAM that the guest can have left',
-    (point) => kill({ mode: 'precopy', point }),
+    (point) => kill({ guest, mode: 'precopy', point }),
     KILL_LIMIT_MS,
   );
 });

@@ -93,7 +93,7 @@ describe('the prologue', () => {
   test('a name that is none leaves the script that was asked for', () => {
     const { lines } = boot({ name: 'mine', text: 'echo mine\n' }, { sterna_init: 'none' });
     expect(lines).toEqual([
-      'sterna: no init script none; there are: console idle mine redis-load self-test sqlite sqlite-load stream',
+      'sterna: no init script none; there are: console idle mine redis-benchmark redis-load self-test sqlite sqlite-load stream',
       ...['sterna: init mine', 'mine', 'sterna: init mine ended with 0'],
     ]);
   });
@@ -148,5 +148,63 @@ esac
     expect(lines.at(-1)).toBe('sterna: redis-load BAD, 3 of 4 rounds');
     const bad = lines.filter((line) => line.includes('BAD: '));
     expect(bad[0]).toMatch(/^load 2 BAD: key:17 is spoilt, not 1:17:[a-z]{10}/);
+  });
+});
+
+describe('redis-benchmark', () => {
+  /** A redis that counts rounds; `LOST`: increments that it forgets. */
+  const REDIS_CLI = `#!/bin/sh
+case $1 in
+  ping) echo PONG ;;
+  flushall) : >"$STORE" ;;
+  shutdown) ;;
+  *) printf '%s\\r\\n' $(($(wc -l <"$STORE") * 40 - LOST)) 0 80 ;;
+esac
+`;
+  /** Stops the load in its third round. */
+  const BENCHMARK = `#!/bin/sh
+echo "$*" >>"$STORE"
+[ "$(wc -l <"$STORE")" -lt 3 ] || : >"$STOP"
+echo '"test","rps"'
+for name in SET GET INCR LPUSH RPOP; do echo "\\"$name\\",\\"100.5\\""; done
+exit $STATUS
+`;
+
+  function load(environment: Record<string, string>): string[] {
+    const bin = join(folder.path, 'bin');
+    mkdirSync(bin);
+    writeFileSync(join(bin, 'redis-cli'), REDIS_CLI, { mode: 0o755 });
+    writeFileSync(join(bin, 'redis-benchmark'), BENCHMARK, { mode: 0o755 });
+    writeFileSync(join(bin, 'redis-server'), '#!/bin/sh\n', { mode: 0o755 });
+    const stop = join(folder.path, 'stop');
+    const text = (scripts.get('redis-benchmark') ?? '')
+      .replaceAll('/tmp/stop', stop)
+      .replaceAll('/tmp/benchmark.csv', join(folder.path, 'csv'))
+      .replace('</dev/console', '</dev/null');
+    const { stdout } = spawnSync('sh', ['-c', text], {
+      timeout: LIMIT_MS,
+      env: {
+        ...{ PATH: `${bin}:/usr/bin:/bin`, STORE: join(folder.path, 'store'), STOP: stop },
+        ...{ benchmark_requests: '40', benchmark_bytes: '80', LOST: '0', STATUS: '0' },
+        ...environment,
+      },
+    });
+    return stdout.toString('utf8').trim().split('\n');
+  }
+
+  test('finds as much work done as was asked for', () => {
+    expect(load({})).toEqual([
+      ...['sterna: redis-benchmark ready', 'load 1 ok', 'load 2 ok', 'load 3 ok'],
+      'sterna: redis-benchmark ok, 3 rounds of 40 requests',
+    ]);
+  });
+
+  test.each([
+    ['a counter that is not what it must be', { LOST: '1' }, '0 5 79 0 80'],
+    ['a benchmark that failed', { STATUS: '1' }, '1 5 80 0 80'],
+  ])('names %s', (_what, environment, answer) => {
+    const lines = load(environment);
+    expect(lines[2]).toBe(`load 2 BAD: ${answer} , not 0 5 80 0 80 : "RPOP","100.5"`);
+    expect(lines.at(-1)).toBe('sterna: redis-benchmark BAD, 3 of 3 rounds');
   });
 });
