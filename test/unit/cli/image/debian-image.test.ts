@@ -177,9 +177,17 @@ test('--init takes a file; every image has our own scripts too', async () => {
   expect(entries.get('sterna/init/init')?.data.toString('utf8')).toContain('echo mine');
   expect(entries.get('init')?.data.toString('utf8')).toContain('sterna_init:-init}');
   expect([...entries.keys()].filter((path) => path.startsWith('sterna/init/'))).toEqual(
-    ['console', 'idle', 'init', 'redis-load', 'self-test', 'sqlite', 'sqlite-load', 'stream'].map(
-      (n) => `sterna/init/${n}`,
-    ),
+    [
+      'console',
+      'idle',
+      'init',
+      'redis-benchmark',
+      'redis-load',
+      'self-test',
+      'sqlite',
+      'sqlite-load',
+      'stream',
+    ].map((n) => `sterna/init/${n}`),
   );
 });
 
