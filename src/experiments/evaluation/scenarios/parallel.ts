@@ -1,7 +1,7 @@
 import { rounded } from '../../measuring/index.ts';
 import { allIdentical, holds, percentChange, shown } from '../judge.ts';
 import type { MigrationSpec, Scenario } from '../scenario.ts';
-import { sized } from './precopy-pair.ts';
+import type { SizedGuest } from './precopy-pair.ts';
 
 const SEVERAL = [2, 4];
 /** Connections for pages; 0: the one of the migration. */
@@ -19,7 +19,7 @@ function variantName(link: string, connections: number): string {
 }
 
 function withConnections(
-  spec: MigrationSpec,
+  guest: SizedGuest,
   linkBytesPerSecond: number | undefined,
   connections: number,
 ): MigrationSpec {
@@ -28,7 +28,7 @@ function withConnections(
       ? {}
       : { capabilities: ['multifd'], parameters: { 'multifd-channels': connections } };
   return {
-    ...spec,
+    ...guest,
     ...several,
     ...(linkBytesPerSecond === undefined ? {} : { linkBytesPerSecond }),
   };
@@ -57,16 +57,14 @@ export const parallelSenders: Scenario = {
     '512 MiB, 384 MiB of noise of which 4 MiB are written 2,000 times a second; bare loopback, and 125 MB/s that the connections share; multifd-channels 2 and 4',
   repetitions: 5,
   variants(size) {
-    const spec = sized(
-      size,
-      { ram: '16M', workload: 'memwrite,fill=8M,hot=1M,rate=500,words=8,step=512' },
-      { ram: '512M', workload: 'memwrite,fill=384M,hot=4M,rate=2000,words=8,step=512' },
-    );
+    const guest: SizedGuest = size.smoke
+      ? { ram: '16M', workload: 'memwrite,fill=8M,hot=1M,rate=500,words=8,step=512' }
+      : { ram: '512M', workload: 'memwrite,fill=384M,hot=4M,rate=2000,words=8,step=512' };
     return Object.fromEntries(
       LINKS.flatMap(([link, bytesPerSecond]) =>
         CONNECTIONS.map((connections) => [
           variantName(link, connections),
-          withConnections(spec, bytesPerSecond, connections),
+          withConnections(guest, bytesPerSecond, connections),
         ]),
       ),
     );
