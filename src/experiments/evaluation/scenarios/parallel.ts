@@ -55,7 +55,7 @@ export const parallelSenders: Scenario = {
   improved: LINKS.flatMap(([link]) => SEVERAL.map((count) => variantName(link, count))).join('; '),
   settings:
     '512 MiB, 384 MiB of noise of which 4 MiB are written 2,000 times a second; bare loopback, and 125 MB/s that the connections share; multifd-channels 2 and 4',
-  repetitions: 5,
+  repetitions: 15,
   variants(size) {
     const guest: SizedGuest = size.smoke
       ? { ram: '16M', workload: 'memwrite,fill=8M,hot=1M,rate=500,words=8,step=512' }
