@@ -59,7 +59,7 @@ export const DEFAULT_COSTS: PlanCosts = {
   deltaMs: 0.005,
   lz4Ms: 0.012,
   lz4Helpers: 1,
-  pushMsPerPage: 0.015,
+  pushMsPerPage: 0.0075,
   faultMs: 0.3,
 };
 
