@@ -25,7 +25,7 @@ export function openLink(
   const interrupt = new Interrupt(clock);
   const meter = new LinkMeter();
   const peer = new Peer(channel, clock, interrupt, meter);
-  const pageChannels = new PageChannels(channel, peer, interrupt, meter);
+  const pageChannels = new PageChannels(channel, peer, meter);
   const limit = parameters.maxBandwidthBytesPerSecond;
   const sentBefore = before.sentBytes?.() ?? 0;
   return {

@@ -114,10 +114,6 @@ export class Peer implements FrameSink {
     return this.pongs;
   }
 
-  get pingsUnderWay(): number {
-    return this.pingId - this.pongs;
-  }
-
   /** Whether `name` may go out now. */
   maySend(name: MessageName): boolean {
     return !this.ended && SOURCE_SENDS[this.conversation][name] !== undefined;
@@ -171,6 +167,17 @@ export class Peer implements FrameSink {
   serveRequests(answer: (body: PageRequestBody) => void): void {
     this.answerRequest = answer;
     for (const body of this.earlyRequests.splice(0)) answer(body);
+  }
+
+  /**
+   * Resolves when everything that was sent on this connection has been applied: the destination
+   * answers a PING in its turn. Rejects with what was raised, or E_CHANNEL_TIMEOUT.
+   */
+  async drained(limitMs: number): Promise<void> {
+    this.ping();
+    // Those that are under way are answered first.
+    const due = this.pingId;
+    await this.interrupt.until(() => this.pongs >= due, limitMs, 'answer to PING');
   }
 
   ping(): void {

@@ -21,7 +21,6 @@ type FurtherRole = Exclude<JoinRole, 'recover'>;
 export class FurtherLink {
   readonly channel: Channel;
   private readonly peer: Peer;
-  private readonly own: Interrupt;
   private readonly stopPinging: () => void;
 
   /** When the connection breaks, so does that of `context`: what was under way may be lost. */
@@ -33,7 +32,6 @@ export class FurtherLink {
   ) {
     this.channel = channel;
     this.peer = peer;
-    this.own = own;
     this.stopPinging = clock.every(PING_MS, () => {
       peer.ping();
       peer.checkAlive(parameters.stallTimeoutMs);
@@ -98,12 +96,9 @@ export class FurtherLink {
     return new FurtherLink(context, channel, peer, own);
   }
 
-  /** Asks now; resolves when all that was sent on it before has been applied. */
-  async settle(limitMs: number): Promise<void> {
-    const { peer, own } = this;
-    const pongs = peer.pongCount + peer.pingsUnderWay + 1;
-    peer.ping();
-    await own.until(() => peer.pongCount >= pongs, limitMs, 'answer to PING');
+  /** Resolves when all that was sent on it has been applied. Rejects as `Peer.drained` does. */
+  drained(limitMs: number): Promise<void> {
+    return this.peer.drained(limitMs);
   }
 
   /** Nothing is sent on it any more, and that it breaks means nothing. */

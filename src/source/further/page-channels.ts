@@ -1,7 +1,6 @@
 import { BATCH_PAGES_MAX, PAGE_BYTES } from '../../base/index.ts';
 import type { Channel, SlotFrame } from '../../channel/index.ts';
 import { MESSAGE_TYPES } from '../../protocol/index.ts';
-import type { Interrupt } from '../interrupt.ts';
 import type { LinkMeter } from '../link-meter.ts';
 import type { Peer } from '../peer.ts';
 import type { FurtherLink } from './further-link.ts';
@@ -32,17 +31,15 @@ interface Share {
 export class PageChannels implements Pick<Channel, 'duplex' | 'sentBytes' | 'sendSlot'> {
   private readonly main: Channel;
   private readonly peer: Peer;
-  private readonly interrupt: Interrupt;
   private readonly meter: LinkMeter;
   private shares: readonly Share[] = [];
   private isSharing = false;
   /** Pages went over the first connection that may be under way. */
   private isMainUsed = false;
 
-  constructor(main: Channel, peer: Peer, interrupt: Interrupt, meter: LinkMeter) {
+  constructor(main: Channel, peer: Peer, meter: LinkMeter) {
     this.main = main;
     this.peer = peer;
-    this.interrupt = interrupt;
     this.meter = meter;
   }
 
@@ -84,15 +81,9 @@ export class PageChannels implements Pick<Channel, 'duplex' | 'sentBytes' | 'sen
     this.isSharing = this.isWorthSharing(pages) && !this.isMainUsed;
   }
 
-  /**
-   * Resolves when everything that went over the first connection has been applied: the destination
-   * answers a PING in its turn. Rejects with what was raised, or E_CHANNEL_TIMEOUT.
-   */
+  /** Resolves when everything that went over the first connection has been applied. */
   async drain(limitMs: number): Promise<void> {
-    const { peer, interrupt } = this;
-    const pongs = peer.pongCount + peer.pingsUnderWay + 1;
-    peer.ping();
-    await interrupt.until(() => peer.pongCount >= pongs, limitMs, 'answer to PING');
+    await this.peer.drained(limitMs);
     this.isMainUsed = false;
   }
 
@@ -117,7 +108,7 @@ export class PageChannels implements Pick<Channel, 'duplex' | 'sentBytes' | 'sen
     this.isSharing = false;
     const used = this.shares.filter(({ isUsed }) => isUsed);
     for (const share of used) share.isUsed = false;
-    await Promise.all(used.map(({ link }) => link.settle(limitMs)));
+    await Promise.all(used.map(({ link }) => link.drained(limitMs)));
   }
 
   /** The destination has all that was sent on them: they may break. */
