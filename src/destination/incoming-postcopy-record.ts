@@ -36,18 +36,13 @@ export class IncomingPostcopyRecord {
   /** Notes how much of the time since the last span the guest was blocked. */
   sample(nowMs: number): void {
     if (this.last !== undefined || nowMs - this.spanStartMs < this.spanMs) return;
-    const { vcpus } = this.machine.faults.statistics();
-    const blockedMs = vcpus.reduce((sum, vcpu) => sum + vcpu.blockedMs, 0);
-    const possibleMs = (nowMs - this.spanStartMs) * vcpus.length;
-    const share = (blockedMs - this.spanBlockedMs) / possibleMs;
-    this.brownout.push(Math.min(1, Math.max(0, share)));
+    this.brownout.push(this.blockedShare(nowMs));
     this.spanStartMs = nowMs;
-    this.spanBlockedMs = blockedMs;
     if (this.brownout.length >= SPANS_MAX) this.coarsen();
   }
 
   end(nowMs: number): void {
-    this.sample(nowMs);
+    this.sampleRest(nowMs);
     this.endMs = nowMs;
     this.last = this.machine.faults.statistics();
   }
@@ -69,6 +64,35 @@ export class IncomingPostcopyRecord {
       brownoutSpanMs: this.spanMs,
       journal: this.journal?.info(nowMs),
     };
+  }
+
+  /**
+   * Most often post-copy ends within a span, and a short one is over before its first: what the
+   * guest waited then must not be lost. A rest of less than half a span belongs to the one before,
+   * as a moment that was wholly blocked would look like a whole span that was.
+   */
+  private sampleRest(nowMs: number): void {
+    const restMs = nowMs - this.spanStartMs;
+    if (restMs <= 0) return;
+    const share = this.blockedShare(nowMs);
+    const before = this.brownout.at(-1);
+    if (before === undefined || restMs >= this.spanMs / 2) {
+      this.brownout.push(share);
+      return;
+    }
+    const { spanMs } = this;
+    this.brownout[this.brownout.length - 1] =
+      (before * spanMs + share * restMs) / (spanMs + restMs);
+  }
+
+  /** Of the time since the last span, 0 to 1; the next call counts from here. */
+  private blockedShare(nowMs: number): number {
+    const { vcpus } = this.machine.faults.statistics();
+    const blockedMs = vcpus.reduce((sum, vcpu) => sum + vcpu.blockedMs, 0);
+    const possibleMs = (nowMs - this.spanStartMs) * vcpus.length;
+    const share = (blockedMs - this.spanBlockedMs) / possibleMs;
+    this.spanBlockedMs = blockedMs;
+    return Math.min(1, Math.max(0, share));
   }
 
   private coarsen(): void {
