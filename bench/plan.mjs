@@ -39,9 +39,17 @@ const CASES = [
     flags: ['--comp-methods', 'xbzrle'],
   },
   {
+    // What its first pass leaves takes about as long as the downtime limit: two outcomes, by chance.
     row: 'hybrid',
     guest: '20,000 pages/s over 16 MiB (above the link)',
     workload: `memwrite,fill=64M,hot=16M,rate=20000,${SPARSE}`,
+    flags: ['--mode', 'hybrid'],
+  },
+  {
+    // No pass leaves what keeps the limit: post-copy follows.
+    row: 'hybrid-wide',
+    guest: '20,000 pages/s over 32 MiB',
+    workload: `memwrite,fill=64M,hot=32M,rate=20000,${SPARSE}`,
     flags: ['--mode', 'hybrid'],
   },
   {
