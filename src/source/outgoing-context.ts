@@ -9,11 +9,13 @@ import type {
 import type { Channel } from '../channel/index.ts';
 import type { Machine } from '../guestmem/index.ts';
 import type { Codec } from './codec/codec.ts';
+import type { FrameSender } from './frames/frame-sender.ts';
+import type { MissingPageSender } from './frames/missing-page-sender.ts';
+import type { PageSender } from './frames/page-sender.ts';
 import type { PageChannels } from './further/page-channels.ts';
 import type { Interrupt } from './interrupt.ts';
 import type { LinkMeter } from './link-meter.ts';
 import type { OutgoingRecord } from './outgoing-record.ts';
-import type { PageSender } from './page-sender.ts';
 import type { Peer } from './peer.ts';
 import type { Journal } from './postcopy/journal/journal.ts';
 
@@ -34,7 +36,12 @@ export interface OutgoingContext {
   readonly interrupt: Interrupt;
   readonly meter: LinkMeter;
   readonly peer: Peer;
-  readonly sender: PageSender;
+  /** How a frame goes, whatever is in it. */
+  readonly frames: FrameSender;
+  /** Before the guest leaves. */
+  readonly pageSender: PageSender;
+  /** And after. */
+  readonly missingSender: MissingPageSender;
   readonly record: OutgoingRecord;
   /** One for all connections of this migration. */
   readonly codec: Codec;

@@ -1,9 +1,11 @@
 import type { Channel } from '../channel/index.ts';
+import { FrameSender } from './frames/frame-sender.ts';
+import { MissingPageSender } from './frames/missing-page-sender.ts';
+import { PageSender } from './frames/page-sender.ts';
 import { PageChannels } from './further/page-channels.ts';
 import { Interrupt } from './interrupt.ts';
 import { LinkMeter } from './link-meter.ts';
 import type { OutgoingContext } from './outgoing-context.ts';
-import { PageSender } from './page-sender.ts';
 import { Peer } from './peer.ts';
 
 /**
@@ -12,7 +14,15 @@ import { Peer } from './peer.ts';
  */
 export type OutgoingLink = Pick<
   OutgoingContext,
-  'channel' | 'pageChannels' | 'interrupt' | 'meter' | 'peer' | 'sender' | 'sentBytes'
+  | 'channel'
+  | 'pageChannels'
+  | 'interrupt'
+  | 'meter'
+  | 'peer'
+  | 'frames'
+  | 'pageSender'
+  | 'missingSender'
+  | 'sentBytes'
 >;
 
 /** `before`: what the migration had until now; `sentBytes` goes on counting. */
@@ -26,7 +36,8 @@ export function openLink(
   const meter = new LinkMeter();
   const peer = new Peer(channel, clock, interrupt, meter);
   const pageChannels = new PageChannels(channel, peer, meter);
-  const limit = parameters.maxBandwidthBytesPerSecond;
+  const parts = { memory: machine.memory, channels: pageChannels, clock, interrupt, meter, codec };
+  const frames = new FrameSender(parts, parameters.maxBandwidthBytesPerSecond);
   const sentBefore = before.sentBytes?.() ?? 0;
   return {
     channel,
@@ -34,7 +45,9 @@ export function openLink(
     interrupt,
     meter,
     peer,
-    sender: new PageSender(machine.memory, pageChannels, clock, interrupt, meter, codec, limit),
+    frames,
+    pageSender: new PageSender(frames, parts),
+    missingSender: new MissingPageSender(frames, parts),
     sentBytes: () => sentBefore + pageChannels.sentBytes,
   };
 }

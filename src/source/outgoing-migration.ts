@@ -208,7 +208,7 @@ export class OutgoingMigration {
     const { maxBandwidthBytesPerSecond, maxPostcopyBandwidthBytesPerSecond } = this.parameters;
     const limit =
       this.postcopy === undefined ? maxBandwidthBytesPerSecond : maxPostcopyBandwidthBytesPerSecond;
-    this.link.sender.setLimit(limit);
+    this.link.frames.setLimit(limit);
   }
 
   info(): MigrationInfo {

@@ -41,7 +41,7 @@ export async function setUp(context: OutgoingContext): Promise<void> {
   }
   // An older destination does not read LZ4: `auto` does without it.
   if (acknowledged.capabilities.includes(LZ4)) context.codec.agree();
-  if (acknowledged.capabilities.includes(POSTCOPY_XBZRLE)) context.sender.agreeOnDeltas();
+  if (acknowledged.capabilities.includes(POSTCOPY_XBZRLE)) context.missingSender.agreeOnDeltas();
   await rehearse(context);
   await measureRoundTrip(context);
   context.log.info({

@@ -62,7 +62,7 @@ export class PageRequests {
     const { context, record, order, channel } = this.options;
     record.requests += 1;
     order.faulted(block, pfn);
-    if (!context.sender.hasUrgentSlot(block)) {
+    if (!context.missingSender.hasUrgentSlot(block)) {
       throw new SternaError('E_PAGE_REQUEST', 'Destination asks for more than vCPUs can wait for');
     }
     if (block.takeDirty(pfn, pfn + 1, 1).count === 0) {
@@ -71,6 +71,6 @@ export class PageRequests {
     }
     record.remainingPages -= 1;
     record.sentPages += 1;
-    context.sender.sendUrgent(block, channel(), context.record.pushTotals());
+    context.missingSender.sendUrgent(block, channel(), context.record.pushTotals());
   }
 }

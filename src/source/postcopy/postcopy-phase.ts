@@ -149,18 +149,18 @@ export class PostcopyPhase {
 
   private async serve(): Promise<void> {
     const { context, record, order } = this;
-    const { sender, parameters } = context;
+    const { frames, missingSender, parameters } = context;
     context.record.status = 'postcopy-active';
     record.started(context.clock.nowMs());
     context.publish();
     void this.openPreempt(context);
-    sender.beginPush(parameters.maxPostcopyBandwidthBytesPerSecond);
+    frames.beginPush(parameters.maxPostcopyBandwidthBytesPerSecond);
     const totals = context.record.pushTotals();
     while (record.remainingPages > 0) {
       const block = order.nextBlock();
       // Whatever is missing is in one of the blocks; requests may have taken the rest meanwhile.
       if (block === undefined) break;
-      const pages = await sender.push(block, totals, (max) =>
+      const pages = await missingSender.push(block, totals, (max) =>
         order.nextBlock() === block ? order.take(max) : 0,
       );
       record.remainingPages -= pages;

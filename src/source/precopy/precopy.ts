@@ -57,13 +57,13 @@ async function passes(
   context: OutgoingContext,
   { policy, rounds, throttle, vcpuLimits, order }: Parts,
 ): Promise<AfterPrecopy> {
-  const { record, clock, channel, sender } = context;
+  const { record, clock, channel, frames } = context;
   const limits = policyLimits(context);
   const probe = new CompressionProbe(context);
   record.remainingPages = await markEverythingDirty(context);
   record.dirtySyncCount = 1;
   const begun = await policy.begin({ ramPages: record.remainingPages, limits });
-  sender.setPace(begun.bytesPerSecond ?? 0);
+  frames.setPace(begun.bytesPerSecond ?? 0);
   let passMsMax: number | undefined;
   for (let pass = 1; ; pass += 1) {
     rounds.beginPass();
@@ -101,10 +101,10 @@ async function passes(
 
 function apply(
   { bytesPerSecond, throttlePercent }: IterateDecision,
-  { sender }: OutgoingContext,
+  { frames }: OutgoingContext,
   throttle: GuestThrottle,
 ): void {
-  sender.setPace(bytesPerSecond ?? 0);
+  frames.setPace(bytesPerSecond ?? 0);
   if (throttlePercent !== undefined) throttle.set(throttlePercent);
 }
 
@@ -136,14 +136,14 @@ function gaveUp(
  * told while it still runs, so that it never waits for them.
  */
 export async function advisePostcopy(context: OutgoingContext): Promise<void> {
-  const { record, clock, peer, sender } = context;
+  const { record, clock, peer, pageSender } = context;
   record.status = 'active';
   context.publish();
   record.remainingPages = await markEverythingDirty(context);
   record.dirtySyncCount = 1;
   const { totals } = record.beginPass(1, false, record.remainingPages, clock.nowMs());
   await peer.send('PASS_BEGIN', encodePassBegin({ pass: 1, dirtyPages: record.remainingPages }));
-  await sender.sendEmptyRuns(totals);
+  await pageSender.sendEmptyRuns(totals);
   await sendZeros(context, totals);
   record.endPass(clock.nowMs());
 }
@@ -157,8 +157,11 @@ async function leaveForPostcopy(context: OutgoingContext, pass: number): Promise
   return 'postcopy';
 }
 
-async function sendZeros({ sender, record }: OutgoingContext, totals: PageTotals): Promise<void> {
-  await sender.sendZeros(totals, (pages) => {
+async function sendZeros(
+  { pageSender, record }: OutgoingContext,
+  totals: PageTotals,
+): Promise<void> {
+  await pageSender.sendZeros(totals, (pages) => {
     record.remainingPages -= pages;
   });
 }
@@ -184,14 +187,15 @@ async function sendPass(
   dirtyPages: number,
   passMsMax = Number.POSITIVE_INFINITY,
 ): Promise<PageTotals> {
-  const { record, peer, sender, capabilities, clock, pageChannels, parameters } = context;
+  const { record, peer, frames, pageSender, capabilities, clock, pageChannels, parameters } =
+    context;
   const endMs = clock.nowMs() + passMsMax;
   const { totals } = record.beginPass(pass, false, dirtyPages, clock.nowMs());
-  if (sender.inFlightBytes === 0) context.meter.idle(clock.nowMs());
+  if (frames.inFlightBytes === 0) context.meter.idle(clock.nowMs());
   await peer.send('PASS_BEGIN', encodePassBegin({ pass, dirtyPages }));
   order.beginPass(pass, dirtyPages);
   await pageChannels.beginPass(dirtyPages, parameters.stallTimeoutMs);
-  if (pass === 1) await sender.sendEmptyRuns(totals);
+  if (pass === 1) await pageSender.sendEmptyRuns(totals);
   const options = {
     // Nothing can be a delta in the first pass: no page was sent before.
     encode: capabilities.xbzrle && pass > 1,
@@ -204,8 +208,8 @@ async function sendPass(
   const pagesSent = (pages: number) => {
     record.remainingPages -= pages;
   };
-  if (order.isNeeded) await sender.sendSupplied(order, totals, options, pagesSent);
-  else await sender.sendDirty(totals, options, pagesSent);
+  if (order.isNeeded) await pageSender.sendSupplied(order, totals, options, pagesSent);
+  else await pageSender.sendDirty(totals, options, pagesSent);
   await pageChannels.settle(parameters.stallTimeoutMs);
   return totals;
 }

@@ -49,7 +49,7 @@ export class Rounds {
 
   /** The round at this moment, with the pass that is ending now as the last of its history. */
   describe(pass: number, totals: PageTotals, dirtiedPages: number): PolicyRound {
-    const { record, sender, meter, parameters, clock, sentBytes, machine } = this.context;
+    const { record, frames, meter, parameters, clock, sentBytes, machine } = this.context;
     const { blocks, populatedPages } = machine.memory;
     const { xbzrle } = this.context.capabilities;
     const assumed = parameters.availSwitchoverBandwidthBytesPerSecond / 1000;
@@ -58,7 +58,7 @@ export class Rounds {
       pass,
       remainingPages: record.remainingPages,
       lastRemainingPages: this.lastRemainingPages,
-      inFlightBytes: sender.inFlightBytes,
+      inFlightBytes: frames.inFlightBytes,
       wireBytesPerPage: this.cost.bytesPerPage(totals, pass === 1, blocks, xbzrle),
       encodeMsPerPage: totals.encodeMs / Math.max(1, this.encodedPages(pass, totals)),
       linkBytesPerMs: assumed > 0 ? assumed : meter.bytesPerMs,

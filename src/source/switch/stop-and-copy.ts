@@ -73,7 +73,7 @@ export async function stopAndCopy(
   const { pageCount } = machine.memory;
   const strictVerify = context.parameters.verify === 'strict' && channel.duplex;
   const paused = machine.pauseReasons().includes('operator');
-  const { batches } = context.sender;
+  const { batches } = context.frames;
   const missing = promised === undefined ? {} : { missingPages: promised.count };
   const switchover = { pages: pageCount, batches, strictVerify, paused, ...missing };
   peer.post('SWITCHOVER', encodeSwitchover(switchover));
@@ -113,8 +113,8 @@ function promisePages({ machine, peer, record }: OutgoingContext): PromisedPages
 }
 
 /** How long what is under way may take: the answer comes behind it. */
-function drainMs({ sender, meter }: OutgoingContext): number {
-  return sender.inFlightBytes / (meter.bytesPerMs ?? UNMEASURED_BYTES_PER_MS);
+function drainMs({ frames, meter }: OutgoingContext): number {
+  return frames.inFlightBytes / (meter.bytesPerMs ?? UNMEASURED_BYTES_PER_MS);
 }
 
 /** The guest stands still, so this sees every store that it ever made. */
@@ -144,17 +144,17 @@ function sendStopped(context: OutgoingContext): void {
 }
 
 async function sendLastPages(context: OutgoingContext): Promise<void> {
-  const { record, sender, peer, capabilities, parameters, clock, pageChannels } = context;
+  const { record, pageSender, peer, capabilities, parameters, clock, pageChannels } = context;
   const pass = record.dirtySyncCount;
   const dirtyPages = record.remainingPages;
   const { totals } = record.beginPass(pass, true, dirtyPages, clock.nowMs());
   peer.post('PASS_BEGIN', encodePassBegin({ pass, dirtyPages }));
   pageChannels.beginLastPages(dirtyPages);
-  if (parameters.mode === 'stop') await sender.sendEmptyRuns(totals);
+  if (parameters.mode === 'stop') await pageSender.sendEmptyRuns(totals);
   // Nothing is sent after these pages, so the cache is only read.
   const encode = capabilities.xbzrle && parameters.mode !== 'stop';
   if (dirtyPages > 0)
-    await sender.sendDirty(
+    await pageSender.sendDirty(
       totals,
       { encode, keep: false, age: pass + 1, limited: false },
       (pages) => {

@@ -44,7 +44,7 @@ export async function verifyRam(context: OutgoingContext, only?: PromisedPages):
 }
 
 async function sendHashes(
-  { sender, peer, record, journal }: OutgoingContext,
+  { frames, peer, record, journal }: OutgoingContext,
   block: RamBlock,
   from: number,
   end: number,
@@ -52,7 +52,7 @@ async function sendHashes(
   for (let first = from; first < end; first += HASHES_PER_FRAME) {
     const count = Math.min(HASHES_PER_FRAME, end - first);
     const bodyBytes = PREFIX_BYTES + count * 8;
-    await sender.sendBody(block, MESSAGE_TYPES.VERIFY_HASHES, (body, address) => {
+    await frames.sendBody(block, MESSAGE_TYPES.VERIFY_HASHES, (body, address) => {
       peer.sending('VERIFY_HASHES');
       body.writeUInt32LE(first, 0);
       body.writeUInt32LE(count, 4);

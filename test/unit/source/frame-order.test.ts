@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { deferred } from '../../../src/base/index.ts';
-import { FrameOrder } from '../../../src/source/codec/frame-order.ts';
+import { FrameOrder } from '../../../src/source/frames/frame-order.ts';
 
 /** Notes the frames in the order in which they go out. */
 function noting() {

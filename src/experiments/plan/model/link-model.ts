@@ -5,7 +5,7 @@ import type { PlanLink } from '../plan-setup.ts';
 const WINDOW_MS = 25;
 const WINDOW_BYTES_MIN = 2 ** 20;
 const WINDOW_BYTES_MAX = 64 * 2 ** 20;
-/** A frame takes about 2 ms of a limited link (`source/page-sender.ts`). */
+/** A frame takes about 2 ms of a limited link (`source/frames/send-pace.ts`). */
 const FRAME_MS = 2;
 const FRAME_BYTES = 36;
 const FRAME_PAGES_MIN = 4;

@@ -108,7 +108,7 @@ export class TakenUpMigration {
   /** Takes effect at once. */
   setParameters(changes: Partial<MigrationParameters>): void {
     Object.assign(this.parameters, changes);
-    this.phase.link.sender.setLimit(this.parameters.maxPostcopyBandwidthBytesPerSecond);
+    this.phase.link.frames.setLimit(this.parameters.maxPostcopyBandwidthBytesPerSecond);
   }
 
   info(): MigrationInfo {

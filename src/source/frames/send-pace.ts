@@ -1,7 +1,7 @@
-import { BATCH_PAGES_MAX, type Clock, PAGE_BYTES } from '../base/index.ts';
-import { RateLimiter } from '../channel/index.ts';
-import type { LinkState } from './codec/link-use.ts';
-import type { LinkMeter } from './link-meter.ts';
+import { BATCH_PAGES_MAX, type Clock, PAGE_BYTES } from '../../base/index.ts';
+import { RateLimiter } from '../../channel/index.ts';
+import type { LinkState } from '../codec/link-use.ts';
+import type { LinkMeter } from '../link-meter.ts';
 
 /**
  * A frame takes about 2 ms of a limited link, or the limit would come in bursts (docs/adr/0003).
