@@ -4,21 +4,17 @@ import {
   isOver,
   type MigrationInfo,
   type MigrationParameters,
-  PAGE_BYTES,
   SternaError,
   toSternaError,
 } from '../base/index.ts';
-import { Codec } from './codec/codec.ts';
 import { FurtherLink } from './further/further-link.ts';
 import { openLinks } from './further/open-links.ts';
 import { startLinkTimers } from './link-timers.ts';
+import { openContext } from './open-context.ts';
 import type { OutgoingContext } from './outgoing-context.ts';
 import type { Connect, MigrationOutcome, OutgoingOptions } from './outgoing-contract.ts';
-import { openLink } from './outgoing-link.ts';
-import { OutgoingRecord } from './outgoing-record.ts';
 import { ChosenPolicy } from './policy/chosen-policy.ts';
 import { missingNeeds } from './policy/policy-table.ts';
-import { openJournal } from './postcopy/journal/open-journal.ts';
 import { PostcopyPhase } from './postcopy/postcopy-phase.ts';
 import type { Spill } from './postcopy/spill/spill.ts';
 import { advisePostcopy, precopy } from './precopy/precopy.ts';
@@ -51,56 +47,18 @@ export class OutgoingMigration {
   private readonly taken: Deferred<number> = deferred();
 
   constructor(options: OutgoingOptions) {
-    const { machine, channel, clock, ledger } = options;
-    const { uuid } = machine.description;
-    this.parameters = { ...options.parameters };
-    this.spill = options.spill;
-    this.connect = options.secret === undefined ? undefined : options.connect;
-    const { mode } = this.parameters;
-    const record = new OutgoingRecord({
-      migrationId: options.migrationId,
-      mode,
-      epoch: ledger.read(uuid)?.epoch ?? 1,
-      totalBytes: machine.memory.pageCount * PAGE_BYTES,
-      startMs: clock.nowMs(),
-    });
-    // These modes are nothing without it.
-    const impliesPostcopy = mode === 'postcopy' || mode === 'hybrid';
-    const postcopyRam = impliesPostcopy || options.capabilities['postcopy-ram'];
-    const needs = missingNeeds(this.parameters.policy, options.capabilities);
-    const codec = new Codec(clock, this.parameters.codec, options.codecHelpers);
-    this.context = {
-      ...openLink(channel, { clock, machine, parameters: this.parameters, codec }),
-      codec,
-      machine,
-      clock,
-      ledger,
-      log: options.log.child({ uuid, migrationId: options.migrationId }),
-      migrationId: options.migrationId,
-      peerName: options.peer,
-      secret: options.secret,
-      record,
-      parameters: this.parameters,
-      capabilities: {
-        ...options.capabilities,
-        ...Object.fromEntries(needs.map((name) => [name, true])),
-        'postcopy-ram': postcopyRam,
-        'postcopy-preempt': postcopyRam && options.capabilities['postcopy-preempt'],
-        'x-postcopy-journal': postcopyRam && options.capabilities['x-postcopy-journal'],
-      },
-      journal: openJournal(options, postcopyRam),
-      reached: options.reached ?? (() => {}),
+    this.context = openContext(options, {
       wantsPostcopy: () => this.postcopyWanted,
       publish: () => options.observer.info(this.info()),
-    };
-    const { interrupt, log } = this.context;
-    this.policy = new ChosenPolicy({
-      ...{ name: this.parameters.policy, module: options.policyModule, enabled: needs },
-      ...{ interrupt, log },
     });
+    const { interrupt, log, record, parameters } = this.context;
+    this.parameters = parameters;
+    this.spill = options.spill;
+    this.connect = options.secret === undefined ? undefined : options.connect;
+    const enabled = missingNeeds(parameters.policy, options.capabilities);
+    const module = options.policyModule;
+    this.policy = new ChosenPolicy({ name: parameters.policy, module, enabled, interrupt, log });
     record.policy = this.policy;
-    record.codec = codec;
-    record.multifd = this.context.pageChannels;
     this.handOver = new HandOver(this.context, options.reached);
   }
 

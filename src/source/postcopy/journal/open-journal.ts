@@ -4,11 +4,14 @@ import type { OutgoingOptions } from '../../outgoing-contract.ts';
 import { Journal } from './journal.ts';
 
 /** Undefined when the user does not want one, or there will be no post-copy. */
-export function openJournal(
-  { machine, clock, reached = () => {}, parameters, capabilities }: OutgoingOptions,
-  postcopyRam: boolean,
-): Journal | undefined {
-  if (!postcopyRam || !capabilities['x-postcopy-journal']) return undefined;
+export function openJournal({
+  machine,
+  clock,
+  reached = () => {},
+  parameters,
+  capabilities,
+}: OutgoingOptions): Journal | undefined {
+  if (!capabilities['x-postcopy-journal']) return undefined;
   const bufferBytes = parameters.postcopyJournalBufferBytes;
   return new Journal({ machine, bufferBytes, clock, reached });
 }
