@@ -145,7 +145,7 @@ export class Stage {
     const { guest } = this;
     const site = await Site.of(
       { name, agent, guest, consoleFile },
-      more.includes('--resume-spill'),
+      more.includes('--resume-spill') || more.some((argument) => argument.startsWith('file:')),
     );
     this.sites.push(site);
     return site;

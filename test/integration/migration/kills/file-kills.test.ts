@@ -13,7 +13,10 @@ withEveryGuest('kill -9 while a guest goes to a file', (guest) => {
     site = new KillSite(guest);
   });
 
-  afterEach(() => site.end());
+  afterEach(({ task }) => {
+    if (task.result?.state === 'fail') console.error(site.logs());
+    return site.end();
+  });
 
   async function refused(): Promise<void> {
     const thrown: unknown = await site.start('source').catch((error: unknown) => error);
