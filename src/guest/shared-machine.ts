@@ -86,6 +86,10 @@ export abstract class SharedMachine implements Machine {
     this.control.throttle(reason, percent, vcpu);
   }
 
+  busyMs(): readonly number[] {
+    return this.control.busyMs();
+  }
+
   heartbeats(): readonly Heartbeat[] {
     return this.control.heartbeats();
   }

@@ -109,7 +109,7 @@ class WorkloadVcpu {
     const toMs = clock.nowMs();
     safepoint.beat(toMs);
     // A vCPU that waits for a page has paid already.
-    safepoint.payThrottle(toMs - fromMs - (missing.blockedMs - fromBlockedMs));
+    safepoint.endSlice(toMs - fromMs - (missing.blockedMs - fromBlockedMs));
   }
 
   /** False when there is nothing to do now. */

@@ -21,6 +21,7 @@ import type { PauseReason } from './machine.ts';
  *     +  12  BEAT_EPOCH     window of its beats the vCPU
  *     +  16  STEPS          since start, wraps the vCPU
  *     +  20  THROTTLE_BY_LIMIT, the same for a dirty limit           requesters: store
+ *     +  24  BUSY           milliseconds of guest code: f64       the vCPU
  *     +  32  first beat, last beat, longest gap: f64 milliseconds, the vCPU
  *     +  64  FAULT_PAGE     page it lacks + 1  the vCPU; 0: it waits for none
  *     +  68  FAULT_NUMBER   of its newest wait the vCPU
@@ -60,14 +61,19 @@ export class ControlBlock {
     return (VCPU_BYTE + vcpu * VCPU_BYTES) / 4 + word;
   }
 
+  /** Milliseconds of guest code of a vCPU, as a view. */
+  busy(vcpu: number): Float64Array {
+    return this.vcpuTimes(vcpu, BUSY_BYTE, 1);
+  }
+
   /** First beat, last beat and longest gap of a vCPU, as a view. */
   beats(vcpu: number): Float64Array {
-    return this.vcpuTimes(vcpu, BEATS_BYTE);
+    return this.vcpuTimes(vcpu, BEATS_BYTE, 3);
   }
 
   /** Faults, milliseconds blocked and the start of the wait of a vCPU, as a view. */
   faultTimes(vcpu: number): Float64Array {
-    return this.vcpuTimes(vcpu, FAULT_TIMES_BYTE);
+    return this.vcpuTimes(vcpu, FAULT_TIMES_BYTE, 3);
   }
 
   /** Tells everyone who waits for the vCPUs that something changed. */
@@ -77,9 +83,9 @@ export class ControlBlock {
     Atomics.notify(this.words, PROGRESS);
   }
 
-  private vcpuTimes(vcpu: number, offset: number): Float64Array {
+  private vcpuTimes(vcpu: number, offset: number, count: number): Float64Array {
     const first = (VCPU_BYTE + vcpu * VCPU_BYTES + offset) / 8;
-    return this.times.subarray(first, first + 3);
+    return this.times.subarray(first, first + count);
   }
 }
 
@@ -87,6 +93,7 @@ const CLOCK_BYTE = 128;
 const BLOCKED_BYTE = 200;
 const VCPU_BYTE = 1024;
 const VCPU_BYTES = 128;
+const BUSY_BYTE = 24;
 const BEATS_BYTE = 32;
 const FAULT_TIMES_BYTE = 80;
 

@@ -20,6 +20,7 @@ export {
 } from './block/compress.ts';
 export type * from './block/kernel-results.ts';
 export { RamBlock } from './block/ram-block.ts';
+export { BusyMeter } from './busy-meter.ts';
 export { ControlBlock, VCPU_STATE } from './control-block.ts';
 export { countBits, type DirtySample, DirtySampler } from './dirty-sampler.ts';
 export { LocalPageFaults } from './faults/local-page-faults.ts';

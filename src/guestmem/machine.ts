@@ -43,6 +43,11 @@ export interface Machine {
    * state.
    */
   throttle(reason: ThrottleReason, percent: number, vcpu?: number): void;
+  /**
+   * Milliseconds for which each vCPU has run guest code on this host: neither waits of the guest
+   * nor a throttle's sleeps nor waits for pages are in it. Not part of the state.
+   */
+  busyMs(): readonly number[];
   /** When each vCPU last and first stepped, for the guest-observed downtime. */
   heartbeats(): readonly Heartbeat[];
   /** Starts a new observation window of the heartbeats (see {@link Heartbeat}). */

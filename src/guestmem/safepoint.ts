@@ -58,6 +58,7 @@ export class Safepoint {
   private readonly limit: number;
   private readonly beatEpoch: number;
   private readonly beats: Float64Array;
+  private readonly busy: Float64Array;
   private settings: MmuSettings | undefined;
   private seenFlip = 0;
   private throttleDebtMs = 0;
@@ -81,6 +82,7 @@ export class Safepoint {
     this.limit = this.block.vcpuWord(this.vcpu, THROTTLE_BY_LIMIT);
     this.beatEpoch = this.block.vcpuWord(this.vcpu, BEAT_EPOCH);
     this.beats = this.block.beats(this.vcpu);
+    this.busy = this.block.busy(this.vcpu);
   }
 
   /**
@@ -142,9 +144,14 @@ export class Safepoint {
     }
   }
 
-  /** After a slice of `ranMs`: sleeps the share that a throttle asks for, a while at a time. */
-  payThrottle(ranMs: number): void {
+  /**
+   * After a slice of `ranMs`: counts it, and sleeps the share that a throttle asks for, a while at
+   * a time.
+   */
+  endSlice(ranMs: number): void {
     const { words } = this.block;
+    // Only this vCPU writes it, and whoever reads it needs no other word with it.
+    this.busy[0] = (this.busy[0] ?? 0) + ranMs;
     // Pairs with the stores in VcpuControl.throttle().
     const percent = Math.max(Atomics.load(words, this.throttle), Atomics.load(words, this.limit));
     const { sleepMs, debtMs } = throttleSlice(this.throttleDebtMs, ranMs, percent);

@@ -163,6 +163,12 @@ export class VcpuControl {
     });
   }
 
+  /** Milliseconds for which each vCPU has run guest code. */
+  busyMs(): number[] {
+    // An aligned f64 is read whole on every 64-bit host.
+    return Array.from({ length: this.block.vcpuCount }, (_, vcpu) => this.block.busy(vcpu)[0] ?? 0);
+  }
+
   resetHeartbeats(): void {
     // Pairs with the load in Safepoint.beat().
     Atomics.add(this.block.words, HEARTBEAT_EPOCH, 1);
@@ -177,7 +183,7 @@ export class VcpuControl {
     const word = reason === 'migration' ? THROTTLE : THROTTLE_BY_LIMIT;
     for (let each = 0; each < this.block.vcpuCount; each += 1) {
       if (vcpu !== undefined && each !== vcpu) continue;
-      // Pairs with the load in Safepoint.payThrottle().
+      // Pairs with the load in Safepoint.endSlice().
       Atomics.store(this.block.words, this.block.vcpuWord(each, word), percent);
     }
     this.wake();

@@ -59,6 +59,8 @@ export class FakeMachine implements Machine {
   private flips = 0;
   private postcopy = false;
   /** Every throttle that was set, in order. */
+  /** Of each vCPU's time, what it runs for. */
+  busyShare = 1;
   readonly throttles: {
     readonly reason: ThrottleReason;
     readonly percent: number;
@@ -165,6 +167,11 @@ export class FakeMachine implements Machine {
   /** Share of its time that each vCPU is asleep for the migration's sake now. */
   get throttlePercent(): number {
     return this.throttles.findLast(({ reason }) => reason === 'migration')?.percent ?? 0;
+  }
+
+  busyMs(): readonly number[] {
+    const { vcpuCount } = this.description;
+    return new Array<number>(vcpuCount).fill(this.busyShare * this.clock.nowMs());
   }
 
   heartbeats(): readonly Heartbeat[] {

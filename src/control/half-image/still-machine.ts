@@ -58,6 +58,10 @@ export class StillMachine implements Machine {
     // Nothing runs that could be slowed.
   }
 
+  busyMs(): readonly number[] {
+    return new Array<number>(this.description.vcpuCount).fill(0);
+  }
+
   heartbeats(): readonly Heartbeat[] {
     return Array.from({ length: this.description.vcpuCount }, (_, vcpu) => ({
       vcpu,

@@ -28,6 +28,7 @@ export function machineReport(machine: LocalMachine): Readonly<Record<string, un
     ...description.config,
     ...(isBoard(machine) ? boardReport(machine) : workloadReport(machine)),
     'guest-time-ms': machine.guestTimeMs(),
+    'busy-ms': machine.busyMs(),
     heartbeats: machine.heartbeats().map((beat) => ({
       vcpu: beat.vcpu,
       'first-step-ms': beat.firstStepMs,

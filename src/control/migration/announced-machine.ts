@@ -71,6 +71,10 @@ export class AnnouncedMachine implements Machine {
     this.machine.throttle(reason, percent, vcpu);
   }
 
+  busyMs(): readonly number[] {
+    return this.machine.busyMs();
+  }
+
   heartbeats(): readonly Heartbeat[] {
     return this.machine.heartbeats();
   }

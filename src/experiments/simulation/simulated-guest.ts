@@ -109,6 +109,10 @@ export class SimulatedGuest implements Machine {
     this.machine.throttle(reason, percent, vcpu);
   }
 
+  busyMs(): readonly number[] {
+    return this.machine.busyMs();
+  }
+
   heartbeats(): readonly Heartbeat[] {
     return this.machine.heartbeats();
   }

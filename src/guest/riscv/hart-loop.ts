@@ -74,7 +74,7 @@ class HartLoop {
     const ranMs = toMs - fromMs - (missing.blockedMs - fromBlockedMs);
     if (stopped === HART_STOP.budget) this.fit(budget, ranMs);
     // A vCPU that waits for a page has paid already.
-    safepoint.payThrottle(ranMs);
+    safepoint.endSlice(ranMs);
     if (stopped === HART_STOP.waiting && !devices.hasPendingWork) this.rest(seen);
   }
 

@@ -230,6 +230,11 @@ export class SimMachine implements Machine {
     this.rememberRam();
   }
 
+  /** This guest never waits for anything. */
+  busyMs(): readonly number[] {
+    return this.writes.map(() => this.clock.nowMs());
+  }
+
   heartbeats(): readonly Heartbeat[] {
     return this.beats.map(({ firstMs, lastMs, gapMs }, vcpu) => ({
       vcpu,

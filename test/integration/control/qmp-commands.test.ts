@@ -92,6 +92,7 @@ describe('QMP commands', () => {
       uuid: UUID,
       workload: expect.stringContaining('memwrite'),
       'ram-bytes': RAM_BYTES,
+      'busy-ms': [expect.any(Number), expect.any(Number)],
       heartbeats: [{ vcpu: 0 }, { vcpu: 1 }],
     });
   });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { WorkloadMachine as Machine, type WorkloadMachine } from '../../../src/guest/index.ts';
+import { until } from '../../support/until.ts';
 import {
   accesses,
   describeGuest,
@@ -218,4 +219,20 @@ test('create() refuses a description that cannot be built', async () => {
   await expect(Machine.create({ description, startPaused: true })).rejects.toMatchObject({
     code: 'E_CONFIG_INVALID',
   });
+});
+
+test('an idle guest is not busy, and one that writes all the time is', async () => {
+  const idle = await startGuest('idle,fill=1M', {});
+  await idle.waitBooted();
+  const busy = await startGuest('memwrite,fill=1M,hot=1M', {});
+  await busy.waitBooted();
+  const ticks = (count: number) =>
+    until('the idle guest ticks', () => idle.progress().ticks >= count || undefined);
+  // Its last slice of the boot has ended then.
+  await ticks(1);
+  const [idleMs, busyMs] = [idle.busyMs(), busy.busyMs()];
+  await letWrite(busy, 20_000);
+  await ticks(idle.progress().ticks + 5);
+  expect(idle.busyMs()).toEqual(idleMs);
+  expect(busy.busyMs()[0]).toBeGreaterThan(busyMs[0] ?? 0);
 });

@@ -227,19 +227,26 @@ describe('Safepoint.beat()', () => {
   });
 });
 
-describe('Safepoint.payThrottle()', () => {
+describe('Safepoint.endSlice()', () => {
   test('sleeps the share that is asked for, collected to at least a millisecond', () => {
     const { control, safepoints } = handDriven();
     safepoints[0]?.enter();
     control.throttle('migration', 50);
     const clock = systemClock();
     const fromMs = clock.nowMs();
-    for (let slice = 0; slice < 20; slice += 1) safepoints[0]?.payThrottle(0.5);
+    for (let slice = 0; slice < 20; slice += 1) safepoints[0]?.endSlice(0.5);
     const sleptMs = clock.nowMs() - fromMs;
     expect(sleptMs).toBeGreaterThan(8.5);
     control.throttle('migration', 0);
     const freeMs = clock.nowMs();
-    for (let slice = 0; slice < 20; slice += 1) safepoints[0]?.payThrottle(0.5);
+    for (let slice = 0; slice < 20; slice += 1) safepoints[0]?.endSlice(0.5);
     expect(clock.nowMs() - freeMs).toBeLessThan(8);
+  });
+
+  test('counts how long guest code ran, not how long it was made to sleep', () => {
+    const { control, safepoints } = handDriven(2);
+    control.throttle('migration', 50);
+    for (let slice = 0; slice < 4; slice += 1) safepoints[1]?.endSlice(0.5);
+    expect(control.busyMs()).toEqual([0, 2]);
   });
 });
