@@ -29,7 +29,7 @@ export type {
 } from './policy/policy.ts';
 export type { PolicyModule } from './policy/policy-module.ts';
 export { builtInPolicy } from './policy/policy-table.ts';
-export { outrunsLink } from './policy/throttle.ts';
+export { guestSpeed, outrunsLink } from './policy/throttle.ts';
 export { byTimeout, withinDeadline } from './policy/user-rules.ts';
 export { type Claim, claimGuest } from './postcopy/claim.ts';
 export type { PromisedPages } from './postcopy/promised-pages.ts';

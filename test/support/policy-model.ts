@@ -2,6 +2,7 @@ import { PAGE_BYTES } from '../../src/base/index.ts';
 import {
   type EndDecision,
   expectedDowntimeMs,
+  guestSpeed,
   type Policy,
   type PolicyLimits,
   type PolicyPass,
@@ -64,6 +65,7 @@ export function policyPass(change: Partial<PolicyPass> = {}): PolicyPass {
     remainingPages: change.remainingPages ?? dirtiedPages,
     effectiveBytesPerMs: durationMs > 0 ? (dirtyPages * PAGE_BYTES) / durationMs : 0,
     encodeMs: 0,
+    busyShare: 1,
     throttlePercent: 0,
     ...change,
   };
@@ -76,6 +78,8 @@ export interface ModelGuest {
   /** Writes, of which several may meet one page. */
   readonly writesPerMs: number;
   readonly linkBytesPerMs: number;
+  /** Of its vCPU's time, what it runs for. Default 1. */
+  readonly busyShare?: number;
   /** Of a page that is sent again; 4112: no delta. */
   readonly againBytes: number;
   readonly encodeMsPerPage?: number;
@@ -119,7 +123,8 @@ export function runModel(
     const encodeMs = pass === 1 ? 0 : dirtyPages * (guest.encodeMsPerPage ?? 0);
     const durationMs = Math.max(5, wireBytes / rate, encodeMs);
     const writes = guest.writesPerMsAt?.(elapsedMs) ?? guest.writesPerMs;
-    const written = (writes * durationMs * (100 - throttle)) / 100;
+    const busyShare = guest.busyShare ?? 1;
+    const written = writes * durationMs * guestSpeed(throttle, busyShare);
     const share = 1 - Math.exp(-written / guest.hotPages);
     const dirtiedPages = Math.round(guest.hotPages * share);
     elapsedMs += durationMs;
@@ -134,6 +139,7 @@ export function runModel(
       remainingPages: dirtiedPages,
       effectiveBytesPerMs: (dirtyPages * PAGE_BYTES) / durationMs,
       encodeMs,
+      busyShare: Math.min(busyShare, 1 - throttle / 100),
       throttlePercent: throttle,
     };
     const round: PolicyRound = {

@@ -3,6 +3,7 @@ import type { RamBlockDescription } from '../../guestmem/index.ts';
 import {
   drainingPays,
   type EndDecision,
+  guestSpeed,
   type PolicyDecision,
   type PolicyPass,
   type PolicyRound,
@@ -217,15 +218,19 @@ class Simulation {
   }
 
   private runGuest(ms: number, into: PageBits): void {
-    const ranMs = ms * (1 - this.throttlePercent / 100);
-    this.setup.guest.dirty(this.guestMs, this.guestMs + ranMs, into);
+    const { guest } = this.setup;
+    const ranMs = ms * guestSpeed(this.throttlePercent, guest.busyShare);
+    guest.dirty(this.guestMs, this.guestMs + ranMs, into);
     this.guestMs += ranMs;
     this.elapsedMs += ms;
     this.slowedMs += ms - ranMs;
   }
 
   private describe(
-    sent: Omit<PolicyPass, 'remainingPages' | 'effectiveBytesPerMs' | 'throttlePercent'>,
+    sent: Omit<
+      PolicyPass,
+      'remainingPages' | 'effectiveBytesPerMs' | 'busyShare' | 'throttlePercent'
+    >,
     passThrottle: number,
   ): Omit<PolicyRound, 'lastRemainingPages' | 'limits'> {
     const { link, guest, parameters } = this.setup;
@@ -235,6 +240,7 @@ class Simulation {
       ...sent,
       remainingPages,
       effectiveBytesPerMs: (sent.sentPages * PAGE_BYTES) / sent.durationMs,
+      busyShare: Math.min(guest.busyShare, 1 - passThrottle / 100),
       throttlePercent: passThrottle,
     };
     const assumed = parameters.availSwitchoverBandwidthBytesPerSecond / 1000;

@@ -17,6 +17,7 @@ import {
   tracePages,
 } from './trace.ts';
 import {
+  BUSY_SCALE,
   TRACE_MAGIC,
   TRACE_RECORD_BYTES_MAX,
   TRACE_RECORDS,
@@ -170,6 +171,7 @@ function readContents(reader: ByteReader, pageCount: number): ContentSample[] {
 
 function readInterval(reader: ByteReader, pageCount: number): TraceInterval {
   const spanMs = reader.varint('span', SPAN_US_MAX) / 1000;
+  const busyShare = reader.varint('busy share', BUSY_SCALE) / BUSY_SCALE;
   const pages = readPageSet(reader, pageCount);
   const count = reader.varint('count of changes', TRACE_RECORD_BYTES_MAX);
   const changes: ChangeSample[] = [];
@@ -184,5 +186,5 @@ function readInterval(reader: ByteReader, pageCount: number): TraceInterval {
     });
   }
   reader.end('interval');
-  return { spanMs, pages, changes };
+  return { spanMs, busyShare, pages, changes };
 }

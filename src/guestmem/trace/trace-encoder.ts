@@ -12,13 +12,16 @@ import {
 
 /** `STRNTRCE`, u16 version, u16 zero. */
 export const TRACE_MAGIC = Buffer.from('STRNTRCE', 'latin1');
-export const TRACE_VERSION = 1;
+export const TRACE_VERSION = 2;
 export const TRACE_START_BYTES = TRACE_MAGIC.length + 4;
 
 /** Each record: u8 type, u32 length of its body, the body, u32 CRC-32 of all that. */
 export const TRACE_RECORDS = { header: 1, populated: 2, contents: 3, interval: 4, end: 5 } as const;
 /** The bitmap of 16 GiB of RAM is half a MiB; a sample takes up to 18 bytes. */
 export const TRACE_RECORD_BYTES_MAX = 8 * 2 ** 20;
+
+/** A share is told in thousandths. */
+export const BUSY_SCALE = 1000;
 
 /** The parts of a trace as bytes, in the order in which they follow each other. */
 export class TraceEncoder {
@@ -43,10 +46,11 @@ export class TraceEncoder {
     ]);
   }
 
-  interval({ spanMs, pages, changes }: TraceInterval): Buffer {
+  interval({ spanMs, busyShare, pages, changes }: TraceInterval): Buffer {
     this.intervals += 1;
     const body = new ByteWriter();
     body.varint(Math.round(spanMs * 1000));
+    body.varint(Math.round(busyShare * BUSY_SCALE));
     body.raw(this.pageSet(pages));
     body.varint(changes.length);
     for (const change of changes) writeChange(body, change);

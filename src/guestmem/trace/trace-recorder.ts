@@ -1,4 +1,5 @@
 import type { Clock, Random } from '../../base/index.ts';
+import { BusyMeter } from '../busy-meter.ts';
 import { type DirtySample, DirtySampler } from '../dirty-sampler.ts';
 import type { Machine } from '../machine.ts';
 import { ChangeSampler } from './change-sampler.ts';
@@ -53,6 +54,7 @@ export async function recordTrace(
   const bitmap = bitmapOfPages(populated, memory.pageCount);
   append(encoder.begin(bitmap, changes.contents(populated, CONTENT_SAMPLES)));
   const startMs = clock.nowMs();
+  const busy = new BusyMeter(machine, startMs);
   let [lastMs, intervals, dirtiedPages] = [startMs, 0, 0];
   while (!signal.aborted && lastMs - startMs < (settings.spanMs ?? Number.POSITIVE_INFINITY)) {
     await clock.sleep(Math.max(0, lastMs + settings.intervalMs - clock.nowMs()), signal);
@@ -60,7 +62,10 @@ export async function recordTrace(
     const nowMs = clock.nowMs();
     const spanMs = nowMs - lastMs;
     lastMs = nowMs;
-    append(encoder.interval({ spanMs, pages, changes: changes.sample(pages, intervals) }));
+    const busyShare = busy.share(nowMs);
+    busy.restart(nowMs);
+    const sampled = changes.sample(pages, intervals);
+    append(encoder.interval({ spanMs, busyShare, pages, changes: sampled }));
     intervals += 1;
     dirtiedPages += pages.length;
   }

@@ -22,6 +22,8 @@ export interface TraceHeader {
 
 export interface TraceInterval {
   readonly spanMs: number;
+  /** Of its time, what the busiest vCPU ran guest code for; 0 to 1, in thousandths. */
+  readonly busyShare: number;
   /** Guest pages that were dirtied in it, ascending. */
   readonly pages: Uint32Array;
   readonly changes: readonly ChangeSample[];

@@ -9,6 +9,7 @@ import {
 import { expectedDowntimeMs, pageMs } from './expected-downtime.ts';
 import { type Forecast, type ForecastTerms, forecast, forecastTerms } from './forecast.ts';
 import type { PolicyRound } from './policy.ts';
+import { busyShareOf, rampMs, throttleFor } from './throttle.ts';
 import { dirtiedIn, trendOf, workingSetPages } from './trend.ts';
 
 /** A pass that went at this share of the user's limit was held back by it. */
@@ -110,9 +111,11 @@ function adviceOf(
     const anew = begunAnew(round, terms, page);
     if (anew !== undefined) add(action, anew.outlook, anew.firstPassMs);
   }
-  if (!limits.allows.throttle && excess > 1 && 100 - 100 / excess <= THROTTLE_MAX) {
+  const throttle = throttleFor(1 / excess, busyShareOf(round.history));
+  if (!limits.allows.throttle && excess > 1 && throttle <= THROTTLE_MAX) {
     const slower = forecast({ ...terms, writesPerMs: terms.writesPerMs / excess });
-    if (slower !== undefined) add('auto-converge', slower);
+    const untilSlowMs = rampMs(throttle, remainingPages * terms.pageMs);
+    if (slower !== undefined) add('auto-converge', slower, elapsedMs + untilSlowMs);
   }
   // The pages follow: nothing of them is downtime.
   advice.push({

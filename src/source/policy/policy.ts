@@ -87,6 +87,11 @@ export interface PolicyPass {
   /** Guest bytes retired, by any kind; 0 for a pass that took no time. */
   readonly effectiveBytesPerMs: number;
   readonly encodeMs: number;
+  /**
+   * Share of its time in which the busiest vCPU ran guest code, 0 to 1. The rest it waited for
+   * something, or slept for a throttle.
+   */
+  readonly busyShare: number;
   /** In force while it ran. */
   readonly throttlePercent: number;
 }

@@ -5,6 +5,10 @@ const SETTLED_MS = 250;
 const SETTLED_PASSES = 2;
 /** A pass of this length is enough by itself. */
 const LONG_PASS_MS = 1000;
+/** A share of 0 is one that was not seen. */
+const BUSY_SHARE_MIN = 0.001;
+/** Of `cpu-throttle-*`; a user can have others. */
+const DEFAULT_STEPS = { initialPercent: 20, incrementPercent: 10 };
 /** A step down must leave that much room, or the next one would be up again. */
 const DOWN_MARGIN = 0.8;
 
@@ -20,12 +24,48 @@ export function nextThrottle(round: PolicyRound, limits: ThrottleLimits): number
   if (!hasSettled(settled)) return percent;
   const trigger = limits.triggerPercent / 100;
   const share = dirtiedShare(settled, round);
-  if (share > trigger) return stepUp(percent, share / trigger, limits);
+  if (share > trigger) return stepUp(round, share / trigger, limits);
   if (percent === 0) return 0;
   const down = percent - limits.incrementPercent;
   const next = down < limits.initialPercent ? 0 : down;
-  const shareThen = (share * (100 - next)) / (100 - percent);
+  const busyShare = busyShareOf(history);
+  const shareThen = (share * guestSpeed(next, busyShare)) / guestSpeed(percent, busyShare);
   return shareThen <= trigger * DOWN_MARGIN ? next : percent;
+}
+
+/**
+ * Share of its speed that a guest keeps under a throttle, 0 to 1, when its busiest vCPU would
+ * run for `busyShare` of its time: one that waits anyway is not slowed before it sleeps longer.
+ */
+export function guestSpeed(throttlePercent: number, busyShare: number): number {
+  return Math.min(1, (100 - throttlePercent) / (100 * busyShare));
+}
+
+/** The lowest throttle that leaves no more than `speed`, percent. */
+export function throttleFor(speed: number, busyShare: number): number {
+  return 100 - 100 * speed * busyShare;
+}
+
+/**
+ * For what share of its time the busiest vCPU would run if nothing held it back, as far as the
+ * passes tell. One without a throttle shows it, a later one under a throttle what it is at least.
+ */
+export function busyShareOf(history: readonly PolicyPass[]): number {
+  const free = history.findLastIndex(({ throttlePercent }) => throttlePercent === 0);
+  if (free < 0) return 1;
+  const shares = history.slice(free).map(({ busyShare }) => busyShare);
+  return Math.max(BUSY_SHARE_MIN, ...shares);
+}
+
+/**
+ * How long auto-converge is on its way from its first step to a throttle, by QEMU's defaults and in
+ * passes of `passMs`: each step waits for what the one before has brought.
+ */
+export function rampMs(percent: number, passMs: number): number {
+  const { initialPercent, incrementPercent } = DEFAULT_STEPS;
+  const steps = Math.max(0, Math.ceil((percent - initialPercent) / incrementPercent));
+  const settledMs = Math.max(SETTLED_PASSES * passMs, SETTLED_MS);
+  return steps * (passMs >= LONG_PASS_MS ? passMs : settledMs);
 }
 
 /** More than `triggerPercent` of what can leave has become dirty meanwhile, and not just once. */
@@ -35,10 +75,13 @@ export function outrunsLink(round: PolicyRound, triggerPercent: number): boolean
 }
 
 /** `excess`: how many times faster than wanted the guest dirties. */
-function stepUp(percent: number, excess: number, limits: ThrottleLimits): number {
+function stepUp(round: PolicyRound, excess: number, limits: ThrottleLimits): number {
+  const { throttlePercent: percent, history } = round;
   const { initialPercent, incrementPercent, maxPercent, tailslow } = limits;
   if (percent === 0) return Math.min(initialPercent, maxPercent);
-  const needed = Math.ceil(100 - (100 - percent) / excess) - percent;
+  const busyShare = busyShareOf(history);
+  const wanted = throttleFor(guestSpeed(percent, busyShare) / excess, busyShare);
+  const needed = Math.ceil(wanted) - percent;
   const step = tailslow ? Math.min(incrementPercent, Math.max(1, needed)) : incrementPercent;
   return Math.min(maxPercent, percent + step);
 }

@@ -1,4 +1,5 @@
 import type { PolicyPass } from './policy.ts';
+import { busyShareOf, guestSpeed } from './throttle.ts';
 
 /** Older passes tell of what the guest did then. */
 const RECENT_PASSES = 8;
@@ -27,7 +28,9 @@ export function writesPerMs(history: readonly PolicyPass[], throttlePercent: num
   const [best] = passes.toSorted((first, second) => first.dirtiedPages - second.dirtiedPages);
   if (best === undefined || workingSet === 0) return 0;
   const share = Math.min(SATURATED_SHARE, best.dirtiedPages / workingSet);
-  const speed = (100 - throttlePercent) / (100 - best.throttlePercent);
+  const busyShare = busyShareOf(history);
+  const speed =
+    guestSpeed(throttlePercent, busyShare) / guestSpeed(best.throttlePercent, busyShare);
   return ((-workingSet * Math.log(1 - share)) / best.durationMs) * speed;
 }
 

@@ -1,4 +1,5 @@
 import { PAGE_BYTES } from '../../base/index.ts';
+import { BusyMeter } from '../../guestmem/index.ts';
 import { handledPages, type PageTotals } from '../counters.ts';
 import type { OutgoingContext } from '../outgoing-context.ts';
 import type { PolicyLimits, PolicyPass, PolicyRound } from '../policy/policy.ts';
@@ -29,6 +30,7 @@ export class Rounds {
   private readonly finished: PolicyPass[] = [];
   private readonly samples: Sample[] = [];
   private readonly cost = new RemainingCost();
+  private readonly busy: BusyMeter;
   private readonly stopSampling: () => void;
   private lastRemainingPages: number | undefined;
   /** In force when the pass began. */
@@ -39,12 +41,14 @@ export class Rounds {
     this.context = context;
     this.throttle = throttle;
     this.startMs = clock.nowMs();
+    this.busy = new BusyMeter(context.machine, this.startMs);
     this.sample();
     this.stopSampling = clock.every(SAMPLE_MS, () => this.sample());
   }
 
   beginPass(): void {
     this.passThrottle = this.throttle.percent;
+    this.busy.restart(this.context.clock.nowMs());
   }
 
   /** The round at this moment, with the pass that is ending now as the last of its history. */
@@ -106,6 +110,7 @@ export class Rounds {
       remainingPages: record.remainingPages,
       effectiveBytesPerMs: durationMs > 0 ? (sentPages * PAGE_BYTES) / durationMs : 0,
       encodeMs: totals.encodeMs,
+      busyShare: this.busy.share(clock.nowMs()),
       throttlePercent: this.passThrottle,
     };
   }

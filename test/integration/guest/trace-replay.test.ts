@@ -20,6 +20,7 @@ const RECORDED: Trace = {
   contents: [],
   intervals: Array.from({ length: 20 }, (_, index) => ({
     spanMs: INTERVAL_MS,
+    busyShare: 1,
     pages: Uint32Array.from([
       ...Array.from({ length: 40 }, (_page, page) => index * 40 + page),
       ...[2000, 3000, 4095],

@@ -32,6 +32,7 @@ const trace: fc.Arbitrary<Trace> = fc.record({
   intervals: fc.array(
     fc.record({
       spanMs: fc.nat(1e9).map((us) => us / 1000),
+      busyShare: fc.nat(1000).map((thousandths) => thousandths / 1000),
       pages,
       changes: fc.array(change, { maxLength: 5 }),
     }),
@@ -50,7 +51,7 @@ test('decodeTrace() gives back what encodeTrace() was given', () => {
 test('a set of pages never takes more than a bitmap of them', () => {
   fc.assert(
     fc.property(pages, (set) => {
-      const empty = { spanMs: 0, pages: Uint32Array.of(), changes: [] };
+      const empty = { spanMs: 0, busyShare: 0, pages: Uint32Array.of(), changes: [] };
       const sized = (interval: Trace['intervals'][number]) =>
         encodeTrace({
           header: {

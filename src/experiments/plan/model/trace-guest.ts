@@ -10,6 +10,8 @@ export class TraceGuest {
   /** Pages that hold something from the beginning. */
   readonly populated: PageBits;
   readonly spanMs: number;
+  /** Of its time, what the busiest vCPU runs guest code for; above 0, up to 1. */
+  readonly busyShare: number;
   private readonly trace: Trace;
   private readonly sets: readonly PageBits[];
   /** When each interval begins. */
@@ -37,6 +39,11 @@ export class TraceGuest {
     }
     this.startsMs = startsMs;
     this.spanMs = atMs;
+    const ranMs = trace.intervals.reduce(
+      (sum, { spanMs, busyShare }) => sum + spanMs * busyShare,
+      0,
+    );
+    this.busyShare = atMs > 0 && ranMs > 0 ? ranMs / atMs : 1;
     this.exponent = growthExponent(trace, this.pageCount);
   }
 

@@ -9,6 +9,8 @@ export interface SweepOptions {
   readonly intervals?: number;
   /** Bytes that a write changes in its page, as an XBZRLE delta. */
   readonly deltaBytes?: number;
+  /** Of its time, what its vCPU runs for. Default 1. */
+  readonly busyShare?: number;
   readonly zeroShare?: number;
   /** Of a page that is not zero. */
   readonly lz4Bytes?: number;
@@ -32,7 +34,7 @@ export type WriterOptions = Omit<SweepOptions, 'hotPages' | 'pagesPerInterval'>;
 
 /** The trace of a guest of which is said what it writes. */
 export function writer(options: WriterOptions, writes: Writes): Trace {
-  const { ramPages, intervals = 100 } = options;
+  const { ramPages, intervals = 100, busyShare = 1 } = options;
   const { deltaBytes = PAGE_BYTES, zeroShare = 0, lz4Bytes = PAGE_BYTES } = options;
   const change: ChangeSample = {
     pfn: 0,
@@ -58,6 +60,7 @@ export function writer(options: WriterOptions, writes: Writes): Trace {
       const pages = writes(interval);
       return {
         spanMs: 10,
+        busyShare,
         pages: Uint32Array.from(new Set(pages)).sort(),
         changes: pages.length > 0 ? [change] : [],
       };

@@ -252,6 +252,21 @@ test('auto-converge slows a guest until it converges, and tells what that costs 
   expect(found.passes.at(-1)?.throttlePercent).toBeGreaterThan(20);
 });
 
+test('a guest that waits most of its time is not slowed before it sleeps longer than that', async () => {
+  const guest = { pagesPerInterval: 150, hotPages: RAM_PAGES, intervals: 110 };
+  const slowed = { ...PRECOPY, slowing: 'auto-converge' } as const;
+  const busy = await simulate(guest, slowed, { downtimeLimitMs: 20 });
+  const waiting = await simulate({ ...guest, busyShare: 0.3 }, slowed, { downtimeLimitMs: 20 });
+  expect(waiting.outcome).toBe('completed');
+  const throttles = waiting.passes.map(({ throttlePercent }) => throttlePercent);
+  expect(Math.max(...throttles)).toBeGreaterThan(70);
+  // Up to there each step was for nothing.
+  const inVain = waiting.passes.filter(({ throttlePercent }) => throttlePercent <= 70);
+  expect(inVain.every(({ dirtiedPages }) => dirtiedPages >= inVain[1]!.dirtiedPages)).toBe(true);
+  // Five steps more, each of which waits for what the one before has brought.
+  expect(waiting.totalMs).toBeGreaterThan(busy.totalMs + 5 * 250);
+});
+
 test('a guest that must be slowed much is not given up while it is slowed further', async () => {
   const guest = { pagesPerInterval: 1000, hotPages: RAM_PAGES, intervals: 110 };
   const slowed = { ...PRECOPY, slowing: 'auto-converge' } as const;

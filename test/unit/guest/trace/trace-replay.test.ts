@@ -22,6 +22,7 @@ const TRACE: Trace = {
   ...SMALL_TRACE,
   intervals: SETS.map((pages, index) => ({
     spanMs: 10 + index,
+    busyShare: 1,
     pages: Uint32Array.from(pages),
     changes: SMALL_TRACE.intervals[1]?.changes ?? [],
   })),

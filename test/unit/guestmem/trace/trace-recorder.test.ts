@@ -34,6 +34,8 @@ test('a recording tells which pages were dirtied in which interval', async () =>
   const { trace, summary, file } = await record(sets, sets.length * INTERVAL_MS);
   expect(trace.intervals.map(({ pages }) => [...pages])).toEqual(sets);
   expect(trace.intervals.every(({ spanMs }) => spanMs === INTERVAL_MS)).toBe(true);
+  // A guest of the simulator never waits.
+  expect(trace.intervals.every(({ busyShare }) => busyShare === 1)).toBe(true);
   expect(trace.header).toMatchObject({ vcpuCount: 2, intervalMs: INTERVAL_MS, workload: '' });
   expect(summary).toEqual({
     intervals: 4,

@@ -16,9 +16,10 @@ export const SMALL_TRACE: Trace = {
     { pfn: 15, lz4Bytes: 4096 },
   ],
   intervals: [
-    { spanMs: 50.125, pages: Uint32Array.of(), changes: [] },
+    { spanMs: 50.125, busyShare: 0.125, pages: Uint32Array.of(), changes: [] },
     {
       spanMs: 51,
+      busyShare: 1,
       pages: Uint32Array.of(0, 1, 2, 3, 17, 48),
       changes: [
         {

@@ -104,6 +104,17 @@ describe('diagnose()', () => {
     expect(pause!.predictedDowntimeMs).toBeGreaterThan(300);
   });
 
+  test('knows that a guest which waits must be slowed further, and how long that takes', () => {
+    const guest = { writesPerMs: 6, hotPages: 8192 };
+    const [busy] = diagnosisAfter(6, guest).advice;
+    const [waiting] = diagnosisAfter(6, { ...guest, busyShare: 0.2 }).advice;
+    expect([busy?.action, waiting?.action]).toEqual(['auto-converge', 'auto-converge']);
+    expect(waiting!.predictedDowntimeMs).toBe(busy!.predictedDowntimeMs);
+    expect(waiting!.predictedTotalMs).toBeGreaterThan(busy!.predictedTotalMs + 1000);
+    const [beyond] = diagnosisAfter(6, { ...guest, busyShare: 0.005 }).advice;
+    expect(beyond?.action).toBe('postcopy-ram');
+  });
+
   test('advises a higher limit where the limit is what holds it back', () => {
     const limits = { maxBandwidthBytesPerSecond: 12.5e6 };
     const { advice } = diagnosisAfter(6, { linkBytesPerMs: 125_000, writesPerMs: 4 }, limits);

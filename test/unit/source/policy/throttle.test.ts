@@ -1,6 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import type { PolicyPass, PolicyRound } from '../../../../src/source/index.ts';
-import { nextThrottle } from '../../../../src/source/policy/throttle.ts';
+import {
+  busyShareOf,
+  guestSpeed,
+  nextThrottle,
+  rampMs,
+  throttleFor,
+} from '../../../../src/source/policy/throttle.ts';
 import { AUTO_CONVERGE, policyPass, ROUND } from '../../../support/policy-model.ts';
 
 /** `count` passes of 1000 pages that left `share` of that. */
@@ -55,4 +61,53 @@ describe('nextThrottle()', () => {
   ])('nextThrottle() %s', (_, expected, round, limits) => {
     expect(nextThrottle(round, { ...AUTO_CONVERGE, ...limits })).toBe(expected);
   });
+});
+
+describe('A guest whose vCPU waits for four fifths of its time', () => {
+  const BUSY_SHARE = 0.2;
+  const quiet = (throttlePercent: number, busyShare: number, left = 1) =>
+    passes(2, left, throttlePercent).map((pass) => ({ ...pass, busyShare }));
+
+  test.each([
+    [0, 1],
+    [50, 1],
+    [80, 1],
+    [90, 0.5],
+    [98, 0.1],
+  ])('under a throttle of %i percent keeps %f of its speed', (percent, speed) => {
+    expect(guestSpeed(percent, BUSY_SHARE)).toBeCloseTo(speed, 9);
+    if (speed < 1) expect(throttleFor(speed, BUSY_SHARE)).toBeCloseTo(percent, 9);
+  });
+
+  test('shows its share while it is not slowed, and a higher one later', () => {
+    expect(busyShareOf(quiet(0, 0.2))).toBe(0.2);
+    expect(busyShareOf([...quiet(0, 0.2), ...quiet(90, 0.1)])).toBe(0.2);
+    expect(busyShareOf([...quiet(0, 0.2), ...quiet(30, 0.6)])).toBe(0.6);
+    expect(busyShareOf([...quiet(0, 0.9), ...quiet(0, 0.2)])).toBe(0.2);
+    expect(busyShareOf(quiet(20, 0.2))).toBe(1);
+    expect(busyShareOf([])).toBe(1);
+  });
+
+  test('is stepped down while that makes it no faster', () => {
+    const limits = { ...AUTO_CONVERGE, triggerPercent: 50 };
+    const history = [...quiet(0, BUSY_SHARE), ...quiet(60, BUSY_SHARE, 0.39)];
+    expect(nextThrottle(at(60, history), limits)).toBe(50);
+  });
+
+  test('is stepped with tailslow to where it gets slower', () => {
+    const limits = { ...AUTO_CONVERGE, incrementPercent: 50, tailslow: true };
+    const history = [...quiet(0, BUSY_SHARE), ...quiet(60, BUSY_SHARE)];
+    // Half of its speed.
+    expect(nextThrottle(at(60, history), limits)).toBe(90);
+  });
+});
+
+test.each([
+  [20, 100, 0],
+  [30, 100, 250],
+  [30, 200, 400],
+  [95, 500, 8000],
+  [40, 2000, 4000],
+])('rampMs() to %i percent in passes of %i ms', (percent, passMs, expected) => {
+  expect(rampMs(percent, passMs)).toBe(expected);
 });
