@@ -24,6 +24,8 @@ export class AnnouncedMachine implements Machine {
   readonly faults: PageFaults;
   private readonly machine: Machine;
   private readonly listener: PauseListener;
+  /** A pause that nobody has heard of yet. */
+  private untold: NodeJS.Immediate | undefined;
 
   constructor(machine: Machine, listener: PauseListener) {
     this.description = machine.description;
@@ -37,14 +39,16 @@ export class AnnouncedMachine implements Machine {
     await this.machine.pause(reason);
     if (reason === 'checkpoint') return;
     // Not before what waits for the pause goes on: the guest waits for that.
-    setImmediate(() => this.listener.paused());
+    this.untold ??= setImmediate(() => this.tellPaused());
   }
 
   resume(reason: PauseReason): void {
-    // The guest first: the news may take its time. In the order of pause() and resume().
+    // The guest first. But then at once: what an engine says next, that the guest is here, must not
+    // be heard before it.
     this.machine.resume(reason);
     if (reason === 'checkpoint') return;
-    setImmediate(() => this.listener.resumed(reason));
+    if (this.untold !== undefined) this.tellPaused();
+    this.listener.resumed(reason);
   }
 
   pauseReasons(): readonly PauseReason[] {
@@ -81,5 +85,11 @@ export class AnnouncedMachine implements Machine {
 
   resetHeartbeats(): void {
     this.machine.resetHeartbeats();
+  }
+
+  private tellPaused(): void {
+    clearImmediate(this.untold);
+    this.untold = undefined;
+    this.listener.paused();
   }
 }
