@@ -66,9 +66,14 @@ const CASES = [
   },
   {
     row: 'auto-converge',
-    // A guest that waits between its writes is not slowed before it sleeps longer than it waits.
     guest: 'all of a core, 3 % of it writes, over 24 MiB, slowed',
     workload: 'memwrite,fill=48M,hot=24M,read=97,words=1024,step=4',
+    flags: ['--auto-converge'],
+  },
+  {
+    row: 'auto-converge-paced',
+    guest: '48,000 pages/s over 24 MiB, a quarter of a core, slowed',
+    workload: 'memwrite,fill=48M,hot=24M,rate=400000,read=88,words=1024,step=4',
     flags: ['--auto-converge'],
   },
   {

@@ -8,7 +8,7 @@ export interface ConvergenceView {
   /** Capabilities that were switched on for the policy's sake. */
   readonly enabled: readonly string[];
   /** Mean share of its time that the guest was made to sleep, percent; 0: it never was. */
-  readonly slowedPercent: number;
+  readonly throttledPercent: number;
   readonly diagnosis: DiagnosisView | undefined;
 }
 
@@ -36,7 +36,7 @@ export function readConvergence(sterna: Fields): ConvergenceView {
     policy: policy.text('name'),
     fallbackReason: policy.text('fallback-reason'),
     enabled: policy.list('enabled').map(String),
-    slowedPercent: sterna.object('throttle').count('mean-percentage'),
+    throttledPercent: sterna.object('throttle').count('mean-percentage'),
     diagnosis: readDiagnosis(sterna.object('diagnosis')),
   };
 }

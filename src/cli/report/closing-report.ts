@@ -2,7 +2,7 @@ import Table from 'cli-table3';
 import { formatBytes } from '../../base/index.ts';
 import type { Colours } from '../context.ts';
 import { isInPostcopy, type MigrationView } from '../migration/migration-view.ts';
-import { policyText, slowedText } from './convergence-text.ts';
+import { policyText, throttledText } from './convergence-text.ts';
 import { formatCount, formatMs, formatRate } from './format.ts';
 import { blockedText, brownoutText, followedText, linkText } from './postcopy-text.ts';
 
@@ -16,7 +16,7 @@ export function closingReport(view: MigrationView, colours: Colours): string {
     ['Downtime', downtimeText(view)],
     ['Guest-observed', guestText(view)],
     ['Policy', policyText(view.convergence)],
-    ['Guest slowed', slowedText(view.convergence)],
+    ['vCPUs throttled', throttledText(view.convergence)],
     ...postcopyRows(view),
     ['Data', dataText(view)],
     ['Pages', kindsText(view)],

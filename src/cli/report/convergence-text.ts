@@ -60,6 +60,7 @@ export function policyText({ policy, fallbackReason, enabled }: ConvergenceView)
 }
 
 /** What the migration has cost the guest's speed; else nothing. */
-export function slowedText({ slowedPercent }: ConvergenceView): string {
-  return slowedPercent > 0 ? `by ${slowedPercent.toFixed(1)} % on average` : '';
+/** One that waits anyway is slowed by less. */
+export function throttledText({ throttledPercent }: ConvergenceView): string {
+  return throttledPercent > 0 ? `${throttledPercent.toFixed(1)} % on average` : '';
 }

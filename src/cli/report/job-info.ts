@@ -2,7 +2,7 @@ import { formatBytes } from '../../base/index.ts';
 import type { DirtyRateView } from '../migration/dirty-rate-view.ts';
 import { isInPostcopy, type MigrationView } from '../migration/migration-view.ts';
 import { cacheText, codecText, ghostText } from './compression-text.ts';
-import { diagnosisText, policyText, slowedText } from './convergence-text.ts';
+import { diagnosisText, policyText, throttledText } from './convergence-text.ts';
 import { blockedText, brownoutText, followedText, latencyText, linkText } from './postcopy-text.ts';
 
 /** The lines of `virsh domjobinfo`: its labels, order, column width and units, then ours. */
@@ -132,7 +132,7 @@ function convergenceRows({ convergence }: MigrationView): [string, string | unde
   const { diagnosis } = convergence;
   const rows: [string, string][] = [
     ['Policy', policyText(convergence)],
-    ['Guest slowed', slowedText(convergence)],
+    ['vCPUs throttled', throttledText(convergence)],
     ['Diagnosis', diagnosis === undefined ? '' : diagnosisText(diagnosis)],
   ];
   return rows.map(([label, text]) => [label, text === '' ? undefined : text]);

@@ -16,7 +16,7 @@ import { dirtiedIn, trendOf, workingSetPages } from './trend.ts';
 const CAPPED_SHARE = 0.9;
 /** Advice aims at passes that each leave half of the one before. */
 const AIM = 0.5;
-const THROTTLE_MAX = 99;
+const THROTTLE_MAX = 98;
 /** What takes no less of the time of a page is not worth to begin anew for. */
 const ENCODER_GAIN_MIN = 0.1;
 

@@ -5,6 +5,8 @@ const SETTLED_MS = 250;
 const SETTLED_PASSES = 2;
 /** A pass of this length is enough by itself. */
 const LONG_PASS_MS = 1000;
+/** A vCPU runs for a slice between two sleeps of a throttle, whatever it asks for. */
+const ASLEEP_PERCENT_MAX = 98;
 /** A share of 0 is one that was not seen. */
 const BUSY_SHARE_MIN = 0.001;
 /** Of `cpu-throttle-*`; a user can have others. */
@@ -38,7 +40,8 @@ export function nextThrottle(round: PolicyRound, limits: ThrottleLimits): number
  * run for `busyShare` of its time: one that waits anyway is not slowed before it sleeps longer.
  */
 export function guestSpeed(throttlePercent: number, busyShare: number): number {
-  return Math.min(1, (100 - throttlePercent) / (100 * busyShare));
+  const asleep = Math.min(throttlePercent, ASLEEP_PERCENT_MAX);
+  return Math.min(1, (100 - asleep) / (100 * busyShare));
 }
 
 /** The lowest throttle that leaves no more than `speed`, percent. */

@@ -1,7 +1,7 @@
 import type { Clock, ThrottleInfo } from '../../base/index.ts';
 import type { Machine } from '../../guestmem/index.ts';
 
-/** How far the guest is slowed for the migration's sake, and what that has cost it. */
+/** How far vCPUs are throttled for the migration's sake, now and on the average. */
 export class GuestThrottle {
   private readonly machine: Machine;
   private readonly clock: Clock;

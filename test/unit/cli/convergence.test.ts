@@ -61,7 +61,7 @@ test('jobInfoLines() has policy, what the guest paid, and the diagnosis', () => 
   const view = viewOf(PLATEAU, { policy, throttle: { percentage: 30, 'mean-percentage': 12.5 } });
   const lines = jobInfoLines(view).join('\n');
   expect(lines).toContain('Policy:           auto, instead of the one asked for: decide() threw');
-  expect(lines).toContain('Guest slowed:     by 12.5 % on average');
+  expect(lines).toContain('vCPUs throttled:  12.5 % on average');
   expect(lines).toContain('Diagnosis:        does not converge');
   const plain = jobInfoLines(readMigration(activeReply())).join('\n');
   expect(plain).not.toMatch(/Policy|Diagnosis|slowed/);
