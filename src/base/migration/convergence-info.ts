@@ -19,7 +19,7 @@ export interface DecisionInfo {
   readonly because: string | undefined;
 }
 
-/** How far the guest is slowed for the migration's sake. */
+/** How far vCPUs are throttled for the migration's sake. */
 export interface ThrottleInfo {
   /** Share of its time that each vCPU is asleep now; of the slowest one. */
   readonly percent: number;
