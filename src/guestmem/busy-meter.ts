@@ -3,13 +3,12 @@ import type { Machine } from './machine.ts';
 /** How busy the busiest vCPU of a guest is, since a moment. */
 export class BusyMeter {
   private readonly machine: Pick<Machine, 'busyMs'>;
-  private sinceMs: number;
-  private since: readonly number[];
+  private sinceMs = 0;
+  private since: readonly number[] = [];
 
   constructor(machine: Pick<Machine, 'busyMs'>, nowMs: number) {
     this.machine = machine;
-    this.sinceMs = nowMs;
-    this.since = machine.busyMs();
+    this.restart(nowMs);
   }
 
   /** Counts from now on. */

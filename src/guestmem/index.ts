@@ -33,7 +33,12 @@ export type * from './machine.ts';
 export { MemoryReserve } from './memory-reserve.ts';
 export type { ApplyOutcome } from './page-kernels.ts';
 export { type MmuSettings, Safepoint } from './safepoint.ts';
-export { type ThrottleReason, type ThrottleSlice, throttleSlice } from './throttle-slice.ts';
+export {
+  ASLEEP_PERCENT_MAX,
+  type ThrottleReason,
+  type ThrottleSlice,
+  throttleSlice,
+} from './throttle-slice.ts';
 export * from './trace/trace.ts';
 export { decodeTrace } from './trace/trace-decoder.ts';
 export { encodeTrace } from './trace/trace-encoder.ts';

@@ -8,6 +8,9 @@ const THROTTLE_SLEEP_MS_MIN = 1;
  */
 const DEBT_MS_MAX = 10 * THROTTLE_SLEEP_MS_MAX;
 
+/** Slices of 200 us between sleeps of 10 ms: no throttle takes more of the time of a vCPU. */
+export const ASLEEP_PERCENT_MAX = 98;
+
 /** Why a vCPU is made to sleep; of several reasons the strictest one holds. */
 export type ThrottleReason = 'migration' | 'dirty-limit';
 
@@ -20,7 +23,7 @@ export interface ThrottleSlice {
 
 /**
  * What a vCPU owes after it ran for `ranMs` under a throttle of `percent`, and how long it sleeps
- * of that now. At the highest throttles slices of 200 us and sleeps of 10 ms are the limit: 98 %.
+ * of that now. At the highest throttles ASLEEP_PERCENT_MAX is the limit.
  */
 export function throttleSlice(debtMs: number, ranMs: number, percent: number): ThrottleSlice {
   if (percent <= 0) return { sleepMs: 0, debtMs: 0 };

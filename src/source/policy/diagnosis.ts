@@ -6,6 +6,7 @@ import {
   PAGE_BYTES,
   type Verdict,
 } from '../../base/index.ts';
+import { ASLEEP_PERCENT_MAX } from '../../guestmem/index.ts';
 import { expectedDowntimeMs, pageMs } from './expected-downtime.ts';
 import { type Forecast, type ForecastTerms, forecast, forecastTerms } from './forecast.ts';
 import type { PolicyRound } from './policy.ts';
@@ -16,7 +17,6 @@ import { dirtiedIn, trendOf, workingSetPages } from './trend.ts';
 const CAPPED_SHARE = 0.9;
 /** Advice aims at passes that each leave half of the one before. */
 const AIM = 0.5;
-const THROTTLE_MAX = 98;
 /** What takes no less of the time of a page is not worth to begin anew for. */
 const ENCODER_GAIN_MIN = 0.1;
 
@@ -112,7 +112,7 @@ function adviceOf(
     if (anew !== undefined) add(action, anew.outlook, anew.firstPassMs);
   }
   const throttle = throttleFor(1 / excess, busyShareOf(round.history));
-  if (!limits.allows.throttle && excess > 1 && throttle <= THROTTLE_MAX) {
+  if (!limits.allows.throttle && excess > 1 && throttle <= ASLEEP_PERCENT_MAX) {
     const slower = forecast({ ...terms, writesPerMs: terms.writesPerMs / excess });
     const untilSlowMs = rampMs(throttle, remainingPages * terms.pageMs);
     if (slower !== undefined) add('auto-converge', slower, elapsedMs + untilSlowMs);

@@ -1,3 +1,5 @@
+import { defaultParameters } from '../../base/index.ts';
+import { ASLEEP_PERCENT_MAX } from '../../guestmem/index.ts';
 import type { PolicyPass, PolicyRound, ThrottleLimits } from './policy.ts';
 
 /** So long the guest must have run at one throttle, in at least so many passes, before it moves. */
@@ -5,12 +7,8 @@ const SETTLED_MS = 250;
 const SETTLED_PASSES = 2;
 /** A pass of this length is enough by itself. */
 const LONG_PASS_MS = 1000;
-/** A vCPU runs for a slice between two sleeps of a throttle, whatever it asks for. */
-const ASLEEP_PERCENT_MAX = 98;
 /** A share of 0 is one that was not seen. */
 const BUSY_SHARE_MIN = 0.001;
-/** Of `cpu-throttle-*`; a user can have others. */
-const DEFAULT_STEPS = { initialPercent: 20, incrementPercent: 10 };
 /** A step down must leave that much room, or the next one would be up again. */
 const DOWN_MARGIN = 0.8;
 
@@ -65,8 +63,9 @@ export function busyShareOf(history: readonly PolicyPass[]): number {
  * passes of `passMs`: each step waits for what the one before has brought.
  */
 export function rampMs(percent: number, passMs: number): number {
-  const { initialPercent, incrementPercent } = DEFAULT_STEPS;
-  const steps = Math.max(0, Math.ceil((percent - initialPercent) / incrementPercent));
+  const { cpuThrottleInitialPercent, cpuThrottleIncrementPercent } = defaultParameters();
+  const beyondFirst = Math.max(0, percent - cpuThrottleInitialPercent);
+  const steps = Math.ceil(beyondFirst / cpuThrottleIncrementPercent);
   const settledMs = Math.max(SETTLED_PASSES * passMs, SETTLED_MS);
   return steps * (passMs >= LONG_PASS_MS ? passMs : settledMs);
 }
